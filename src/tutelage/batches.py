@@ -1,0 +1,83 @@
+"""Samples in memory or memory-mapped, and the batches drawn from them."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tutelage.errors import UserError
+from tutelage.types import Batch
+
+__all__ = ["Samples", "batches", "order"]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """A whole data set as training sees it: every modality aligned by sample id.
+
+    Args:
+        inputs: modality -> [N, ...]; may be backed by memory-mapped files (only the rows of a batch are read).
+        labels: [N], int64.
+        class_names: one per class.
+        subjects: [N] strings, or None.
+        fingerprints: modality -> hash of the content; what the teacher cache trusts.
+
+    Raises:
+        UserError: the modalities do not have the same number of samples.
+    """
+
+    inputs: Mapping[str, Tensor]
+    labels: Tensor
+    class_names: tuple[str, ...]
+    subjects: npt.NDArray[np.str_] | None = None
+    fingerprints: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        for name, values in self.inputs.items():
+            if len(values) != len(self.labels):
+                raise UserError(
+                    f"modalities.{name}: {len(values)} samples, but the data set has "
+                    f"{len(self.labels)} labels; all modalities must be made from the same windows"
+                )
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.labels)
+
+    def take(self, index: Tensor) -> Batch:
+        """Return the samples with these ids, in this order."""
+        inputs = {name: values[index] for name, values in self.inputs.items()}
+        return Batch(inputs, self.labels[index], index)
+
+    def only(self, names: set[str]) -> "Samples":
+        """Return the same samples with only these modalities: the others are never read from disk."""
+        kept = {name: values for name, values in self.inputs.items() if name in names}
+        return Samples(kept, self.labels, self.class_names, self.subjects, self.fingerprints)
+
+    def class_counts(self, index: Tensor) -> Tensor:
+        """Return the number of these samples per class, [C], int64."""
+        return torch.bincount(self.labels[index], minlength=len(self.class_names))
+
+
+def order(index: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the ids in random order."""
+    return index[torch.randperm(len(index), generator=generator)]
+
+
+def batches(
+    samples: Samples, index: Tensor, size: int, *, drop_last: bool = False
+) -> Iterator[Batch]:
+    """Yield batches of these ids in this order.
+
+    Args:
+        samples: where to take them from.
+        index: sample ids, [n].
+        size: samples per batch.
+        drop_last: leave out an incomplete last batch (losses over pairs depend on the batch size).
+    """
+    stop = len(index) - size + 1 if drop_last else len(index)
+    for start in range(0, stop, size):
+        yield samples.take(index[start : start + size])

@@ -1,0 +1,196 @@
+"""The command line: run, check, list, report, data. Heavy modules are imported inside the commands."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tutelage.errors import UserError, unknown
+
+app = typer.Typer(
+    name="tutelage",
+    help="Many teachers, one small student: knowledge distillation that proves what it claims.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (YAML).")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[KEY.PATH=VALUE]...", help="Changes to the recipe: seed=3 train.epochs=5"
+    ),
+]
+DataHome = Annotated[
+    Path | None,
+    typer.Option("--data", envvar="TUTELAGE_DATA", help="Folder of data sets."),
+]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of experiments.")]
+
+SLOTS = {
+    "objectives": "tutelage.objectives",
+    "terms": "tutelage.terms",
+    "weightings": "tutelage.weighting",
+    "schedules": "tutelage.schedules",
+    "networks": "tutelage.models",
+    "modalities": "tutelage.modalities",
+    "augmentations": "tutelage.augment",
+    "data": "tutelage.data",
+    "splits": "tutelage.data.splits",
+}
+
+
+@app.command()
+def run(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    data: DataHome = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    name: Annotated[str | None, typer.Option(help="Name of the experiment's folder.")] = None,
+) -> None:
+    """Carry out a recipe: train what is missing, resume what was interrupted, write the report."""
+    with _sentences():
+        from tutelage.experiment import Places, execute, load
+        from tutelage.progress import Screen
+        from tutelage.report import write_report
+
+        loaded = load(recipe, overrides or [])
+        with Screen() as screen:
+            folder = execute(
+                loaded, name or _name(recipe, overrides or []), Places(runs, data, device), screen
+            )
+            page = write_report(folder, example=_example(folder))
+        screen.summary(folder, page)
+        if screen.failed:
+            raise typer.Exit(1)
+
+
+@app.command()
+def check(recipe: RecipeFile, overrides: Overrides = None, data: DataHome = None) -> None:
+    """Build everything in a recipe and try one batch of every stage; nothing is trained."""
+    with _sentences():
+        from tutelage.experiment import check as examine
+        from tutelage.experiment import load
+        from tutelage.experiment.prepare import Fold, folds, load_data
+        from tutelage.progress import Screen, show_checks
+
+        loaded = load(recipe, overrides or [])
+        with Screen() as screen:
+            dataset = load_data(loaded, data, screen.progress)
+            data_folds = [Fold.of(loaded, dataset, fold, Path()) for fold in folds(loaded, dataset)]
+            found = examine(loaded, data_folds[0])
+        show_checks(recipe, loaded, dataset, data_folds, found)
+
+
+@app.command("list")
+def list_(
+    slot: Annotated[str | None, typer.Argument(help=f"One of: {', '.join(SLOTS)}.")] = None,
+) -> None:
+    """List what a recipe can name, with one line each."""
+    with _sentences():
+        import importlib
+        import inspect
+
+        if slot is not None and slot not in SLOTS:
+            raise unknown("list", "slot", slot, SLOTS)
+        for title, path in SLOTS.items():
+            if slot not in (None, title):
+                continue
+            module = importlib.import_module(path)
+            typer.echo(f"{title}  ({path})")
+            for item in module.__all__:
+                cls = getattr(module, item)
+                if inspect.isclass(cls) and not inspect.isabstract(cls):
+                    line = (inspect.getdoc(cls) or "").partition("\n")[0]
+                    typer.echo(f"  {item:<22}{line}")
+            typer.echo()
+
+
+@app.command()
+def report(
+    experiment: Annotated[Path, typer.Argument(help="Folder of an experiment: runs/<name>.")],
+    out: Annotated[Path | None, typer.Option(help="Folder to write to.")] = None,
+) -> None:
+    """Write the report of an experiment: one HTML page, and its tables as Markdown, LaTeX and CSV."""
+    with _sentences():
+        from tutelage.report import write_report
+
+        typer.echo(write_report(experiment, out, example=_example(experiment)))
+
+
+@app.command()
+def data(
+    loader: Annotated[
+        str, typer.Argument(help="A data set, such as Hapt; see: tutelage list data")
+    ],
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Its arguments: window=100")
+    ] = None,
+    home: DataHome = None,
+) -> None:
+    """Fetch and parse a data set, check it, and show its classes and subjects."""
+    with _sentences():
+        import yaml
+
+        from tutelage import data as datasets
+        from tutelage.data.prepare import describe
+        from tutelage.experiment.build import build
+        from tutelage.progress import Screen
+
+        pairs = [argument.partition("=") for argument in arguments or []]
+        for key, sign, _ in pairs:
+            if not sign:
+                raise UserError(
+                    f"data {loader}: found {key!r}; allowed: KEY=VALUE, such as window=100"
+                )
+        described = {"type": loader} | {key: yaml.safe_load(value) for key, _, value in pairs}
+        with Screen() as screen:
+            dataset = build("tutelage.data", described, "data", method="load").load(
+                home or datasets.home(), screen.progress
+            )
+        typer.echo(str(describe(dataset)))
+
+
+@contextmanager
+def _sentences() -> Iterator[None]:
+    """Turn a user's mistake into one sentence and exit code 2, an interruption into exit code 130."""
+    try:
+        yield
+    except UserError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from the last finished epoch", err=True)
+        raise typer.Exit(130) from None
+
+
+def _name(recipe: Path, overrides: list[str]) -> str:
+    folder = recipe.resolve().parent.name
+    name = recipe.stem if folder == "recipes" else f"{folder}-{recipe.stem}"
+    if not overrides:
+        return name
+    # Other settings are another experiment: they must not write over the record of the plain recipe.
+    return f"{name}-{hashlib.sha256(' '.join(sorted(overrides)).encode()).hexdigest()[:6]}"
+
+
+def _example(folder: Path) -> Any:
+    from tutelage.experiment.example import read_example
+    from tutelage.report import ExampleWindow
+
+    found = read_example(folder / "example.npz")
+    return None if found is None else ExampleWindow(**found)
+
+
+def main() -> None:
+    """Entry point of the ``tutelage`` command."""
+    app(prog_name="tutelage")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""How the splits pick subjects and samples, and what they refuse."""
+
+import numpy as np
+
+from tutelage.data.dataset import DataSet, Ints, Strings
+from tutelage.data.names import natural
+from tutelage.errors import UserError
+
+
+def column(dataset: DataSet, place: str) -> Strings:
+    """Return the subject of every sample, [N].
+
+    Raises:
+        UserError: the data set has no subjects.
+    """
+    if dataset.subjects is None:
+        raise UserError(
+            f"{place}: data set {dataset.name!r} has no subjects, so it cannot be split by them; "
+            "use OfficialSplit or RandomSplit"
+        )
+    return dataset.subjects
+
+
+def subjects_of(dataset: DataSet, place: str) -> list[str]:
+    """Return the different subjects in natural order.
+
+    Raises:
+        UserError: the data set has no subjects.
+    """
+    return sorted((str(name) for name in np.unique(column(dataset, place))), key=natural)
+
+
+def check_fold(place: str, fold: int, count: int) -> None:
+    """Refuse a fold that does not exist.
+
+    Raises:
+        UserError: the fold is not in 0 to count - 1.
+    """
+    if not 0 <= fold < count:
+        raise UserError(f"{place}: found fold {fold}, allowed are 0 to {count - 1}")
+
+
+def check_fraction(place: str, value: float) -> None:
+    """Refuse what is no fraction below the whole.
+
+    Raises:
+        UserError: the value is not in [0, 1).
+    """
+    if not 0 <= value < 1:
+        raise UserError(f"{place}: found {value}, allowed are fractions from 0 to below 1")
+
+
+def choose_validation(
+    dataset: DataSet, place: str, tested: list[str], number: int, seed: list[int]
+) -> list[str]:
+    """Return validation subjects, chosen by the seed among those that are not tested.
+
+    One by one, the subject is taken that leaves most classes to training; among these the one
+    that adds most classes to validation; among these the first in an order drawn from the seed.
+
+    Args:
+        dataset: the data, with subjects.
+        place: name of the splitter, for the sentence.
+        tested: subjects of the test side.
+        number: how many to choose.
+        seed: of the draw.
+
+    Raises:
+        UserError: nobody would be left to train on.
+    """
+    free = [name for name in subjects_of(dataset, place) if name not in tested]
+    if not 0 <= number < len(free):
+        raise UserError(
+            f"{place}.validation: found {number}, allowed are 0 to {len(free) - 1} subjects: "
+            f"{len(free)} are not tested, and one must be left to train on"
+        )
+    free = [free[i] for i in np.random.default_rng(seed).permutation(len(free))]
+    owner = column(dataset, place)
+    classes = {name: set(dataset.labels[owner == name].tolist()) for name in free}
+    chosen: list[str] = []
+    covered: set[int] = set()
+    for _ in range(number):
+        left = [name for name in free if name not in chosen]
+        kept = {
+            name: set[int]().union(*(classes[other] for other in left if other != name))
+            for name in left
+        }
+        ranks = [(-len(kept[name]), -len(classes[name] - covered)) for name in left]
+        best = left[ranks.index(min(ranks))]
+        chosen.append(best)
+        covered |= classes[best]
+    return sorted(chosen, key=natural)
+
+
+def draw(dataset: DataSet, pool: Ints, fraction: float, rng: np.random.Generator) -> Ints:
+    """Return this fraction of every class of a pool, rounded to samples, in increasing order.
+
+    Args:
+        dataset: the data.
+        pool: sample numbers to draw from.
+        fraction: in [0, 1).
+        rng: draws them.
+    """
+    parts = [np.empty(0, np.int64)]
+    for number in range(len(dataset.class_names)):
+        members = pool[dataset.labels[pool] == number]
+        parts.append(rng.permutation(members)[: round(fraction * len(members))])
+    return np.sort(np.concatenate(parts))

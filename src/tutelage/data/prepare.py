@@ -1,0 +1,130 @@
+"""What ``tutelage data`` shows: fetch, parse, count."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from tutelage.data.dataset import DataSet
+from tutelage.data.names import natural
+from tutelage.data.store import Progress, home, usable
+
+
+class Loader(Protocol):
+    """What every loader of :mod:`tutelage.data` is."""
+
+    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
+        """Return the data set, fetched and parsed at the first time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Description:
+    """Counts of a data set, for a table.
+
+    Args:
+        summary: as :meth:`DataSet.summary` gives it.
+        columns: heads: class, then the subjects (or train and test), then windows and share.
+        rows: one for each class: its name, the counts, their sum, its share of all in [0, 1].
+        notes: sentences about what deserves attention.
+    """
+
+    summary: dict[str, Any]
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str | int | float, ...], ...]
+    notes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return it as text: one line for the whole, then classes, then the groups, then notes."""
+        about, groups = self.summary, self.columns[1:-2]
+        shape = " x ".join(str(size) for size in about["shape"])
+        rate = f", {about['rate']:g} Hz" if about["rate"] else ""
+        things = "windows" if about["window"] else f"{about['modality']}s"
+        people = f", {about['subjects']} subjects" if about["subjects"] else ""
+        width = max(len(str(row[0])) for row in self.rows)
+        lines = [f"{about['name']}: {about['samples']} {things} of {shape}{rate}{people}"]
+        lines += ["", f"    {'class':{width}}   total   share"]
+        lines += [
+            f"{number:3} {row[0]:{width}} {row[-2]:7} {100 * float(row[-1]):5.1f} %"
+            for number, row in enumerate(self.rows)
+        ]
+        if len(groups) > 1:
+            wide = max(len("group"), *(len(name) for name in groups))
+            counts = zip(*(row[1:-2] for row in self.rows), strict=True)
+            lines += [
+                "",
+                " ".join([f"{'class':{wide}}", *(f"{n:6}" for n in range(len(self.rows)))]),
+            ]
+            lines += [
+                " ".join([f"{name:{wide}}", *(f"{count:6}" for count in column)])
+                for name, column in zip(groups, counts, strict=True)
+            ]
+        notes = [f"note: {note}" for note in self.notes]
+        ends = [f"source: {about['source']}", f"fingerprint: {about['fingerprint']}"]
+        return "\n".join([*lines, "", *notes, *ends])
+
+
+def prepare(
+    loader: Loader, folder: Path | None = None, progress: Progress | None = None
+) -> DataSet:
+    """Return the data set of a loader; at the first time this fetches and parses.
+
+    Args:
+        loader: any loader of :mod:`tutelage.data`.
+        folder: data cache root, default :func:`tutelage.data.home`; made if it is missing.
+        progress: called with a text and the fraction done.
+
+    Raises:
+        UserError: what the loader refuses, or a folder that cannot be written.
+    """
+    root = folder or home()
+    with usable(root):
+        root.mkdir(parents=True, exist_ok=True)
+        return loader.load(root, progress)
+
+
+def describe(dataset: DataSet) -> Description:
+    """Return counts by class and subject, or by class and official part."""
+    groups = _groups(dataset)
+    table = np.zeros((len(dataset.class_names), len(groups)), np.int64)
+    for column, members in enumerate(groups.values()):
+        table[:, column] = np.bincount(dataset.labels[members], minlength=len(table))
+    totals = table.sum(1)
+    rows = tuple(
+        (name, *table[number].tolist(), int(totals[number]), float(totals[number] / len(dataset)))
+        for number, name in enumerate(dataset.class_names)
+    )
+    columns = ("class", *groups, "total", "share")
+    return Description(dataset.summary(), columns, rows, _notes(dataset, list(groups), table))
+
+
+def _groups(dataset: DataSet) -> dict[str, np.ndarray]:
+    """Return the members of every subject, else of both official parts, else nothing."""
+    if dataset.subjects is not None:
+        names = sorted({str(name) for name in np.unique(dataset.subjects)}, key=natural)
+        return {name: dataset.subjects == name for name in names}
+    if dataset.official_test is not None:
+        return {"train": ~dataset.official_test, "test": dataset.official_test}
+    return {"samples": np.ones(len(dataset), bool)}
+
+
+def _notes(dataset: DataSet, groups: list[str], table: np.ndarray) -> tuple[str, ...]:
+    notes = []
+    if dataset.synthetic:
+        notes.append("synthetic data: generated, no measurement")
+    totals = table.sum(1)
+    empty = [dataset.class_names[number] for number in np.flatnonzero(totals == 0)]
+    if empty:
+        notes.append(f"no samples of {', '.join(empty)}")
+    present = totals[totals > 0]
+    if present.max() >= 2 * present.min():
+        notes.append(
+            f"unbalanced: the largest class has {present.max() / present.min():.1f} times the "
+            "samples of the smallest"
+        )
+    lacking = ((table == 0) & (totals[:, None] > 0)).sum(0)
+    for name, count in zip(groups, lacking.tolist(), strict=True):
+        if count:
+            notes.append(f"{name} lacks {count} of {len(present)} classes")
+    return tuple(notes)

@@ -1,0 +1,291 @@
+"""Who is trained on, who decides, who is tested: splits by subject, or by the publisher."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from tutelage.data.choosing import (
+    check_fold,
+    check_fraction,
+    choose_validation,
+    column,
+    draw,
+    subjects_of,
+)
+from tutelage.data.dataset import DataSet, Ints
+from tutelage.data.names import natural
+from tutelage.errors import UserError
+
+__all__ = ["LeaveOneSubjectOut", "GroupedFolds", "NamedSubjects", "OfficialSplit", "RandomSplit"]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Sample numbers of the three sides; every choice is made on ``validation``.
+
+    Args:
+        name: fit for a folder name, for example ``subject-101``.
+        train: sample numbers, increasing, int64.
+        validation: the same; empty only when a splitter was told ``validation=0``.
+        test: the same; read once, at the end.
+    """
+
+    name: str
+    train: Ints
+    validation: Ints
+    test: Ints
+
+    def sides(self) -> dict[str, Ints]:
+        """Return the sample numbers by the name of the side."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+
+class Splitter(Protocol):
+    """What the splits of this module have in common."""
+
+    def count(self, dataset: DataSet) -> int:
+        """Return how many folds there are."""
+        ...
+
+    def split(self, dataset: DataSet, fold: int) -> Split:
+        """Return one fold, counted from 0."""
+        ...
+
+
+@dataclass(frozen=True)
+class LeaveOneSubjectOut:
+    """Every subject is tested once, alone.
+
+    Validation subjects are chosen by ``seed`` and fold among the others, so that training keeps
+    every class and validation has every class, as far as the subjects allow.
+
+    Args:
+        validation: number of validation subjects; 0 is the literature's habit.
+        seed: for the choice of validation subjects.
+        strict: refuse a fold whose test side has a class that training never sees.
+    """
+
+    validation: int = 1
+    seed: int = 0
+    strict: bool = False
+
+    def count(self, dataset: DataSet) -> int:
+        """Return the number of subjects."""
+        return len(subjects_of(dataset, "LeaveOneSubjectOut"))
+
+    def split(self, dataset: DataSet, fold: int) -> Split:
+        """Return the fold that tests subject number ``fold`` (in natural order).
+
+        Raises:
+            UserError: no subjects, no such fold, too many validation subjects.
+        """
+        subjects = subjects_of(dataset, "LeaveOneSubjectOut")
+        check_fold("LeaveOneSubjectOut", fold, len(subjects))
+        tested = [subjects[fold]]
+        name = f"subject-{tested[0]}"
+        chosen = choose_validation(
+            dataset, "LeaveOneSubjectOut", tested, self.validation, [self.seed, fold]
+        )
+        return _by_subject(dataset, name, tested, chosen, self.strict)
+
+
+@dataclass(frozen=True)
+class GroupedFolds:
+    """Groups of subjects, about equal in windows; every subject is tested exactly once.
+
+    Args:
+        folds: number of groups.
+        validation: number of validation subjects, chosen as in :class:`LeaveOneSubjectOut`.
+        seed: for the grouping and for the choice of validation subjects.
+        strict: refuse a fold whose test side has a class that training never sees.
+    """
+
+    folds: int = 5
+    validation: int = 2
+    seed: int = 0
+    strict: bool = False
+
+    def count(self, dataset: DataSet) -> int:
+        """Return the number of folds."""
+        self._groups(dataset)
+        return self.folds
+
+    def split(self, dataset: DataSet, fold: int) -> Split:
+        """Return one fold, counted from 0.
+
+        Raises:
+            UserError: no subjects, fewer subjects than folds, no such fold.
+        """
+        groups = self._groups(dataset)
+        check_fold("GroupedFolds", fold, self.folds)
+        name = f"fold-{fold + 1}-of-{self.folds}"
+        chosen = choose_validation(
+            dataset, "GroupedFolds", groups[fold], self.validation, [self.seed, fold]
+        )
+        return _by_subject(dataset, name, groups[fold], chosen, self.strict)
+
+    def _groups(self, dataset: DataSet) -> list[list[str]]:
+        subjects = subjects_of(dataset, "GroupedFolds")
+        if not 2 <= self.folds <= len(subjects):
+            raise UserError(
+                f"GroupedFolds.folds: found {self.folds}, allowed are 2 to {len(subjects)}, "
+                f"the number of subjects of {dataset.name!r}"
+            )
+        owner = column(dataset, "GroupedFolds")
+        sizes = {name: int(np.sum(owner == name)) for name in subjects}
+        order = np.random.default_rng(self.seed).permutation(len(subjects))
+        largest = sorted((subjects[i] for i in order), key=lambda name: -sizes[name])
+        groups: list[list[str]] = [[] for _ in range(self.folds)]
+        for name in largest:  # the next largest subject goes to the smallest group
+            min(groups, key=lambda group: (sum(sizes[one] for one in group), len(group))).append(
+                name
+            )
+        return [sorted(group, key=natural) for group in groups]
+
+
+@dataclass(frozen=True)
+class NamedSubjects:
+    """One split by names.
+
+    Args:
+        test: subjects that are tested.
+        validation: subjects that decide; all others train.
+        strict: refuse when the test side has a class that training never sees.
+    """
+
+    test: tuple[str, ...]
+    validation: tuple[str, ...] = ()
+    strict: bool = False
+
+    def count(self, dataset: DataSet) -> int:
+        """Return 1."""
+        return 1
+
+    def split(self, dataset: DataSet, fold: int = 0) -> Split:
+        """Return the split.
+
+        Raises:
+            UserError: a name that the data do not have, or a name on both sides.
+        """
+        subjects = subjects_of(dataset, "NamedSubjects")
+        check_fold("NamedSubjects", fold, 1)
+        for name in (*self.test, *self.validation):
+            if name not in subjects:
+                raise UserError(
+                    f"NamedSubjects: found subject {name!r}, allowed are {', '.join(subjects)}"
+                )
+        both = set(self.test) & set(self.validation)
+        if both or not self.test:
+            raise UserError(
+                f"NamedSubjects: found {sorted(both)} in test and validation and {len(self.test)} "
+                "test subjects, allowed is every subject once and at least one for the test"
+            )
+        return _by_subject(
+            dataset, "named-subjects", list(self.test), list(self.validation), self.strict
+        )
+
+
+@dataclass(frozen=True)
+class OfficialSplit:
+    """The publisher's test part; validation is taken from the publisher's training part.
+
+    With subjects in the data, validation takes whole subjects, else samples, class by class.
+
+    Args:
+        validation: fraction of the training part, in [0, 1).
+        seed: for the choice of validation samples.
+    """
+
+    validation: float = 0.1
+    seed: int = 0
+
+    def count(self, dataset: DataSet) -> int:
+        """Return 1."""
+        return 1
+
+    def split(self, dataset: DataSet, fold: int = 0) -> Split:
+        """Return the split.
+
+        Raises:
+            UserError: the data set has no official test part.
+        """
+        check_fold("OfficialSplit", fold, 1)
+        check_fraction("OfficialSplit.validation", self.validation)
+        if dataset.official_test is None:
+            raise UserError(
+                f"OfficialSplit: data set {dataset.name!r} has no official test part; "
+                "use RandomSplit, LeaveOneSubjectOut or GroupedFolds"
+            )
+        test = np.flatnonzero(dataset.official_test)
+        rest = np.flatnonzero(~dataset.official_test)
+        rng = np.random.default_rng([self.seed, 0])
+        if dataset.subjects is None:
+            chosen = draw(dataset, rest, self.validation, rng)
+        else:
+            names = rng.permutation(np.unique(dataset.subjects[rest]))
+            some = names[: int(np.ceil(self.validation * len(names)))]
+            chosen = rest[np.isin(dataset.subjects[rest], some)]
+        return Split("official", np.setdiff1d(rest, chosen), chosen, test)
+
+
+@dataclass(frozen=True)
+class RandomSplit:
+    """Samples drawn at random, class by class; only for data without subjects.
+
+    Args:
+        test: fraction of each class, in (0, 1).
+        validation: fraction of each class, in [0, 1).
+        seed: for the draw.
+    """
+
+    test: float = 0.2
+    validation: float = 0.1
+    seed: int = 0
+
+    def count(self, dataset: DataSet) -> int:
+        """Return 1."""
+        return 1
+
+    def split(self, dataset: DataSet, fold: int = 0) -> Split:
+        """Return the split.
+
+        Raises:
+            UserError: the data have subjects or overlapping recordings, which it would mix.
+        """
+        check_fold("RandomSplit", fold, 1)
+        check_fraction("RandomSplit.test", self.test)
+        check_fraction("RandomSplit.test + validation", self.test + self.validation)
+        if dataset.subjects is not None or dataset.recordings is not None:
+            raise UserError(
+                f"RandomSplit: data set {dataset.name!r} has subjects or recordings, which a "
+                "random split would put on two sides; use LeaveOneSubjectOut or GroupedFolds"
+            )
+        everyone = np.arange(len(dataset))
+        rng = np.random.default_rng([self.seed, 1])
+        test = draw(dataset, everyone, self.test, rng)
+        rest = np.setdiff1d(everyone, test)
+        chosen = draw(dataset, rest, self.validation / (1 - self.test), rng)
+        return Split("random", np.setdiff1d(rest, chosen), chosen, test)
+
+
+def unseen_classes(dataset: DataSet, split: Split) -> tuple[str, ...]:
+    """Return the classes of the test side that training never sees."""
+    missing = np.setdiff1d(dataset.labels[split.test], dataset.labels[split.train])
+    return tuple(dataset.class_names[number] for number in missing)
+
+
+def _by_subject(
+    dataset: DataSet, name: str, tested: list[str], chosen: list[str], strict: bool
+) -> Split:
+    owner = column(dataset, name)
+    test, validation = np.isin(owner, tested), np.isin(owner, chosen)
+    train = np.flatnonzero(~test & ~validation)
+    split = Split(name, train, np.flatnonzero(validation), np.flatnonzero(test))
+    unseen = unseen_classes(dataset, split)
+    if strict and unseen:
+        raise UserError(
+            f"{name}: the test side has {', '.join(unseen)}, which training never sees; "
+            "choose other folds, or strict=False to test them all the same"
+        )
+    return split

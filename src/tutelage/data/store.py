@@ -1,0 +1,157 @@
+"""The data cache on disk: where it is, what is in it, and how a parsed data set is kept there."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from tutelage.data.dataset import DataSet
+from tutelage.errors import UserError
+
+Progress = Callable[[str, float], None]
+
+_FORMAT = 2  # raise it when the meaning of a stored file changes
+_ARRAYS = ("inputs", "labels", "subjects", "recordings", "starts", "official_test")
+
+
+def home() -> Path:
+    """Return the data cache root: ``TUTELAGE_DATA``, else ``~/.cache/tutelage/data``."""
+    named = os.environ.get("TUTELAGE_DATA")
+    return Path(named).expanduser() if named else Path.home() / ".cache" / "tutelage" / "data"
+
+
+def quiet(_text: str, _fraction: float) -> None:
+    """Report no progress."""
+
+
+@contextmanager
+def usable(folder: Path) -> Iterator[None]:
+    """Tell a full disk or a forbidden folder as a sentence.
+
+    Args:
+        folder: the part of the data cache that is worked on.
+
+    Raises:
+        UserError: the system refused to read or write there.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"data cache {folder}: it cannot be used ({error})") from error
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def stamps(paths: Iterable[Path], memory: Path) -> list[str]:
+    """Return the SHA-256 of each file; a file with unchanged size and time is not re-read.
+
+    Args:
+        paths: the files.
+        memory: a JSON file that remembers (size, time in ns, hash) of every path.
+    """
+    known: dict[str, list[Any]] = {}
+    with suppress(OSError, ValueError):
+        known = json.loads(memory.read_text())
+    found = []
+    for path in paths:
+        state = path.stat()
+        old = known.get(str(path.resolve()), [None, None, ""])
+        fresh = [state.st_size, state.st_mtime_ns] != old[:2]
+        found.append(sha256(path) if fresh else old[2])
+        known[str(path.resolve())] = [state.st_size, state.st_mtime_ns, found[-1]]
+    write_text(memory, json.dumps(known))
+    return found
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file so that a reader sees the old text or the new, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        Path(name).replace(path)
+    finally:
+        Path(name).unlink(missing_ok=True)
+
+
+def key(loader: object, content: object) -> str:
+    """Return 16 hex digits that stand for a loader's arguments and the files it read."""
+    arguments = {field.name: getattr(loader, field.name) for field in fields(loader)}  # type: ignore[arg-type]
+    text = json.dumps(
+        [_FORMAT, type(loader).__name__, arguments, content], sort_keys=True, default=str
+    )
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def save(dataset: DataSet, folder: Path) -> None:
+    """Write a data set as .npy files and one JSON file, all or nothing.
+
+    Args:
+        dataset: what to keep.
+        folder: a folder that appears when everything is written; kept as it is if it exists.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        meta = {field.name: getattr(dataset, field.name) for field in fields(dataset)}
+        for name in _ARRAYS:
+            array = meta.pop(name)
+            if array is not None:
+                np.save(scratch / f"{name}.npy", array, allow_pickle=False)
+                meta.setdefault("arrays", []).append(name)
+        (scratch / "dataset.json").write_text(json.dumps(meta, indent=1))
+        with suppress(OSError):  # another process was first
+            scratch.rename(folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def open_saved(folder: Path) -> DataSet:
+    """Return a data set written by :func:`save`; its inputs stay on disk as a memory-map.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    try:
+        meta = json.loads((folder / "dataset.json").read_text())
+        for name in ("class_names", "channel_names"):
+            meta[name] = tuple(meta[name])
+        stored = meta.pop("arrays")
+        for name in _ARRAYS:
+            mode: Literal["r"] | None = "r" if name == "inputs" else None
+            path = folder / f"{name}.npy"
+            wanted = name in stored
+            meta[name] = np.load(path, mmap_mode=mode, allow_pickle=False) if wanted else None
+        return DataSet(**meta)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{folder}: the stored data set cannot be read ({error}); delete this folder"
+        ) from error
+
+
+def cached(folder: Path, loader: object, content: object, build: Callable[[], DataSet]) -> DataSet:
+    """Return the stored data set for these arguments and files, built at the first time.
+
+    Args:
+        folder: where parsed data sets of this loader are kept.
+        loader: the loader; its arguments are part of the key.
+        content: hashes of the raw files, part of the key.
+        build: parses the raw files.
+    """
+    place = folder / f"{type(loader).__name__.lower()}-{key(loader, content)}"
+    if not place.exists():
+        save(build(), place)
+    return open_saved(place)

@@ -1,0 +1,140 @@
+"""What a network predicts on a set of samples, and how good that is."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tutelage.batches import Samples, batches
+from tutelage.types import Batch
+
+__all__ = ["assess", "monitor", "predict"]
+
+BINS = 15  # of the calibration errors, as in the literature
+
+
+def predict(
+    network: nn.Module,
+    samples: Samples,
+    index: Tensor,
+    *,
+    batch_size: int = 256,
+    context: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> Tensor:
+    """Return the logits of these samples in evaluation mode, [n, C], float32, on the CPU.
+
+    The network's mode is put back afterwards.
+    """
+    training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    found = []
+    with torch.no_grad():
+        for batch in batches(samples, index, batch_size):
+            inputs = {name: tensor.to(device) for name, tensor in batch.inputs.items()}
+            with context():
+                logits = network(Batch(inputs, batch.labels, batch.index)).logits
+            found.append(logits.float().cpu())
+    network.train(training)
+    return torch.cat(found)
+
+
+def monitor(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """Return the few metrics that are followed over epochs: loss (nats), accuracy, macro-F1, classes predicted."""
+    from sklearn.metrics import f1_score
+
+    predicted = logits.argmax(dim=1)
+    return {
+        "loss": float(torch.nn.functional.cross_entropy(logits, labels)),
+        "accuracy": float((predicted == labels).float().mean()),
+        "macro_f1": float(
+            f1_score(labels, predicted, average="macro", labels=np.unique(labels), zero_division=0)
+        ),
+        "classes_predicted": float(len(predicted.unique())),
+    }
+
+
+def assess(
+    logits: Tensor,
+    labels: Tensor,
+    class_names: Sequence[str],
+    subjects: npt.NDArray[np.str_] | None = None,
+) -> dict[str, Any]:
+    """Return every metric of the final evaluation.
+
+    Args:
+        logits: [n, C].
+        labels: [n], int64.
+        class_names: C names.
+        subjects: [n] or None.
+
+    Returns:
+        Plain numbers and lists, ready for JSON (see ``docs/run-folder.md``). Macro-F1 averages over the
+        classes present in ``labels``. ``brier`` sums the squared errors over classes. ``ece`` bins the
+        confidence of the predicted class, ``classwise_ece`` every class's probability (mean over classes),
+        both with 15 equal-width bins.
+
+    Source:
+        Guo et al. 2017, arXiv:1706.04599 (ECE); Nixon et al. 2019, arXiv:1904.01685 (class-wise, "SCE").
+    """
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+    from torchmetrics.functional.classification import (
+        binary_calibration_error,
+        multiclass_calibration_error,
+    )
+
+    classes = len(class_names)
+    probabilities = torch.softmax(logits.double(), dim=1)
+    predicted = logits.argmax(dim=1)
+    precision, recall, f1, support = precision_recall_fscore_support(
+        labels, predicted, labels=range(classes), zero_division=0
+    )
+    present = support > 0
+    onehot = torch.nn.functional.one_hot(labels, classes)
+    per_class_error = [
+        binary_calibration_error(
+            probabilities[:, c].contiguous(), onehot[:, c], n_bins=BINS, norm="l1"
+        )
+        for c in range(classes)
+    ]
+    return {
+        "n": len(labels),
+        "accuracy": float((predicted == labels).double().mean()),
+        "macro_f1": float(np.mean(f1[present])),
+        "nll": float(torch.nn.functional.cross_entropy(logits.double(), labels)),
+        "brier": float((probabilities - onehot).square().sum(dim=1).mean()),
+        "ece": float(
+            multiclass_calibration_error(probabilities, labels, num_classes=classes, n_bins=BINS)
+        ),
+        "classwise_ece": float(torch.stack(per_class_error).mean()),
+        "per_class": {
+            name: {
+                "precision": float(precision[c]),
+                "recall": float(recall[c]),
+                "f1": float(f1[c]),
+                "support": int(support[c]),
+            }
+            for c, name in enumerate(class_names)
+        },
+        "per_subject": {} if subjects is None else _per_subject(logits, labels, subjects),
+        "confusion": confusion_matrix(labels, predicted, labels=range(classes)).tolist(),
+    }
+
+
+def _per_subject(
+    logits: Tensor, labels: Tensor, subjects: npt.NDArray[np.str_]
+) -> dict[str, dict[str, float]]:
+    found = {}
+    for subject in np.unique(subjects):
+        mine = torch.from_numpy(subjects == subject)
+        metrics = monitor(logits[mine], labels[mine])
+        found[str(subject)] = {
+            "accuracy": metrics["accuracy"],
+            "macro_f1": metrics["macro_f1"],
+            "n": int(mine.sum()),
+        }
+    return found

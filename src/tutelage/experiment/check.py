@@ -1,0 +1,192 @@
+"""Everything of a recipe built and tried on one small batch, before anything is trained."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from tutelage.errors import UserError
+from tutelage.experiment.config import Recipe
+from tutelage.experiment.plan import order_of
+from tutelage.experiment.prepare import Fold
+from tutelage.experiment.stage import (
+    Ready,
+    distiller_of,
+    facts_of,
+    load_teacher,
+    network_for,
+    settings_of,
+    step_of,
+    teachers_live,
+)
+from tutelage.models import On, measure
+from tutelage.types import Clock, View
+
+__all__ = ["Checked", "check"]
+
+_SAMPLES = 24  # of the dry run: enough for similarity maps, small enough for seconds on a laptop
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the dry run of one stage found.
+
+    Args:
+        stage: name.
+        input: modality the network reads.
+        network: class name.
+        parameters: of the exported network.
+        macs: multiply-adds of one prediction.
+        scaffolding: parameters of the distiller, dropped at export.
+        reach: objective -> norm of the gradient it alone sends to the student.
+    """
+
+    stage: str
+    input: str
+    network: str
+    parameters: int
+    macs: int
+    scaffolding: int
+    reach: Mapping[str, float]
+
+
+def check(recipe: Recipe, data: Fold, *, gradients: bool = True) -> list[Checked]:
+    """Build every stage and run one batch of it on the CPU.
+
+    Teachers that are not trained yet are stood for by their untrained networks: shapes and gradients are
+    the same.
+
+    Args:
+        recipe: what to check.
+        data: one fold of it.
+        gradients: also back-propagate every objective alone.
+
+    Raises:
+        UserError: anything does not fit; an objective does not reach the student; a trainable
+            parameter gets no gradient; a teacher does.
+    """
+    small = data.small(_SAMPLES)
+    networks: dict[str, On] = {}
+    found = []
+    for name in order_of(recipe):
+        for modality in recipe.train_of(name).augment:
+            data.check_input(modality, f"stages.{name}.train.augment")
+        data.check_input(recipe.input_of(name, data.dataset.modality), f"stages.{name}.input")
+        found.append(_stage(recipe, name, small, networks, gradients))
+    return found
+
+
+def _stage(
+    recipe: Recipe, name: str, small: Fold, networks: dict[str, On], gradients: bool
+) -> Checked:
+    stage = recipe.stages[name]
+    own = recipe.input_of(name, small.dataset.modality)
+    teachers = {teacher: networks[teacher] for teacher in stage.teachers}
+    modalities = sorted({own, *(teacher.modality for teacher in teachers.values())})
+    samples = small.samples(modalities)
+    if stage.run is not None:
+        network = load_teacher(Path(stage.run) / "best.safetensors", name, small)
+        spec = {"input_shape": list(samples.inputs[network.modality].shape[1:])}
+    else:
+        network, spec = network_for(recipe, name, small, samples, seed=0)
+    networks[name] = network
+    ready = Ready(network, distiller_of(recipe, name), teachers, samples)
+    index = torch.from_numpy(small.split.train)
+    place = f"stages.{name}"
+    train = recipe.train_of(name)
+    step_of(train, f"{place}.train")
+    settings_of(train, 0, modalities, f"{place}.train")
+    teachers_live(train, teachers, f"{place}.train")
+    try:
+        ready.distiller.prepare(facts_of(ready, index))
+        if stage.start_from is not None:
+            _same_network(recipe, name, networks)
+        reach = _try(ready, index, place) if gradients and stage.run is None else {}
+    except (KeyError, ValueError) as error:
+        raise error if isinstance(error, UserError) else UserError(f"{place}: {error}") from error
+    size = measure(network.network, spec["input_shape"])
+    scaffolding = sum(p.numel() for p in ready.distiller.parameters())
+    kind = type(network.network).__name__
+    return Checked(name, network.modality, kind, size.parameters, size.macs, scaffolding, reach)
+
+
+def _same_network(recipe: Recipe, name: str, networks: Mapping[str, On]) -> None:
+    start = recipe.stages[name].start_from
+    assert start is not None
+
+    def shapes(network: nn.Module) -> dict[str, torch.Size]:
+        return {key: value.shape for key, value in network.state_dict().items()}
+
+    if shapes(networks[name].network) != shapes(networks[start].network):
+        raise UserError(
+            f"stages.{name}.start_from: the network of {start!r} has other layers or sizes than this "
+            "stage's; a start needs the same network"
+        )
+
+
+def _try(ready: Ready, index: Tensor, place: str) -> dict[str, float]:
+    for teacher in ready.teachers.values():
+        teacher.eval().requires_grad_(False)
+    ready.student.train().requires_grad_(True)
+    batch = ready.samples.take(index)
+    wanted = ready.distiller.needs()
+    with torch.no_grad():
+        outputs = {name: teacher(batch) for name, teacher in ready.teachers.items()}
+    for name, output in outputs.items():
+        for tap in sorted((wanted.features | wanted.grams) - output.features.keys()):
+            raise UserError(
+                f"{place}: teacher {name!r} has no feature {tap!r} (it has: {', '.join(output.features)})"
+            )
+    # Graph-carrying stand-ins: a gradient that reached a teacher's output would show.
+    watched = {
+        name: replace(output, logits=output.logits.clone().requires_grad_())
+        for name, output in outputs.items()
+    }
+    reach = {
+        key: _alone(ready, View(ready.student(batch), watched, batch, Clock()), key, place)
+        for key in ready.distiller.objectives
+    }
+    _all_parameters(ready, View(ready.student(batch), outputs, batch, Clock()), place)
+    for name, output in watched.items():
+        if output.logits.grad is not None and bool(output.logits.grad.any()):
+            raise UserError(f"{place}: a gradient reaches teacher {name!r}, which is frozen")
+    return reach
+
+
+def _alone(ready: Ready, view: View, key: str, place: str) -> float:
+    ready.student.zero_grad()
+    try:
+        losses = ready.distiller.objectives[key](view)
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{place}.distiller.{key}: {error}") from error
+    if losses.shape != (len(view.batch.labels),):
+        raise UserError(
+            f"{place}.distiller.{key}: returned shape {list(losses.shape)}; allowed: one number per "
+            f"sample, [{len(view.batch.labels)}]"
+        )
+    if losses.requires_grad:
+        losses.mean().backward()
+    gradients = [p.grad for p in ready.student.parameters() if p.grad is not None]
+    norm = float(torch.stack([g.norm() for g in gradients]).norm()) if gradients else 0.0
+    if not norm > 0:
+        raise UserError(
+            f"{place}.distiller.{key}: sends no gradient to the student, so it would train nothing"
+        )
+    return norm
+
+
+def _all_parameters(ready: Ready, view: View, place: str) -> None:
+    ready.student.zero_grad()
+    ready.distiller.zero_grad()
+    # Every objective counts here, also one whose coefficient starts at zero.
+    parts = ready.distiller(view).parts
+    total: Tensor = torch.stack(list(parts.values())).mean()
+    total.backward()  # type: ignore[no-untyped-call]
+    for owner, module in (("student", ready.student), ("distiller", ready.distiller)):
+        for name, parameter in module.named_parameters():
+            if parameter.requires_grad and parameter.grad is None:
+                raise UserError(
+                    f"{place}: parameter {name!r} of the {owner} gets no gradient from any objective"
+                )

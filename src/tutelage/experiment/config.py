@@ -1,0 +1,253 @@
+"""The recipe file: its keys, their types, and one sentence for every mistake."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tutelage.errors import UserError, near, unknown
+
+Described = dict[str, Any]
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Train(_Strict):
+    """How one stage is trained."""
+
+    epochs: int = Field(20, ge=1)
+    batch_size: int = Field(64, ge=2)
+    optimizer: Described = {"type": "SGD", "momentum": 0.9, "weight_decay": 1e-4, "nesterov": True}
+    learning_rate: float | Described = 0.05
+    clip_norm: float | None = None
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    compile: bool = False
+    teachers: Literal["auto", "cached", "live"] = "auto"
+    augment: dict[str, Described] = {}
+    augment_teachers: bool = False
+
+
+class Stage(_Strict):
+    """One network to train, or to take from an earlier run."""
+
+    input: str | None = None
+    network: Described | None = None
+    teachers: list[str] = []
+    start_from: str | None = None
+    distiller: dict[str, Described | None] = {}
+    train: dict[str, Any] = {}
+    seed: int | None = Field(None, ge=0)
+    run: str | None = None
+
+
+class Recipe(_Strict):
+    """A whole experiment: data, split, modalities and stages."""
+
+    title: str = ""
+    data: Described
+    split: Described
+    folds: Literal["all"] | list[int] = [0]
+    seeds: list[int] = [0]
+    protocol: Literal["honest", "legacy"] = "honest"
+    standardise: Literal["global", "within_window"] = "global"
+    modalities: dict[str, Described] = {}
+    network: Described = {"type": "WideResNet", "depth": 16, "width": 1}
+    train: Train = Train()
+    distiller: dict[str, Described] = {}
+    stages: dict[str, Stage]
+    baseline: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_seed(cls, value: Any) -> Any:
+        """Let ``seed: 3`` stand for ``seeds: [3]``."""
+        if isinstance(value, dict) and "seed" in value:
+            value = dict(value)
+            value["seeds"] = [value.pop("seed")]
+        return value
+
+    @model_validator(mode="after")
+    def _names(self) -> "Recipe":
+        for name, stage in self.stages.items():
+            _check_stage(name, stage, self.stages)
+        if self.baseline is not None and self.baseline not in self.stages:
+            raise unknown("baseline", "stage", self.baseline, self.stages)
+        if not self.stages:
+            raise UserError("stages: there is none, so nothing would be trained")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds):
+            raise UserError(f"seeds: {self.seeds} must be a list of different whole numbers")
+        return self
+
+    def train_of(self, name: str) -> Train:
+        """Return the training settings of a stage: the recipe's, with the stage's own on top."""
+        merged = merge(self.train.model_dump(), self.stages[name].train)
+        return parse(Train, merged, f"stages.{name}.train")
+
+    def distiller_of(self, name: str) -> dict[str, Described]:
+        """Return the objectives of a stage.
+
+        A stage with teachers takes the recipe's distiller, with its own on top; an objective set to
+        null is taken out. A stage without teachers learns from labels unless it says otherwise.
+        """
+        stage = self.stages[name]
+        default = self.distiller if stage.teachers else {"labels": {"type": "Labels"}}
+        merged = merge(default, stage.distiller)
+        return {key: value for key, value in merged.items() if value is not None}
+
+    def input_of(self, name: str, default: str) -> str:
+        """Return the modality a stage reads; the data set's own unless it says otherwise."""
+        return self.stages[name].input or default
+
+    def network_of(self, name: str) -> Described:
+        """Return the network of a stage; the recipe's unless it says otherwise."""
+        return dict(self.stages[name].network or self.network)
+
+    def students(self) -> list[str]:
+        """Return the stages to compare: the baseline, and every stage that nobody uses as a teacher."""
+        used = set(self.teachers())
+        return [name for name in self.stages if name == self.baseline or name not in used]
+
+    def teachers(self) -> list[str]:
+        """Return the stages that other stages learn from, in the order of the recipe."""
+        used = {teacher for stage in self.stages.values() for teacher in stage.teachers}
+        return [name for name in self.stages if name in used]
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read a recipe file and apply ``key.path=value`` overrides.
+
+    Raises:
+        UserError: the file is missing or no YAML, or anything in it is wrong; one sentence.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: there is no such recipe file")
+    try:
+        content = yaml.load(path.read_text(), Loader=_Loader)  # a SafeLoader, see below
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict):
+        raise UserError(
+            f"{path}: found {type(content).__name__}; allowed: a mapping of recipe keys"
+        )
+    for override in overrides:
+        content = merge(content, _override(override))
+    return parse(Recipe, content, "")
+
+
+def parse(model: type[Model], content: Any, place: str) -> Model:
+    """Validate a mapping; a mistake becomes one sentence.
+
+    Raises:
+        UserError: place, what was found, what is allowed, and the near name.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        raise _sentence(model, error, place) from error
+
+
+def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``top`` laid over it, mapping by mapping.
+
+    A mapping whose ``type`` changes is replaced as a whole: the old arguments belong to the old class.
+    """
+    merged = dict(base)
+    for key, value in top.items():
+        old = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(old, Mapping):
+            other = "type" in value and value["type"] != old.get("type")
+            merged[key] = dict(value) if other else merge(old, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _check_stage(name: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
+    place = f"stages.{name}"
+    others = [other for other in stages if other != name]
+    for teacher in stage.teachers:
+        if teacher not in others:
+            raise unknown(f"{place}.teachers", "stage", teacher, others)
+    if stage.start_from is not None and stage.start_from not in others:
+        raise unknown(f"{place}.start_from", "stage", stage.start_from, others)
+    if len(set(stage.teachers)) != len(stage.teachers):
+        raise UserError(f"{place}.teachers: {stage.teachers} names one teacher twice")
+    if stage.run is not None and (stage.teachers or stage.start_from or stage.train):
+        raise UserError(
+            f"{place}.run: an earlier run is taken as it is; remove teachers, start_from and train"
+        )
+
+
+def _override(text: str) -> dict[str, Any]:
+    path, sign, value = text.partition("=")
+    if not sign or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", path):
+        raise UserError(f"override {text!r}: allowed: key.path=value, such as train.epochs=5")
+    try:
+        item: Any = yaml.load(value, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise UserError(f"override {text!r}: the value is not readable as YAML") from error
+    for key in reversed(path.split(".")):
+        item = {key: item}
+    found: dict[str, Any] = item
+    return found
+
+
+def _sentence(model: type[BaseModel], error: ValidationError, place: str) -> UserError:
+    first = error.errors()[0]
+    cause = first.get("ctx", {}).get("error")
+    if isinstance(cause, UserError):
+        return cause
+    loc = [str(part) for part in first["loc"]]
+    where = ".".join(part for part in (place, *loc) if part)
+    if first["type"] == "extra_forbidden":
+        parent = ".".join(part for part in (place, *loc[:-1]) if part) or "recipe"
+        return unknown(parent, "key", loc[-1], _fields(model, loc[:-1]))
+    if first["type"] == "missing":
+        return UserError(f"{where}: is missing{_hint(model, loc, first['input'])}")
+    return UserError(
+        f"{where}: found {first['input']!r}; {first['msg'][0].lower()}{first['msg'][1:]}"
+    )
+
+
+def _fields(model: type[BaseModel], loc: Sequence[str]) -> list[str]:
+    """Return the keys that are allowed at a place inside a model."""
+    names: dict[str, type[BaseModel]] = {"stages": Stage, "train": Train}
+    for part in loc:
+        model = names.get(part, model)
+    extra = ["seed"] if model is Recipe else []
+    return [*model.model_fields, *extra]
+
+
+def _hint(model: type[BaseModel], loc: Sequence[str], found: Any) -> str:
+    return near(loc[-1], found) if isinstance(found, Mapping) else ""
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe YAML that reads 1e-4 as a number and refuses a key given twice."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    seen = set()
+    for key_node, _ in node.value:
+        key = loader.construct_object(key_node)
+        if key in seen:
+            raise yaml.MarkedYAMLError(
+                problem=f"key {key!r} stands twice", problem_mark=key_node.start_mark
+            )
+        seen.add(key)
+    return loader.construct_mapping(node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+# YAML 1.1 wants a dot in a float; people, and YAML 1.2, write 1e-4.
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$|^[-+]?\.\d+([eE][-+]?\d+)?$"),
+    list("-+0123456789."),
+)

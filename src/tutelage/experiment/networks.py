@@ -1,0 +1,93 @@
+"""Networks from a recipe and back from a checkpoint."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tutelage.errors import UserError
+from tutelage.experiment import checkpoint
+from tutelage.experiment.build import build
+from tutelage.models import On
+from tutelage.seeds import derive
+
+__all__ = ["load_network", "make_network", "save_network"]
+
+
+def make_network(
+    described: Mapping[str, Any],
+    *,
+    place: str,
+    modality: str,
+    input_shape: Sequence[int],
+    class_names: Sequence[str],
+    statistics: tuple[Tensor, Tensor],
+    seed: int,
+) -> On:
+    """Build a network on one modality, initialised from the run's seed.
+
+    Args:
+        described: ``{type: WideResNet, depth: 16, ...}``; channels, classes and dimensions follow from the data.
+        place: where in the recipe, for errors.
+        modality: name of the input.
+        input_shape: one sample without the batch axis: (channels, time) or (channels, height, width).
+        class_names: one per output.
+        statistics: mean and standard deviation per channel of the training split.
+        seed: of the run.
+
+    Raises:
+        UserError: the description is wrong.
+    """
+    given = {
+        "channels": input_shape[0],
+        "classes": len(class_names),
+        "dimensions": len(input_shape) - 1,
+    }
+    torch.manual_seed(derive(seed, "init"))
+    network = build("tutelage.models", described, place, base=nn.Module, given=given)
+    on = On(modality, network, *statistics)
+    return on.to(memory_format=torch.channels_last)
+
+
+def save_network(path: Path, network: On, spec: Mapping[str, Any]) -> None:
+    """Write a network with everything needed to build it again.
+
+    Args:
+        path: a ``.safetensors`` file.
+        network: the network.
+        spec: ``network``, ``modality``, ``input_shape`` and ``class_names`` as for :func:`make_network`, and
+            anything else worth keeping (epoch, value).
+    """
+    checkpoint.write(path, {"spec": dict(spec), "state": network.state_dict()})
+
+
+def load_network(path: Path) -> tuple[On, dict[str, Any]]:
+    """Read a network written by :func:`save_network`.
+
+    Returns:
+        The network in evaluation mode, and its spec.
+
+    Raises:
+        UserError: the file is missing or damaged, or does not fit the network it describes.
+    """
+    content = checkpoint.read(path)
+    if "spec" not in content or "state" not in content:
+        raise UserError(f"{path}: holds no network (found: {', '.join(content)})")
+    spec, state = content["spec"], content["state"]
+    ones = torch.ones(spec["input_shape"][0])
+    network = make_network(
+        spec["network"],
+        place=str(path),
+        modality=spec["modality"],
+        input_shape=spec["input_shape"],
+        class_names=spec["class_names"],
+        statistics=(torch.zeros_like(ones), ones),
+        seed=0,
+    )
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(f"{path}: the tensors do not fit the network it describes") from error
+    return network.eval(), spec

@@ -1,0 +1,126 @@
+"""Which runs a recipe asks for, in which order, and what identifies each of them."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from tutelage.errors import UserError
+from tutelage.experiment.config import Recipe
+from tutelage.experiment.prepare import Fold
+from tutelage.experiment.record import read_record
+
+__all__ = ["Job", "find_run", "order_of", "plan"]
+
+NUMBERS = 1  # of the results; raise it when the same recipe and seed would give other numbers
+
+
+@dataclass(frozen=True)
+class Job:
+    """One network to train: a stage on a fold with a seed.
+
+    Args:
+        stage: name of the stage.
+        fold: number of the fold.
+        fold_name: its name, fit for a folder.
+        seed: of the run.
+        fingerprint: hash of everything the numbers depend on (but the machine).
+        teachers: teacher name -> its job.
+        start: job whose network this one starts from, or None.
+    """
+
+    stage: str
+    fold: int
+    fold_name: str
+    seed: int
+    fingerprint: str
+    teachers: Mapping[str, "Job"]
+    start: "Job | None"
+
+    @property
+    def folder(self) -> Path:
+        """Place of the run folder inside the experiment's folder."""
+        return Path(self.fold_name, self.stage, f"seed-{self.seed}-{self.fingerprint[:10]}")
+
+
+def order_of(recipe: Recipe) -> list[str]:
+    """Return the stages so that teachers and starts come before those who need them.
+
+    Raises:
+        UserError: stages need each other in a circle.
+    """
+    graph = {
+        name: [*stage.teachers, *([stage.start_from] if stage.start_from else [])]
+        for name, stage in recipe.stages.items()
+    }
+    try:
+        return list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        raise UserError(
+            f"stages: {' -> '.join(error.args[1])} need each other in a circle"
+        ) from error
+
+
+def plan(recipe: Recipe, fold: int, data: Fold) -> list[Job]:
+    """Return every run of one fold, each after those it needs."""
+    order_of(recipe)  # refuses circles before the recursion below could run into one
+    jobs: dict[tuple[str, int], Job] = {}
+
+    def job(name: str, seed: int) -> Job:
+        stage = recipe.stages[name]
+        own = seed if stage.seed is None else stage.seed
+        if (name, own) not in jobs:
+            teachers = {teacher: job(teacher, own) for teacher in stage.teachers}
+            start = job(stage.start_from, own) if stage.start_from else None
+            key = _fingerprint(recipe, name, own, data, teachers, start)
+            jobs[name, own] = Job(name, fold, data.split.name, own, key, teachers, start)
+        return jobs[name, own]
+
+    for seed in recipe.seeds:
+        for name in recipe.stages:
+            job(name, seed)
+    return list(jobs.values())
+
+
+def find_run(job: Job, folder: Path, root: Path) -> Path | None:
+    """Return a complete run with this fingerprint: the job's own folder, or any other below ``root``.
+
+    Two stages that ask for the same network share one run: the signal teacher of a three-teacher recipe
+    may be the very student that was trained alone.
+    """
+    mine = folder / job.folder
+    for path in (mine, *sorted(root.glob(f"*/*/*/seed-*-{job.fingerprint[:10]}"))):
+        record = read_record(path)
+        if record and record["fingerprint"] == job.fingerprint and record["status"] == "complete":
+            return path
+    return None
+
+
+def _fingerprint(
+    recipe: Recipe,
+    name: str,
+    seed: int,
+    data: Fold,
+    teachers: Mapping[str, Job],
+    start: Job | None,
+) -> str:
+    stage = recipe.stages[name]
+    modality = recipe.input_of(name, data.dataset.modality)
+    parts: dict[str, Any] = {
+        "numbers": NUMBERS,
+        "data": data.dataset.fingerprint,
+        "split": data.hash,
+        "input": [modality, data.key(modality)],
+        "network": recipe.network_of(name),
+        "distiller": recipe.distiller_of(name),
+        "train": recipe.train_of(name).model_dump(),
+        "protocol": recipe.protocol,
+        "seed": seed,
+        "run": stage.run,
+        "teachers": {teacher: job.fingerprint for teacher, job in teachers.items()},
+        "start": start and start.fingerprint,
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,235 @@
+"""Data, split and representations of one fold, ready for training."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.base import BaseEstimator
+from torch import Tensor
+
+from tutelage import data as datasets
+from tutelage.batches import Samples
+from tutelage.data import DataSet
+from tutelage.data.leakage import refuse_leakage
+from tutelage.data.splits import Split
+from tutelage.errors import UserError, unknown
+from tutelage.experiment.build import build
+from tutelage.experiment.config import Recipe
+from tutelage.modalities.cache import represent
+from tutelage.modalities.stored import Stored
+
+__all__ = ["Fold", "folds", "load_data"]
+
+Progress = Callable[[str, float], None]
+Statistics = tuple[Tensor, Tensor]
+
+
+def load_data(recipe: Recipe, home: Path | None, progress: Progress | None) -> DataSet:
+    """Return the recipe's data set, fetched and parsed if it is not there yet."""
+    loader = build("tutelage.data", recipe.data, "data", method="load")
+    dataset: DataSet = loader.load(home or datasets.home(), progress)
+    return dataset
+
+
+def folds(recipe: Recipe, dataset: DataSet) -> list[int]:
+    """Return the numbers of the folds the recipe asks for.
+
+    Raises:
+        UserError: there is no such fold.
+    """
+    splitter = build("tutelage.data.splits", recipe.split, "split", method="split")
+    count = splitter.count(dataset)
+    if recipe.folds == "all":
+        return list(range(count))
+    for fold in recipe.folds:
+        if not 0 <= fold < count:
+            raise UserError(f"folds: found {fold}; allowed: 0 to {count - 1}, or all")
+    return list(recipe.folds)
+
+
+def split_of(recipe: Recipe, dataset: DataSet, fold: int) -> Split:
+    """Return one split, after the leakage scan.
+
+    Raises:
+        UserError: the split leaks, or there is no validation under the honest protocol.
+    """
+    splitter = build("tutelage.data.splits", recipe.split, "split", method="split")
+    split: Split = splitter.split(dataset, fold)
+    if recipe.protocol == "honest" and len(split.validation) == 0:
+        raise UserError(
+            "split.validation: found 0; the honest protocol chooses the epoch on validation subjects "
+            "(allowed: 1 or more, or protocol: legacy)"
+        )
+    refuse_leakage(dataset, split)
+    return split
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One split of the data with the modalities made from it.
+
+    Args:
+        dataset: the data.
+        split: who is trained on, chosen on, tested on.
+        modalities: name -> description in the recipe.
+        standardise: how the standard deviation of inputs is taken.
+        cache: folder of the representations.
+        picked: which samples of the whole data set these are, for a dry run; None for all.
+        total: samples of the whole data set, for a dry run.
+    """
+
+    dataset: DataSet
+    split: Split
+    modalities: Mapping[str, Mapping[str, Any]]
+    standardise: Literal["global", "within_window"]
+    cache: Path
+    picked: npt.NDArray[np.int64] | None = None
+    total: int | None = None
+
+    @classmethod
+    def of(cls, recipe: Recipe, dataset: DataSet, fold: int, cache: Path) -> "Fold":
+        """Return one fold of a recipe; nothing is computed yet."""
+        if dataset.modality in recipe.modalities:
+            raise UserError(
+                f"modalities.{dataset.modality}: is the name of the data set's own input; "
+                "give the representation another name"
+            )
+        split = split_of(recipe, dataset, fold)
+        return cls(dataset, split, recipe.modalities, recipe.standardise, cache)
+
+    def small(self, count: int) -> "Fold":
+        """Return the same fold with at most ``count`` training and a few validation samples, for a dry run."""
+        train = _spread(self.split.train, self.dataset.labels, count)
+        rest = _spread(self.split.validation, self.dataset.labels, 16)
+        kept = np.concatenate([train, rest])
+        d = self.dataset
+        dataset = DataSet(
+            d.name, d.modality, np.asarray(d.inputs[kept]), d.labels[kept],
+            None if d.subjects is None else d.subjects[kept], d.class_names, d.channel_names,
+            d.rate, d.window, synthetic=d.synthetic,
+        )  # fmt: skip
+        ids = np.arange(len(kept))
+        split = Split(self.split.name, ids[: len(train)], ids[len(train) :], ids[:0])
+        return Fold(dataset, split, self.modalities, self.standardise, Path(), kept, len(d))
+
+    def check_input(self, name: str, place: str) -> None:
+        """Raise if there is no such modality."""
+        names = [self.dataset.modality, *self.modalities]
+        if name not in names:
+            raise unknown(place, "modality", name, names)
+
+    def key(self, name: str) -> str:
+        """Return the hash of everything the values of a modality depend on."""
+        parts = [self.dataset.fingerprint]
+        if name != self.dataset.modality:
+            parts += [json.dumps(self.modalities[name], sort_keys=True), self.train_hash]
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()
+
+    @cached_property
+    def train_hash(self) -> str:
+        """Hash of the sample ids of the training split."""
+        return hashlib.sha256(self.split.train.astype("<i8").tobytes()).hexdigest()
+
+    @cached_property
+    def hash(self) -> str:
+        """Hash of all three sides of the split and of the standardisation."""
+        digest = hashlib.sha256(self.standardise.encode())
+        for side in self.split.sides().values():
+            digest.update(len(side).to_bytes(8, "little") + side.astype("<i8").tobytes())
+        return digest.hexdigest()
+
+    def values(self, name: str, progress: Progress | None = None) -> npt.NDArray[Any]:
+        """Return one modality for all samples, [N, ...]; made if it is not cached yet."""
+        if name == self.dataset.modality:
+            return self.dataset.inputs
+        modality = build(
+            "tutelage.modalities", self.modalities[name], f"modalities.{name}", base=BaseEstimator
+        )
+        if isinstance(modality, Stored):
+            return self._stored(modality, name)
+        if self.picked is not None:  # a dry run: a few samples, not worth a place in the cache
+            modality.fit(self.dataset.inputs[self.split.train])
+            found: npt.NDArray[Any] = modality.transform(self.dataset.inputs)
+            return found
+
+        def tell(done: int, total: int) -> None:
+            if progress is not None:
+                progress(f"{name} of {total:,} windows", done / max(1, total))
+
+        return represent(
+            modality,
+            self.dataset.inputs,
+            source=self.dataset.fingerprint,
+            train=self.split.train,
+            folder=self.cache,
+            progress=tell,
+        )
+
+    def _stored(self, modality: Stored, name: str) -> npt.NDArray[Any]:
+        values = modality.open(f"modalities.{name}")
+        total = self.total or len(self.dataset)
+        if len(values) != total:
+            raise UserError(
+                f"modalities.{name}: {modality.path} holds {len(values)} samples, but the data set has "
+                f"{total} windows; all modalities must be made from the same windows"
+            )
+        if self.picked is not None:
+            return np.asarray(values[self.picked])
+        return values
+
+    def samples(self, names: Sequence[str], progress: Progress | None = None) -> Samples:
+        """Return the samples with these modalities."""
+        return Samples(
+            {name: _tensor(self.values(name, progress)) for name in names},
+            torch.from_numpy(self.dataset.labels),
+            self.dataset.class_names,
+            self.dataset.subjects,
+            {name: self.key(name) for name in names},
+        )
+
+    def statistics(self, values: Tensor) -> Statistics:
+        """Return mean and standard deviation per channel over the training split.
+
+        ``within_window`` takes the mean over windows of the standard deviation inside each window,
+        as the published sensor code does; a channel that never changes gets 1.
+        """
+        train = torch.from_numpy(self.split.train)
+        total = square = within = torch.zeros(values.shape[1], dtype=torch.float64)
+        count = 0
+        for start in range(0, len(train), 512):
+            x = values[train[start : start + 512]].double().flatten(2)
+            total = total + x.sum(dim=(0, 2))
+            square = square + x.square().sum(dim=(0, 2))
+            within = within + x.std(dim=2, correction=0).sum(dim=0)
+            count += len(x)
+        points = count * values[0, 0].numel()
+        mean = total / points
+        if self.standardise == "global":
+            std = (square / points - mean.square()).clamp_min(0).sqrt()
+        else:
+            std = within / count
+        std = torch.where(std > 1e-6 * mean.abs().clamp_min(1e-6), std, 1.0)
+        return mean.float(), std.float()
+
+
+def _spread(index: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], count: int) -> Any:
+    """Return up to ``count`` ids, classes taken in turn."""
+    rank = np.zeros(len(index), dtype=np.int64)
+    for label in np.unique(labels[index]):
+        mine = labels[index] == label
+        rank[mine] = np.arange(int(mine.sum()))
+    return np.sort(index[np.argsort(rank, kind="stable")[:count]])
+
+
+def _tensor(values: npt.NDArray[Any]) -> Tensor:
+    if isinstance(values, np.memmap) and not values.flags.writeable:
+        # torch wants a writable buffer; copy-on-write gives one and never touches the file.
+        values = np.load(str(values.filename), mmap_mode="c", allow_pickle=False)
+    return torch.from_numpy(values)

@@ -1,0 +1,216 @@
+"""One run: a network trained from its stage, evaluated once, and recorded."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from tutelage.batches import Samples
+from tutelage.errors import UserError
+from tutelage.evaluate import assess, predict
+from tutelage.experiment.config import Recipe, Train
+from tutelage.experiment.networks import load_network
+from tutelage.experiment.plan import Job
+from tutelage.experiment.prepare import Fold, Progress
+from tutelage.experiment.record import RunFolder, environment
+from tutelage.experiment.stage import (
+    Ready,
+    distiller_of,
+    facts_of,
+    load_teacher,
+    make_fabric,
+    network_for,
+    settings_of,
+    step_of,
+    teachers_live,
+    teachers_of,
+)
+from tutelage.models import On, Size, measure
+from tutelage.train import DivergedError, Training, fit
+
+__all__ = ["Context", "relative", "train_one"]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What the runs of one experiment share.
+
+    Args:
+        recipe: the recipe.
+        folder: of the experiment.
+        cache: root of teacher outputs.
+        accelerator: ``cpu``, ``cuda`` or ``auto``.
+        code: version and commit.
+        found: fingerprint -> run folder of what is complete already.
+    """
+
+    recipe: Recipe
+    folder: Path
+    cache: Path
+    accelerator: str
+    code: Mapping[str, Any]
+    found: Mapping[str, Path]
+
+
+def train_one(
+    context: Context,
+    job: Job,
+    data: Fold,
+    path: Path,
+    listen: Callable[[dict[str, Any]], None],
+    progress: Progress,
+) -> dict[str, Any]:
+    """Train one network, or go on where an earlier sitting stopped.
+
+    Args:
+        context: what the runs share.
+        job: which stage, fold and seed.
+        data: the fold.
+        path: the run folder.
+        listen: called with each epoch's metrics.
+        progress: called during long preparations.
+
+    Returns:
+        The evaluation, by split.
+
+    Raises:
+        UserError: something does not fit.
+        DivergedError: the run was stopped; the folder says why.
+    """
+    recipe = context.recipe
+    train = recipe.train_of(job.stage)
+    fabric = make_fabric(train, context.accelerator)
+    own = recipe.input_of(job.stage, data.dataset.modality)
+    teachers = {
+        name: load_teacher(context.found[other.fingerprint] / "best.safetensors", name, data)
+        for name, other in job.teachers.items()
+    }
+    names = sorted({own, *(teacher.modality for teacher in teachers.values())})
+    samples = data.samples(names, progress)
+    student, spec = network_for(recipe, job.stage, data, samples, job.seed)
+    size = measure(student.network, spec["input_shape"])
+    if job.start is not None:
+        _start_from(student, context.found[job.start.fingerprint], job)
+    student.to(fabric.device)
+    index = torch.from_numpy(data.split.train)
+    ready = Ready(student, distiller_of(recipe, job.stage), teachers, samples)
+    place = f"stages.{job.stage}.train"
+    outputs = teachers_of(
+        ready, train, index, context.cache, fabric, place,
+        lambda done, total: progress("teachers of " + job.stage, done / total),
+    )  # fmt: skip
+    ready.distiller.prepare(facts_of(ready, index))
+    ready.distiller.to(fabric.device)
+    if train.compile:
+        student.network.compile()
+    # Cached teachers are read by sample id: their inputs need not be gathered in training.
+    kept = set(samples.inputs) if teachers_live(train, teachers, place) else {own}
+    sides = {name: torch.from_numpy(side) for name, side in data.split.sides().items()}
+    monitors = {"validation": sides["validation"]} if len(sides["validation"]) else {}
+    if recipe.protocol == "legacy":
+        monitors["test"] = sides["test"]
+    folder = RunFolder(path, spec, listen)
+    state = folder.begin(_facts(context, job, data, spec, size, train))
+    training = Training(student, ready.distiller, outputs, samples.only(kept), index, monitors)
+    step = step_of(train, place)
+    settings = settings_of(train, job.seed, sorted(kept), place)
+    try:
+        state = fit(training, step, settings, fabric, folder, state)
+    except DivergedError as error:
+        folder.fail({"kind": error.kind, "message": str(error), "epoch": error.epoch,
+                     "objective": error.objective})  # fmt: skip
+        raise
+    chosen = "validation" if "validation" in monitors else "test"
+    evaluation = _evaluate(folder, samples.only({own}), sides, monitors, fabric)
+    folder.complete(evaluation, state.best[chosen] | {"on": chosen})
+    return evaluation
+
+
+def _start_from(student: On, folder: Path, job: Job) -> None:
+    assert job.start is not None
+    other, _ = load_network(folder / "best.safetensors")
+    try:
+        student.network.load_state_dict(other.network.state_dict())
+    except RuntimeError as error:
+        raise UserError(
+            f"stages.{job.stage}.start_from: the network of {job.start.stage!r} has other layers or "
+            "sizes than this stage's; a start needs the same network"
+        ) from error
+
+
+def _evaluate(
+    folder: RunFolder,
+    samples: Samples,
+    sides: Mapping[str, Tensor],
+    monitors: Mapping[str, Tensor],
+    fabric: Fabric,
+) -> dict[str, Any]:
+    wanted = [("validation", "validation", "validation"), ("test", "test", "validation")]
+    if "test" in monitors:
+        wanted.append(("test_legacy", "test", "test"))
+    found = {}
+    for name, side, chosen_on in wanted:
+        if chosen_on not in monitors or len(sides[side]) == 0:
+            continue
+        network, _ = load_network(folder.best_path(chosen_on))
+        network.to(fabric.device)
+        index = sides[side]
+        logits = predict(network, samples, index, context=fabric.autocast)
+        labels = samples.labels[index]
+        who = None if samples.subjects is None else samples.subjects[index.numpy()]
+        folder.predictions(name, index, labels, logits, who)
+        found[name] = assess(logits, labels, samples.class_names, who)
+    return found
+
+
+def _facts(
+    context: Context, job: Job, data: Fold, spec: Mapping[str, Any], size: Size, train: Train
+) -> dict[str, Any]:
+    recipe, dataset, split = context.recipe, data.dataset, data.split
+
+    def who(index: Any) -> list[str] | None:
+        return None if dataset.subjects is None else sorted(set(dataset.subjects[index].tolist()))
+
+    return {
+        "schema": 1,
+        "stage": job.stage,
+        "fold": job.fold,
+        "seed": job.seed,
+        "fingerprint": job.fingerprint,
+        "config": {
+            "network": recipe.network_of(job.stage),
+            "distiller": recipe.distiller_of(job.stage),
+            "train": train.model_dump(),
+        },
+        "data": {
+            "name": dataset.name, "fingerprint": dataset.fingerprint, "synthetic": dataset.synthetic,
+            "modality": spec["modality"], "input_shape": spec["input_shape"],
+            "n_train": len(split.train), "n_validation": len(split.validation),
+            "n_test": len(split.test), "train_subjects": who(split.train),
+            "validation_subjects": who(split.validation), "test_subjects": who(split.test),
+            "class_names": list(dataset.class_names), "split": split.name,
+        },
+        "teachers": {name: _reference(context, other) for name, other in job.teachers.items()},
+        "start_from": job.start and {"stage": job.start.stage} | _reference(context, job.start),
+        "network": {
+            "type": spec["network"]["type"], "input": spec["modality"],
+            "parameters": size.parameters, "macs": size.macs,
+        },
+        "environment": environment(train.precision),
+        "code": context.code,
+    }  # fmt: skip
+
+
+def _reference(context: Context, job: Job) -> dict[str, str]:
+    path = context.found[job.fingerprint]
+    return {"path": relative(path, context.folder), "fingerprint": job.fingerprint}
+
+
+def relative(path: Path, folder: Path) -> str:
+    """Return a path as seen from a folder, with forward slashes."""
+    return Path(os.path.relpath(path, folder)).as_posix()

@@ -1,0 +1,82 @@
+"""Batch similarity maps: which samples a network finds alike."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tutelage.types import Output
+
+
+def gram(output: Output, tap: str) -> Tensor:
+    """Raw similarity map ``A Aᵀ`` of a tap, from the cache where it is there.
+
+    Args:
+        output: one network's output; ``grams[tap]`` [B, B] is used when present, else
+            ``features[tap]`` [B, ...] is flattened to A [B, D].
+        tap: name of the feature.
+
+    Returns:
+        [B, B], float32 (also under autocast: Gram matrices lose too much in bf16).
+
+    Raises:
+        KeyError: the output has no such tap.
+    """
+    if tap in output.grams:
+        return output.grams[tap]
+    if tap not in output.features:
+        raise KeyError(f"tap {tap!r} is not among the features {sorted(output.features)}")
+    a = output.features[tap]
+    with torch.autocast(a.device.type, enabled=False):
+        flat = a.flatten(1).float()
+        return flat @ flat.T
+
+
+def row_normalise(matrix: Tensor) -> Tensor:
+    """Divide each row of [..., N] by its L2 norm (at least 1e-12)."""
+    return F.normalize(matrix, p=2, dim=-1, eps=1e-12)
+
+
+def similarity_maps(student: Tensor, teacher: Tensor) -> Tensor:
+    """Squared distance of two row-normalised similarity maps.
+
+    Args:
+        student: raw Gram matrix, [B, B].
+        teacher: raw or already merged Gram matrix, [B, B]; no gradient flows here.
+
+    Returns:
+        [B]: sample i gets the mean of the squared differences of its row; the batch mean is
+        ``||Ĝ_S - Ĝ_T||_F² / B²``, the paper's scalar.
+
+    Source:
+        Tung & Mori 2019, Similarity-Preserving KD, arXiv:1907.09682, eq. 4. Depends on the
+        composition of the batch.
+    """
+    return (row_normalise(student) - row_normalise(teacher.detach())).square().mean(dim=1)
+
+
+def merged_gram(
+    grams: Sequence[Tensor],
+    weights: Sequence[float],
+    order: Literal["merge_then_normalise", "normalise_then_merge"] = "merge_then_normalise",
+) -> Tensor:
+    """One target map out of several teachers' raw maps.
+
+    Args:
+        grams: raw Gram matrices, [B, B] each, one per teacher.
+        weights: one per teacher, >= 0.
+        order: ``merge_then_normalise`` is the published code (TGD, TPKD, the Annsp rows): the teacher
+            with more and larger features dominates whatever the weights say. With
+            ``normalise_then_merge`` every teacher's rows have unit length before they are mixed.
+
+    Returns:
+        [B, B], no gradient.
+
+    Source:
+        Jeon et al. 2024, TGD, PMLR 251; reference code jeunsom/TGD.
+    """
+    with torch.no_grad():
+        maps = [row_normalise(g) for g in grams] if order == "normalise_then_merge" else grams
+        return torch.stack([w * g for w, g in zip(weights, maps, strict=True)]).sum(dim=0)

@@ -1,0 +1,22 @@
+"""Signals and pictures as persistence images, Gramian fields and transition fields."""
+
+from tutelage.modalities.base import Modality
+from tutelage.modalities.cache import represent
+from tutelage.modalities.diagrams import Diagrams, SublevelPersistence
+from tutelage.modalities.fields import GramianField, TransitionField
+from tutelage.modalities.persistence_image import PersistenceImage
+from tutelage.modalities.presets import PUBLISHED, published
+from tutelage.modalities.stored import Stored
+
+__all__ = [
+    "Stored",
+    "Modality",
+    "SublevelPersistence",
+    "Diagrams",
+    "PersistenceImage",
+    "GramianField",
+    "TransitionField",
+    "published",
+    "PUBLISHED",
+    "represent",
+]

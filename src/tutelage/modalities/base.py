@@ -1,0 +1,182 @@
+"""What every modality is: a scikit-learn transformer over batches of signals or images."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.validation import check_is_fitted
+
+from tutelage.errors import UserError, unknown
+from tutelage.modalities._numba import Array, in_threads
+
+CHUNK_BYTES = 1 << 19  # input handled at a time by one thread; its float64 copy fits in L2
+
+
+class Modality(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]  # sklearn is untyped
+    """A representation of each sample by itself, with a few numbers learned from training data.
+
+    Subclasses write :meth:`fit_chunks`, :meth:`_shape`, :meth:`_write` and list in ``learned`` the
+    attributes that :meth:`transform` needs. ``version`` is part of every cache key: raise it when a
+    change alters the numbers.
+    """
+
+    version: ClassVar[int] = 1
+    learned: ClassVar[tuple[str, ...]] = ()
+    n_jobs: int | None
+
+    def fit(self, X: npt.ArrayLike, y: object = None) -> Self:
+        """Learn from training samples.
+
+        Args:
+            X: signals [N, channels, time] or images [N, channels, height, width].
+            y: ignored.
+
+        Returns:
+            This object.
+
+        Raises:
+            UserError: wrong shape, no samples, or values that are not finite.
+        """
+        return self.fit_chunks(chunks(np.asarray(X)))
+
+    @abstractmethod
+    def fit_chunks(self, pieces: Iterable[Array]) -> Self:
+        """Learn from training samples that arrive piece by piece and need not fit in memory.
+
+        Args:
+            pieces: arrays as for :meth:`fit`, cut along the samples.
+
+        Returns:
+            This object.
+        """
+
+    @abstractmethod
+    def _shape(self, sample: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the shape of the output for one sample of this shape, or refuse it."""
+
+    @abstractmethod
+    def _write(self, samples: Array, out: Array) -> None:
+        """Represent finite, C-contiguous samples into ``out``."""
+
+    @property
+    def diagnostics(self) -> dict[str, float]:
+        """What the training data look like through this modality; never used by ``transform``."""
+        return {}
+
+    def transform(self, X: npt.ArrayLike, out: Array | None = None) -> Array:
+        """Represent each sample.
+
+        Args:
+            X: signals [N, channels, time] or images [N, channels, height, width]; uint8 is read as
+                value / 255.
+            out: C-contiguous array to write to instead of a new one.
+
+        Returns:
+            Images, [N, channels, height, width], of type ``dtype``.
+
+        Raises:
+            UserError: wrong shape, or values that are not finite.
+        """
+        check_is_fitted(self)
+        samples = np.asarray(X)
+        shape = (samples.shape[0], *self._shape(samples.shape[1:]))
+        dtype = np.dtype(self.get_params(deep=False)["dtype"])
+        if out is None:
+            out = np.empty(shape, dtype)
+        elif out.shape != shape or out.dtype != dtype or not out.flags.c_contiguous:
+            raise UserError(
+                f"{type(self).__name__}.transform: out is {out.dtype} {out.shape}, "
+                f"allowed: C-contiguous {dtype} {shape}"
+            )
+        target = out
+
+        def work(start: int, stop: int) -> None:
+            for a, b in spans(start, stop, samples):
+                self._write(checked(samples[a:b], type(self).__name__), target[a:b])
+
+        in_threads(work, shape[0], self.n_jobs)
+        return out
+
+    def fitted(self) -> dict[str, Any]:
+        """Return what :meth:`fit` learned and :meth:`transform` uses, as plain JSON values."""
+        check_is_fitted(self)
+        return {name: getattr(self, name) for name in self.learned}
+
+    def restore(self, state: Mapping[str, Any]) -> Self:
+        """Become fitted again from what :meth:`fitted` returned.
+
+        Args:
+            state: one value per name in ``learned``.
+
+        Returns:
+            This object.
+
+        Raises:
+            UserError: names are missing or unknown.
+        """
+        if set(state) != set(self.learned):
+            raise UserError(
+                f"{type(self).__name__}.restore: found {sorted(state)}, "
+                f"allowed: exactly {sorted(self.learned)}"
+            )
+        for name, value in state.items():
+            setattr(self, name, tuple(value) if isinstance(value, list) else value)
+        return self
+
+
+def spans(start: int, stop: int, samples: Array) -> Iterator[tuple[int, int]]:
+    """Cut ``range(start, stop)`` so that one piece of ``samples`` stays near CHUNK_BYTES."""
+    one = max(1, samples.itemsize * int(np.prod(samples.shape[1:])))
+    step = max(1, CHUNK_BYTES // one)
+    for a in range(start, stop, step):
+        yield a, min(a + step, stop)
+
+
+def chunks(samples: Array) -> Iterator[Array]:
+    """Yield pieces of ``samples``; at least one, so that an empty array is seen and refused."""
+    if samples.ndim == 0 or samples.shape[0] == 0:
+        yield samples
+        return
+    for a, b in spans(0, samples.shape[0], samples):
+        yield samples[a:b]
+
+
+def checked(samples: Array, place: str, finite: bool = True) -> Array:
+    """Return samples as finite, writable, C-contiguous float64.
+
+    Args:
+        samples: numbers of any type; uint8 becomes value / 255.
+        place: name to begin the error with.
+        finite: refuse infinity as well as NaN.
+
+    Returns:
+        The same values.
+
+    Raises:
+        UserError: not numbers, or NaN or infinity found.
+    """
+    if samples.dtype.kind not in "fiub":
+        raise UserError(f"{place}: found values of type {samples.dtype}, allowed: real numbers")
+    # one layout and one type: every kernel is compiled once, and float32 loses nothing
+    result = np.require(samples, np.float64, ["C", "W"])
+    if samples.dtype == np.uint8:
+        return result / 255.0
+    good = np.isfinite(result) if finite else ~np.isnan(result)
+    if not good.all():
+        where = np.argwhere(~good)[0].tolist()
+        raise UserError(
+            f"{place}: found {result[tuple(where)]} at position {where} of a batch, allowed: "
+            f"{'finite values' if finite else 'anything but NaN'}; "
+            "fill or drop missing samples before this step"
+        )
+    return result
+
+
+def one_of(place: str, found: str, allowed: Iterable[str]) -> None:
+    """Raise the sentence for a choice that does not exist."""
+    names = list(allowed)
+    if found not in names:
+        raise unknown(place, "choice", str(found), names)

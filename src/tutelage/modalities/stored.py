@@ -1,0 +1,44 @@
+"""A modality that was made elsewhere and lies in a file."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+
+from tutelage.errors import UserError
+
+__all__ = ["Stored"]
+
+
+class Stored(BaseEstimator):  # type: ignore[misc]
+    """Images or signals computed elsewhere: ``path`` holds one array, [N, channels, ...], in the data set's order.
+
+    Args:
+        path: a ``.npy`` file; opened as a memory-map, never unpickled.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def open(self, place: str) -> npt.NDArray[Any]:
+        """Return the array as a memory-map.
+
+        Raises:
+            UserError: the file is missing, is no plain array, or has the wrong shape.
+        """
+        if not Path(self.path).is_file():
+            raise UserError(f"{place}.path: {self.path} does not exist")
+        try:
+            values: npt.NDArray[Any] = np.load(self.path, mmap_mode="r", allow_pickle=False)
+        except ValueError as error:
+            raise UserError(
+                f"{place}.path: {self.path} is not a plain .npy array ({error})"
+            ) from error
+        if values.ndim not in (3, 4) or values.dtype.kind not in "fu":
+            raise UserError(
+                f"{place}.path: found {list(values.shape)} {values.dtype}; allowed: "
+                "[N, channels, time] or [N, channels, height, width] of floats or uint8"
+            )
+        return values

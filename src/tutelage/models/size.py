@@ -1,0 +1,41 @@
+"""How large a network is and how much one prediction costs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Size of a network on one input.
+
+    Args:
+        parameters: trainable numbers.
+        macs: multiply-adds of one forward pass of one sample (convolutions and matrix products).
+    """
+
+    parameters: int
+    macs: int
+
+
+def measure(network: nn.Module, input_shape: Sequence[int]) -> Size:
+    """Count parameters and multiply-adds.
+
+    Args:
+        network: takes one tensor [1, *input_shape].
+        input_shape: shape of one sample without the batch axis.
+
+    Returns:
+        The counts; the network's mode and buffers are left as they were.
+    """
+    training = network.training
+    network.eval()
+    device = next(network.parameters()).device
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(torch.zeros(1, *input_shape, device=device))
+    network.train(training)
+    parameters = sum(p.numel() for p in network.parameters())
+    return Size(parameters, counter.get_total_flops() // 2)

@@ -1,0 +1,22 @@
+"""The one interface of everything a student can be asked for."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+from tutelage.types import Facts, Needs, View
+
+
+class Objective(nn.Module, ABC):
+    """``View -> [B]``: one number per sample; the batch mean is the paper's scalar."""
+
+    def needs(self) -> Needs:
+        """Return what this objective reads of its teachers besides logits."""
+        return Needs()
+
+    def prepare(self, facts: Facts) -> None:
+        """Build adapters and constants from one dry run, before the first step."""
+
+    @abstractmethod
+    def forward(self, view: View) -> Tensor:
+        """Return one number per sample, [B]."""

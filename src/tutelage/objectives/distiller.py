@@ -1,0 +1,94 @@
+"""Named objectives with their coefficients."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from tutelage.errors import UserError
+from tutelage.objectives.base import Objective
+from tutelage.schedules import Schedule, value_at
+from tutelage.types import Facts, Needs, View
+
+
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """An objective and the coefficient it is multiplied by (a number or a schedule, >= 0)."""
+
+    objective: Objective
+    coefficient: float | Schedule = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What the distiller found: the total, and each objective by name before its coefficient.
+
+    Args:
+        total: sum of coefficient · objective, [B].
+        parts: each objective, [B].
+    """
+
+    total: Tensor
+    parts: Mapping[str, Tensor]
+
+
+class Distiller(nn.Module):
+    """Named objectives, each with a coefficient; the names are the columns of the log.
+
+    Its parameters (adapters, workspaces, weight nets) are trained beside the student and dropped at export.
+
+    Args:
+        objectives: name -> objective with coefficient.
+
+    Raises:
+        UserError: there is no objective, or a constant coefficient is negative.
+
+    Example:
+        >>> from tutelage.objectives import Labels
+        >>> list(Distiller({"labels": Weighted(Labels())}).objectives)
+        ['labels']
+    """
+
+    def __init__(self, objectives: Mapping[str, Weighted]) -> None:
+        super().__init__()
+        if not objectives:
+            raise UserError("distiller: there is no objective, so nothing would train")
+        for name, item in objectives.items():
+            if not isinstance(item.coefficient, Schedule) and item.coefficient < 0:
+                raise UserError(
+                    f"distiller.{name}.coefficient: {item.coefficient} is negative; allowed: >= 0"
+                )
+        self.objectives = nn.ModuleDict({name: item.objective for name, item in objectives.items()})
+        self.coefficients = {name: item.coefficient for name, item in objectives.items()}
+
+    def needs(self) -> Needs:
+        """Return everything the objectives read of the teachers besides logits."""
+        total = Needs()
+        for objective in self.objectives.values():
+            assert isinstance(objective, Objective)
+            total = total | objective.needs()
+        return total
+
+    def prepare(self, facts: Facts) -> None:
+        """Let every objective build what it needs from one dry run.
+
+        Raises:
+            UserError: an objective does not fit the facts; the sentence names the objective.
+        """
+        for name, objective in self.objectives.items():
+            assert isinstance(objective, Objective)
+            try:
+                objective.prepare(facts)
+            except (ValueError, KeyError) as error:
+                raise UserError(f"distiller.{name}: {error}") from error
+
+    def forward(self, view: View) -> Losses:
+        """Return total and parts of one batch.
+
+        An objective whose coefficient is 0 at this time is still computed and logged; its gradient is
+        exactly zero.
+        """
+        parts = {name: objective(view) for name, objective in self.objectives.items()}
+        scaled = [value_at(self.coefficients[name], view.clock) * p for name, p in parts.items()]
+        return Losses(torch.stack(scaled).sum(dim=0), parts)

@@ -1,0 +1,64 @@
+"""Learning from hard labels."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from tutelage import losses
+from tutelage.objectives.base import Objective
+from tutelage.types import Facts, View
+
+
+class Labels(Objective):
+    """Cross entropy with the true classes; class-weighted and focal on request.
+
+    Args:
+        class_weights: None, one weight per class, or ``balanced``: N / (C · count), from the training
+            split alone; a class without training samples gets weight 0.
+        focal_gamma: focusing exponent; 0 is plain cross entropy.
+        label_smoothing: mass spread over all classes, in [0, 1).
+
+    Shapes:
+        student logits [B, C], labels [B] -> [B].
+
+    Source:
+        See :func:`tutelage.losses.cross_entropy`.
+    """
+
+    weights: Tensor | None
+
+    def __init__(
+        self,
+        class_weights: Literal["balanced"] | Sequence[float] | None = None,
+        focal_gamma: float = 0.0,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.balanced = class_weights == "balanced"
+        given = None if self.balanced or class_weights is None else list(class_weights)
+        self.register_buffer("weights", None if given is None else torch.tensor(given).float())
+        self.focal_gamma = focal_gamma
+        self.label_smoothing = label_smoothing
+
+    def prepare(self, facts: Facts) -> None:
+        """Turn ``balanced`` into weights and compare the number of weights with the classes."""
+        counts = facts.class_counts
+        if self.balanced:
+            balanced = counts.sum() / (len(counts) * counts.clamp_min(1))
+            self.weights = torch.where(counts > 0, balanced, 0.0).float()
+        elif self.weights is not None and len(self.weights) != len(counts):
+            raise ValueError(
+                f"class_weights: {len(self.weights)} weights for {len(counts)} classes"
+            )
+
+    def forward(self, view: View) -> Tensor:
+        """Return the loss of each sample, [B], in nats."""
+        return losses.cross_entropy(
+            view.student.logits,
+            view.batch.labels,
+            class_weights=self.weights,
+            focal_gamma=self.focal_gamma,
+            label_smoothing=self.label_smoothing,
+        )

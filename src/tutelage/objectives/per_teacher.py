@@ -1,0 +1,82 @@
+"""The same comparison with every teacher, weighted over teachers."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from tutelage.errors import unknown
+from tutelage.objectives.base import Objective
+from tutelage.terms import Term
+from tutelage.types import Facts, Needs, Output, View
+from tutelage.weighting import Uniform, Weighting
+
+
+class PerTeacher(Objective):
+    """``sum_k w_k · term(student, teacher_k)``: KD, AT, SP and their kin with 1..N teachers.
+
+    Args:
+        term: how the student is compared with one teacher; a copy of it serves each teacher, because
+            adapters depend on the teacher's shapes.
+        weighting: how much each teacher counts; uniform (AVER) unless given.
+        teachers: names of the teachers to use; all of the stage's unless given.
+
+    Shapes:
+        -> [B].
+
+    Source:
+        Base of TGD/TPKD is ``PerTeacher(SoftTargets(4), Fixed({...}))``; AVER is the uniform weighting.
+    """
+
+    def __init__(
+        self,
+        term: Term,
+        weighting: Weighting | None = None,
+        teachers: Sequence[str] | None = None,
+    ) -> None:
+        super().__init__()
+        # In a tuple, so that the template itself is not registered: only its copies are trained.
+        self.template = (term,)
+        self.weighting = Uniform() if weighting is None else weighting
+        self.teachers = None if teachers is None else tuple(teachers)
+        self.copies = nn.ModuleDict()
+
+    def needs(self) -> Needs:
+        """Return what the term and the weighting read of the teachers."""
+        return self.template[0].needs() | self.weighting.needs()
+
+    def prepare(self, facts: Facts) -> None:
+        """Give each teacher its own copy of the term, built on that teacher's shapes."""
+        for name, teacher in select(facts.view, self.teachers).items():
+            copy = deepcopy(self.template[0])
+            copy.prepare(replace(facts, view=replace(facts.view, teachers={name: teacher})))
+            self.copies[name] = copy
+
+    def forward(self, view: View) -> Tensor:
+        """Return the weighted sum over teachers of each sample, [B]."""
+        teachers = select(view, self.teachers)
+        losses = torch.stack(
+            [self._term(name)(view.student, teacher, view) for name, teacher in teachers.items()]
+        )
+        weights = self.weighting(losses, replace(view, teachers=teachers))
+        return (weights * losses).sum(dim=0)
+
+    def _term(self, teacher: str) -> nn.Module:
+        return self.copies[teacher] if teacher in self.copies else self.template[0]
+
+
+def select(view: View, names: Sequence[str] | None) -> dict[str, Output]:
+    """Return the named teachers of a view in the order given; all of them for None.
+
+    Raises:
+        UserError: a name is not a teacher here, or there is no teacher at all.
+    """
+    chosen = list(view.teachers) if names is None else list(names)
+    if not chosen:
+        raise unknown("teachers", "teacher", "(none)", ["at least one"])
+    for name in chosen:
+        if name not in view.teachers:
+            raise unknown("teachers", "teacher", name, view.teachers)
+    return {name: view.teachers[name] for name in chosen}

@@ -1,0 +1,90 @@
+"""One self-contained page from one experiment folder."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from tutelage.report.example import ExampleWindow
+from tutelage.report.figures.draw import Drawing
+from tutelage.report.sections import Section, sections
+from tutelage.report.summary import Summary, summary
+from tutelage.report.table import Table
+from tutelage.study.ledger import Experiment, read_experiment
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything the template shows."""
+
+    experiment: Experiment
+    summary: Summary
+    sections: tuple[Section, ...]
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Every table of the page, in order."""
+        return tuple(table for section in self.sections for table in section.tables)
+
+
+def write_report(
+    experiment_folder: Path, out: Path | None = None, *, example: ExampleWindow | None = None
+) -> Path:
+    """Write ``index.html`` and the tables as Markdown, LaTeX and CSV.
+
+    Args:
+        experiment_folder: holds ``experiment.json``.
+        out: where to write; ``experiment_folder/report`` unless told otherwise.
+        example: one window to show as signal, diagram and images; else that of ``example.npz`` in
+            the experiment folder, if there is one.
+
+    Returns:
+        The path of ``index.html``, which needs no other file and no network.
+
+    Raises:
+        tutelage.errors.UserError: no experiment there, or a record that contradicts another.
+    """
+    experiment = read_experiment(experiment_folder)
+    stored = experiment_folder / "example.npz"
+    if example is None and stored.is_file():
+        example = ExampleWindow.read(stored)
+    page = Page(experiment, summary(experiment), sections(experiment, example))
+    html = render(page)
+    folder = out or experiment_folder / "report"
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in page.tables:
+        table.write(folder / "tables")
+    unfinished = folder / ".index.html.part"
+    unfinished.write_text(html, encoding="utf-8")
+    path = folder / "index.html"
+    unfinished.replace(path)
+    return path
+
+
+def render(page: Page) -> str:
+    """Fill the template."""
+    environment = Environment(
+        loader=PackageLoader("tutelage.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["csv_link"] = csv_link
+    environment.filters["svg"] = _svg
+    loader = environment.loader
+    assert loader is not None
+    css = loader.get_source(environment, "style.css")[0]
+    template = environment.get_template("page.html.j2")
+    return template.render(page=page, experiment=page.experiment, css=Markup(css))
+
+
+def csv_link(text: str) -> str:
+    """Return a data URI that downloads as CSV."""
+    return f"data:text/csv;charset=utf-8,{quote(text)}"
+
+
+def _svg(drawing: Drawing) -> Markup:
+    return Markup(drawing.svg)

@@ -1,0 +1,69 @@
+"""Plain gradient descent on the student and the distiller together."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, final
+
+import torch
+from torch import Tensor, nn
+
+from tutelage.objectives import Distiller, Losses
+from tutelage.schedules import Schedule, value_at
+from tutelage.steps.base import Device
+from tutelage.types import Batch, Clock, Output, View
+
+OptimizerFactory = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
+
+
+@final
+@dataclass(frozen=True)
+class GradientStep:
+    """One optimizer for the student and for the distiller's own parameters.
+
+    Args:
+        optimizer: makes the optimizer from parameters, for example
+            ``functools.partial(torch.optim.SGD, lr=0.1, momentum=0.9)``.
+        learning_rate: a number or a schedule; overrides the factory's at every step.
+        clip_norm: largest norm of the whole gradient; None leaves it as it is.
+    """
+
+    optimizer: OptimizerFactory
+    learning_rate: float | Schedule = 0.1
+    clip_norm: float | None = None
+
+    def bind(self, device: Device, student: nn.Module, distiller: Distiller) -> "_Bound":
+        """Make the optimizer for these parameters."""
+        return _Bound(self, device, student, distiller)
+
+
+class _Bound:
+    def __init__(
+        self, rule: GradientStep, device: Device, student: nn.Module, distiller: Distiller
+    ) -> None:
+        self.rule, self.device = rule, device
+        self.student, self.distiller = student, distiller
+        self.parameters = [
+            p for p in (*student.parameters(), *distiller.parameters()) if p.requires_grad
+        ]
+        self.optimizer = rule.optimizer(self.parameters)
+
+    def __call__(
+        self, batch: Batch, teachers: Mapping[str, Output], clock: Clock
+    ) -> tuple[Losses, Output]:
+        with self.device.autocast():
+            output = self.student(batch)
+            losses: Losses = self.distiller(View(output, teachers, batch, clock))
+        self.optimizer.zero_grad()
+        self.device.backward(losses.total.mean())
+        if self.rule.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.rule.clip_norm)
+        for group in self.optimizer.param_groups:
+            group["lr"] = value_at(self.rule.learning_rate, clock)
+        self.optimizer.step()
+        return losses, output
+
+    def state(self) -> dict[str, Any]:
+        return {"optimizer": self.optimizer.state_dict()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.optimizer.load_state_dict(state["optimizer"])

@@ -1,0 +1,292 @@
+"""Frozen teachers: live, or evaluated once and read back exactly."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Protocol, final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tutelage.batches import Samples, batches
+from tutelage.errors import UserError
+from tutelage.types import Batch, Needs, Output
+
+__all__ = ["CachedTeachers", "LiveTeachers", "Teachers", "cache_teacher", "state_hash"]
+
+_VERSION = 1  # of the cached numbers; raise it when the same inputs would give other ones
+_BLOCK = 2048  # rows of one block of a Gram matrix: 2 x 2048 x D floats in memory at a time
+
+Context = Callable[[], AbstractContextManager[object]]
+
+
+class Teachers(Protocol):
+    """Every teacher's output for a batch, by name; no gradient."""
+
+    def __call__(self, batch: Batch) -> Mapping[str, Output]:
+        """Return the outputs for these samples."""
+        ...
+
+
+@final
+class LiveTeachers:
+    """Teachers that run on every batch: frozen, in evaluation mode, without gradient.
+
+    Args:
+        networks: name -> module from Batch to Output.
+        needs: what the objectives read; other features are dropped at once.
+    """
+
+    def __init__(self, networks: Mapping[str, nn.Module], needs: Needs) -> None:
+        self.networks = {name: freeze(network) for name, network in networks.items()}
+        self.needs = needs
+
+    def __call__(self, batch: Batch) -> Mapping[str, Output]:
+        """Run every teacher on the batch."""
+        wanted = self.needs.features | self.needs.grams
+        with torch.no_grad():
+            return {
+                name: _keep(network(batch), wanted, name) for name, network in self.networks.items()
+            }
+
+
+@final
+class CachedTeachers:
+    """Teachers read back from the cache: exact as long as their inputs are not augmented.
+
+    Args:
+        folders: name -> folder made by :func:`cache_teacher`.
+        device: where the outputs are wanted.
+    """
+
+    def __init__(self, folders: Mapping[str, Path], device: torch.device | str = "cpu") -> None:
+        self.device = torch.device(device)
+        self.arrays = {name: _open(folder) for name, folder in folders.items()}
+        self.rows = {name: arrays.pop("rows") for name, arrays in self.arrays.items()}
+
+    def __call__(self, batch: Batch) -> Mapping[str, Output]:
+        """Read the rows of these samples.
+
+        Raises:
+            UserError: a sample was not in the split the cache was made of.
+        """
+        return {name: self._read(name, batch.index.cpu()) for name in self.arrays}
+
+    def _read(self, name: str, index: Tensor) -> Output:
+        rows = self.rows[name][index]
+        if bool((rows < 0).any()):
+            raise UserError(
+                f"teachers.{name}: sample {int(index[rows < 0][0])} is not in the cached split"
+            )
+        features, grams, logits = {}, {}, torch.empty(0)
+        for key, values in self.arrays[name].items():
+            kind, _, tap = key.partition("-")
+            if kind == "gram":
+                grams[tap] = values[rows[:, None], rows[None, :]].to(self.device)
+            elif kind == "feature":
+                features[tap] = values[rows].to(self.device)
+            else:
+                logits = values[rows].to(self.device)
+        return Output(logits, features, grams)
+
+
+def freeze(network: nn.Module) -> nn.Module:
+    """Put a network in evaluation mode and stop its parameters from collecting gradients."""
+    return network.eval().requires_grad_(False)
+
+
+def state_hash(network: nn.Module) -> str:
+    """Return the hash of all parameters and buffers, by name."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(
+            tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+        )
+    return digest.hexdigest()
+
+
+def cache_teacher(
+    network: nn.Module,
+    samples: Samples,
+    index: Tensor,
+    needs: Needs,
+    *,
+    folder: Path,
+    modality: str,
+    context: Context = nullcontext,
+    batch_size: int = 256,
+    progress: Callable[[int, int], None] | None = None,
+) -> Path:
+    """Evaluate one frozen teacher once on a split; a second call finds the files.
+
+    Logits and features are stored in float32. A tap of which only the similarity map is needed is stored
+    as the Gram matrix of the split when that is smaller than the features, [n, n] against [n, D].
+
+    Args:
+        network: module from Batch to Output.
+        samples: the data; ``samples.fingerprints[modality]`` is part of the key.
+        index: sample ids of the split, [n].
+        needs: what the objectives read besides logits.
+        folder: root of the cache; the entry is ``folder/<key>``.
+        modality: the input this teacher reads.
+        context: precision context of the forward passes.
+        batch_size: samples per forward pass; no influence on the key.
+        progress: called with (samples done, samples in all).
+
+    Returns:
+        The folder of the entry.
+
+    Raises:
+        UserError: the disk has not enough room.
+    """
+    freeze(network)
+    precision = str(_probe_dtype(context))
+    prints = samples.fingerprints or {}
+    key = hashlib.sha256(
+        json.dumps(
+            [
+                _VERSION,
+                state_hash(network),
+                prints.get(modality) or _hash_rows(samples, modality, index),
+                hashlib.sha256(index.numpy().tobytes()).hexdigest(),
+                sorted(needs.features),
+                sorted(needs.grams),
+                precision,
+            ]
+        ).encode()
+    ).hexdigest()[:32]
+    entry = folder / key
+    if (entry / "complete.json").exists():
+        return entry
+    folder.mkdir(parents=True, exist_ok=True)
+    device = next(network.parameters()).device
+
+    def forward(batch: Batch) -> Output:
+        with torch.no_grad(), context():
+            return _keep(network(_to(batch, device)), needs.features | needs.grams, "teacher")
+
+    # Written beside its final place and renamed: a killed process leaves no half entry behind.
+    work = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".part", dir=folder))
+    try:
+        source = batches(samples.only({modality}), index, batch_size)
+        shapes = _evaluate(forward, source, len(index), work, progress)
+        _gram_where_smaller(work, needs, len(index))
+        rows = np.full(len(samples), -1, dtype=np.int64)
+        rows[index.numpy()] = np.arange(len(index))
+        np.save(work / "rows.npy", rows)
+        (work / "complete.json").write_text(
+            json.dumps({"samples": len(index), "precision": precision, "shapes": shapes}, indent=1)
+        )
+        _rename(work, entry)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return entry
+
+
+def _evaluate(
+    forward: Callable[[Batch], Output],
+    source: Iterable[Batch],
+    count: int,
+    work: Path,
+    progress: Callable[[int, int], None] | None,
+) -> dict[str, list[int]]:
+    files: dict[str, np.memmap[tuple[int, ...], np.dtype[np.float32]]] = {}
+    done = 0
+    for batch in source:
+        output = forward(batch)
+        values = {"logits": output.logits}
+        values |= {f"feature-{tap}": tensor for tap, tensor in output.features.items()}
+        if not files:
+            _check_disk(work, values, count)
+            files = {
+                name: np.lib.format.open_memmap(
+                    work / f"{name}.npy", "w+", np.float32, (count, *tensor.shape[1:])
+                )
+                for name, tensor in values.items()
+            }
+        for name, tensor in values.items():
+            files[name][done : done + len(tensor)] = tensor.float().cpu().numpy()
+        done += len(batch.labels)
+        if progress is not None:
+            progress(done, count)
+    for file in files.values():
+        file.flush()
+    return {name: list(file.shape) for name, file in files.items()}
+
+
+def _gram_where_smaller(work: Path, needs: Needs, count: int) -> None:
+    for tap in needs.grams - needs.features:
+        path = work / f"feature-{tap}.npy"
+        features = _tensor(path).flatten(1)
+        if features.shape[1] <= count:
+            continue
+        gram = np.lib.format.open_memmap(work / f"gram-{tap}.npy", "w+", np.float32, (count, count))
+        for i in range(0, count, _BLOCK):
+            left = features[i : i + _BLOCK]
+            for j in range(i, count, _BLOCK):
+                block = (left @ features[j : j + _BLOCK].T).numpy()
+                gram[i : i + _BLOCK, j : j + _BLOCK] = block
+                gram[j : j + _BLOCK, i : i + _BLOCK] = block.T
+        gram.flush()
+        path.unlink()
+
+
+def _keep(output: Output, wanted: frozenset[str], name: str) -> Output:
+    missing = wanted - output.features.keys()
+    if missing:
+        raise UserError(
+            f"teachers.{name}: no feature {sorted(missing)[0]!r} "
+            f"(the network has: {', '.join(sorted(output.features)) or 'none'})"
+        )
+    return Output(output.logits, {tap: output.features[tap] for tap in sorted(wanted)})
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.inputs.items()}
+    return Batch(inputs, batch.labels.to(device), batch.index)
+
+
+def _probe_dtype(context: Context) -> torch.dtype:
+    with context():
+        return (torch.ones(1, 1) @ torch.ones(1, 1)).dtype
+
+
+def _hash_rows(samples: Samples, modality: str, index: Tensor) -> str:
+    digest = hashlib.sha256()
+    for batch in batches(samples.only({modality}), index, 1024):
+        digest.update(batch.inputs[modality].contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _check_disk(work: Path, values: Mapping[str, Tensor], count: int) -> None:
+    need = sum(4 * count * tensor[0].numel() for tensor in values.values())
+    free = shutil.disk_usage(work).free
+    if need > free:
+        raise UserError(
+            f"teachers: the cache needs {need / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free; "
+            "set train.teachers to live, or free some room"
+        )
+
+
+def _rename(work: Path, entry: Path) -> None:
+    try:
+        work.replace(entry)
+    except OSError:
+        # Another process finished the same entry first; its content is the same by the key.
+        if not (entry / "complete.json").exists():
+            raise
+
+
+def _open(folder: Path) -> dict[str, Tensor]:
+    return {path.stem: _tensor(path) for path in sorted(folder.glob("*.npy"))}
+
+
+def _tensor(path: Path) -> Tensor:
+    # Copy-on-write mode: torch wants a writable buffer, the file must never change.
+    return torch.from_numpy(np.load(path, mmap_mode="c", allow_pickle=False))

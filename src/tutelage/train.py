@@ -1,0 +1,277 @@
+"""The loop: epochs over batches, one step each; it knows no method, no data set and no file format."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from tutelage import augment as augmenting
+from tutelage.batches import Samples, batches, order
+from tutelage.errors import UserError
+from tutelage.evaluate import monitor, predict
+from tutelage.objectives import Distiller
+from tutelage.seeds import derive, generator
+from tutelage.steps import Step, Stepper
+from tutelage.steps.base import Device
+from tutelage.teachers import Teachers
+from tutelage.types import Batch, Clock
+
+__all__ = ["Augmentation", "DivergedError", "Record", "Settings", "State", "Training", "fit"]
+
+
+class DivergedError(UserError):
+    """Training stopped because going on would only produce a number that means nothing.
+
+    Args:
+        kind: ``non_finite`` or ``constant_class``.
+        objective: the first objective that was not finite, or ``student``.
+        epoch: epoch in which it happened, from 0.
+        message: one sentence.
+    """
+
+    def __init__(self, kind: str, objective: str, epoch: int, message: str) -> None:
+        super().__init__(message)
+        self.kind, self.objective, self.epoch = kind, objective, epoch
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes of inputs, by modality.
+
+    Args:
+        augments: modality -> change.
+        teachers_too: teachers see the changed inputs as well (then they cannot be cached).
+    """
+
+    augments: Mapping[str, augmenting.Augment] = field(default_factory=dict)
+    teachers_too: bool = False
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Length and order of training.
+
+    Args:
+        epochs: passes over the training split.
+        batch_size: samples per step; an incomplete last batch is left out, because similarity losses
+            depend on the batch size.
+        seed: of the run; every random stream is derived from it.
+        augmentation: random changes of the training inputs.
+    """
+
+    epochs: int
+    batch_size: int
+    seed: int
+    augmentation: Augmentation = Augmentation()
+
+
+@dataclass
+class State:
+    """Where training stands between two epochs: all that a resumed run needs.
+
+    Args:
+        epoch: epochs completed.
+        validation: metrics after the last of them.
+        best: split -> {epoch, value} of the best epoch so far, by accuracy.
+        student, distiller, step: their states.
+    """
+
+    epoch: int = 0
+    validation: dict[str, float] = field(default_factory=dict)
+    best: dict[str, dict[str, float]] = field(default_factory=dict)
+    student: dict[str, Tensor] = field(default_factory=dict)
+    distiller: dict[str, Tensor] = field(default_factory=dict)
+    step: dict[str, Any] = field(default_factory=dict)
+
+
+class Record(Protocol):
+    """Where training writes; in an experiment a run folder."""
+
+    def epoch(self, row: dict[str, Any], seconds: float) -> None:
+        """Keep the metrics of one epoch."""
+        ...
+
+    def best(self, split: str, student: nn.Module, epoch: int, value: float) -> None:
+        """Keep the student: it is the best so far on this split."""
+        ...
+
+    def last(self, state: State) -> None:
+        """Keep everything needed to go on from here."""
+        ...
+
+
+@dataclass(frozen=True)
+class Training:
+    """One network to train: who learns, from whom, on what.
+
+    Args:
+        student: module from Batch to Output.
+        distiller: what it is asked for.
+        teachers: their outputs for a batch; None where nothing needs them.
+        samples: the data.
+        train: sample ids of the training split.
+        monitors: split name -> sample ids evaluated after each epoch; ``validation`` feeds the clock. Under
+            the honest protocol the test split is not among them, so the loop cannot reach it.
+    """
+
+    student: nn.Module
+    distiller: Distiller
+    teachers: Teachers | None
+    samples: Samples
+    train: Tensor
+    monitors: Mapping[str, Tensor]
+
+
+def fit(
+    training: Training, step: Step, settings: Settings, device: Device, record: Record, state: State
+) -> State:
+    """Train from ``state`` to the last epoch.
+
+    Args:
+        training: who learns, from whom, on what.
+        step: how parameters move.
+        settings: length and order.
+        device: Lightning Fabric, or anything with its ``device``, ``autocast`` and ``backward``.
+        record: where metrics and checkpoints go.
+        state: a fresh ``State()``, or one that was recorded.
+
+    Returns:
+        The state after the last epoch.
+
+    Raises:
+        UserError: the training split is smaller than one batch.
+        DivergedError: a loss is not finite, or the student predicts a single class.
+    """
+    steps_per_epoch = len(training.train) // settings.batch_size
+    if steps_per_epoch == 0:
+        raise UserError(
+            f"train.batch_size: {settings.batch_size} is more than the {len(training.train)} "
+            "training samples"
+        )
+    stepper = step.bind(device, training.student, training.distiller)
+    if state.epoch:
+        training.student.load_state_dict(state.student)
+        training.distiller.load_state_dict(state.distiller)
+        stepper.restore(state.step)
+    for epoch in range(state.epoch, settings.epochs):
+        started = time.perf_counter()
+        clock = Clock(
+            epoch, epoch * steps_per_epoch, settings.epochs, steps_per_epoch, state.validation
+        )
+        row: dict[str, Any] = {"epoch": epoch, "step": clock.step + steps_per_epoch}
+        row["train"] = _epoch(training, stepper, settings, device, clock)
+        row |= _monitor(training, device)
+        _refuse_constant(training, row, clock)
+        state.epoch, state.validation = epoch + 1, row.get("validation", {})
+        record.epoch(row, time.perf_counter() - started)
+        for split in training.monitors:
+            value = row[split]["accuracy"]
+            if value > state.best.get(split, {"value": -1.0})["value"]:
+                state.best[split] = {"epoch": epoch, "value": value}
+                record.best(split, training.student, epoch, value)
+        state.student = training.student.state_dict()
+        state.distiller = training.distiller.state_dict()
+        state.step = stepper.state()
+        record.last(state)
+    return state
+
+
+def _epoch(
+    training: Training, stepper: Stepper, settings: Settings, device: Device, clock: Clock
+) -> dict[str, float]:
+    training.student.train()
+    training.distiller.train()
+    # Dropout and the like draw from the global stream: seeded per epoch, a resumed run repeats it.
+    torch.manual_seed(derive(settings.seed, "forward", clock.epoch))
+    random = generator(settings.seed, "augment", clock.epoch)
+    ids = order(training.train, generator(settings.seed, "order", clock.epoch))
+    names = ["loss", *training.distiller.objectives, "accuracy"]
+    rows = []
+    predicted = torch.zeros(len(training.samples.class_names), device=device.device)
+    for batch in batches(training.samples, ids, settings.batch_size, drop_last=True):
+        seen, outputs = _see(batch, training.teachers, settings.augmentation, random, device.device)
+        losses, output = stepper(seen, outputs, clock)
+        classes = output.logits.detach().argmax(dim=1)
+        if clock.step % clock.steps_per_epoch >= clock.steps_per_epoch // 2:
+            predicted[classes] = 1.0
+        hits = (classes == seen.labels).float()
+        parts = [part.detach().float().mean() for part in losses.parts.values()]
+        rows.append(torch.stack([losses.total.detach().float().mean(), *parts, hits.mean()]))
+        clock = Clock(
+            clock.epoch, clock.step + 1, clock.epochs, clock.steps_per_epoch, clock.validation
+        )
+    table = torch.stack(rows).cpu()
+    _refuse_non_finite(table, names, clock.epoch)
+    means = dict(zip(names, table.mean(dim=0).tolist(), strict=True))
+    return means | {"classes_predicted": float(predicted.sum())}
+
+
+def _see(
+    batch: Batch,
+    teachers: Teachers | None,
+    augmentation: Augmentation,
+    random: torch.Generator,
+    device: torch.device,
+) -> tuple[Batch, Mapping[str, Any]]:
+    """Return what the student sees and what the teachers say."""
+    seen = augmenting.augmented(batch, augmentation.augments, random)
+    shown = seen if augmentation.teachers_too else batch
+    outputs = {} if teachers is None else teachers(_to(shown, device))
+    return _to(seen, device), outputs
+
+
+def _to(batch: Batch, device: torch.device) -> Batch:
+    inputs = {name: x.to(device, non_blocking=True) for name, x in batch.inputs.items()}
+    return Batch(inputs, batch.labels.to(device), batch.index, batch.concepts)
+
+
+def _monitor(training: Training, device: Device) -> dict[str, dict[str, float]]:
+    found = {}
+    for split, index in training.monitors.items():
+        logits = predict(training.student, training.samples, index, context=device.autocast)
+        found[split] = monitor(logits, training.samples.labels[index])
+    return found
+
+
+def _refuse_constant(training: Training, row: Mapping[str, Any], clock: Clock) -> None:
+    """Stop a student that predicts one class.
+
+    Batch normalisation lags behind in a first short epoch, so a constant answer on validation alone counts
+    only when training agrees, when it is the second in a row, or when no epoch is left.
+    """
+    split = next((s for s in training.monitors if row[s]["classes_predicted"] == 1), None)
+    if split is None:
+        return
+    if len(training.samples.labels[training.monitors[split]].unique()) == 1:
+        return
+    again = clock.validation.get("classes_predicted") == 1
+    final = clock.epoch == clock.epochs - 1
+    if row["train"]["classes_predicted"] > 1 and not again and not final:
+        return
+    raise DivergedError(
+        "constant_class",
+        "student",
+        clock.epoch,
+        f"epoch {clock.epoch}: the student predicts a single class on the whole {split} split; the run "
+        "is stopped and will not be averaged (lower the learning rate, or raise the coefficient of the "
+        "labels)",
+    )
+
+
+def _refuse_non_finite(table: Tensor, names: list[str], epoch: int) -> None:
+    bad = ~table.isfinite()
+    if not bool(bad.any()):
+        return
+    step = int(bad.any(dim=1).nonzero()[0])
+    culprits = [name for name, flag in zip(names, bad[step].tolist(), strict=True) if flag]
+    named = [name for name in culprits if name not in ("loss", "accuracy")] or culprits
+    raise DivergedError(
+        "non_finite",
+        named[0],
+        epoch,
+        f"epoch {epoch}, step {step}: {' and '.join(named)} became non-finite; the run is stopped and "
+        "will not be averaged",
+    )

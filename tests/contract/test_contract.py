@@ -1,0 +1,217 @@
+"""What every exported objective, term and weighting owes, generated over ``__all__``.
+
+A new method adds itself to ``EXAMPLES`` (how to build it); everything below then holds for it, or fails.
+"""
+
+import inspect
+import pickle
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tutelage import objectives, terms, weighting
+from tutelage.experiment.build import build
+from tutelage.objectives import Distiller, Objective, PerTeacher, Weighted
+from tutelage.terms import Term
+from tutelage.types import Batch, Clock, Facts, Output, View
+from tutelage.weighting import Weighting
+
+MIX = {"sig": 0.2, "pi": 0.3, "gaf": 0.5}
+EXAMPLES = {
+    "Labels": {},
+    "PerTeacher": {"term": "SoftTargets"},
+    "MergedSimilarity": {"weights": MIX},
+    "SoftTargets": {},
+    "SimilarityMap": {"taps": ["stage1", "stage3"]},
+    "Uniform": {},
+    "Fixed": {"weights": MIX},
+}
+SLOTS = {
+    "tutelage.objectives": (objectives, Objective),
+    "tutelage.terms": (terms, Term),
+    "tutelage.weighting": (weighting, Weighting),
+}
+
+
+def exported(slot):
+    module, base = SLOTS[slot]
+    for name in module.__all__:
+        cls = getattr(module, name)
+        if inspect.isclass(cls) and issubclass(cls, base) and not inspect.isabstract(cls):
+            yield name
+
+
+ALL = [(slot, name) for slot in SLOTS for name in exported(slot)]
+LOSSES = [(slot, name) for slot, name in ALL if slot != "tutelage.weighting"]
+WEIGHTINGS = [name for slot, name in ALL if slot == "tutelage.weighting"]
+
+
+def make(slot, name):
+    return build(slot, {"type": name, **EXAMPLES[name]}, "here", base=SLOTS[slot][1])
+
+
+def as_objective(slot, name):
+    made = make(slot, name)
+    return PerTeacher(made) if slot == "tutelage.terms" else made
+
+
+def output(random, batch, classes, channels, scale=1.0):
+    features = {
+        f"stage{i}": torch.randn(batch, channels * i, 8 // i, generator=random) for i in (1, 2, 3)
+    }
+    features["embedding"] = torch.randn(batch, channels, generator=random)
+    return Output(torch.randn(batch, classes, generator=random) * scale, features)
+
+
+def view(seed=0, batch=6, classes=5, scale=1.0):
+    random = torch.Generator().manual_seed(seed)
+    labels = torch.randint(0, classes, (batch,), generator=random)
+    teachers = {name: output(random, batch, classes, c, scale) for name, c in zip(MIX, (4, 3, 5), strict=True)}
+    student = output(random, batch, classes, 2, scale)
+    return View(student, teachers, Batch({}, labels, torch.arange(batch)), Clock())
+
+
+def leafs(out):
+    """The same output as leaf tensors that collect gradients."""
+    return Output(
+        out.logits.detach().requires_grad_(),
+        {k: v.detach().requires_grad_() for k, v in out.features.items()},
+    )
+
+
+def tensors(out):
+    return [out.logits, *out.features.values()]
+
+
+def permuted(v, p):
+    def pick(out):
+        return Output(out.logits[p], {k: f[p] for k, f in out.features.items()})
+
+    return View(
+        pick(v.student),
+        {k: pick(t) for k, t in v.teachers.items()},
+        Batch({}, v.batch.labels[p], v.batch.index[p]),
+        v.clock,
+    )
+
+
+def prepared(slot, name, v):
+    objective = as_objective(slot, name)
+    objective.prepare(Facts(v, torch.bincount(v.batch.labels, minlength=5)))
+    return objective.eval()
+
+
+def test_every_export_has_an_example():
+    assert {name for _, name in ALL} == EXAMPLES.keys()
+
+
+@pytest.mark.parametrize(("slot", "name"), ALL)
+def test_docstring_gives_source_and_shapes(slot, name):
+    text = inspect.getdoc(getattr(SLOTS[slot][0], name))
+    assert "Source:" in text or name == "PerTeacher"
+    assert "Shapes:" in text
+    if "__init__" in vars(getattr(SLOTS[slot][0], name)):
+        assert "Args:" in text
+
+
+@pytest.mark.parametrize(("slot", "name"), ALL)
+def test_pickles(slot, name):
+    made = make(slot, name)
+    again = pickle.loads(pickle.dumps(made))
+    assert type(again) is type(made)
+    assert again.state_dict().keys() == made.state_dict().keys()
+
+
+@pytest.mark.parametrize(("slot", "name"), LOSSES)
+def test_one_number_per_sample_and_gradients_only_for_the_student(slot, name):
+    v = view()
+    v = replace(v, student=leafs(v.student), teachers={k: leafs(t) for k, t in v.teachers.items()})
+    found = prepared(slot, name, v)(v)
+    assert found.shape == (6,)
+    assert found.dtype == torch.float32
+    found.sum().backward()
+    assert any(t.grad is not None and bool(t.grad.any()) for t in tensors(v.student))
+    for teacher in v.teachers.values():
+        assert all(t.grad is None or not t.grad.any() for t in tensors(teacher))
+
+
+@pytest.mark.parametrize(("slot", "name"), LOSSES)
+def test_alone_in_a_distiller_it_reaches_the_student(slot, name):
+    v = view()
+    v = replace(v, student=leafs(v.student))
+    distiller = Distiller({"it": Weighted(as_objective(slot, name), 2.0)})
+    distiller.prepare(Facts(v, torch.bincount(v.batch.labels, minlength=5)))
+    losses = distiller(v)
+    torch.testing.assert_close(losses.total, 2.0 * losses.parts["it"])
+    losses.total.mean().backward()
+    assert any(t.grad is not None and bool(t.grad.any()) for t in tensors(v.student))
+
+
+@pytest.mark.parametrize(("slot", "name"), LOSSES)
+def test_finite_at_extreme_logits_and_in_bf16(slot, name):
+    v = view(scale=1e4)
+    v = replace(v, student=leafs(v.student))
+    objective = prepared(slot, name, v)
+    found = objective(v)
+    found.sum().backward()
+    assert found.isfinite().all()
+    assert all(t.grad is None or bool(t.grad.isfinite().all()) for t in tensors(v.student))
+
+    def lower(out):
+        return Output(out.logits.bfloat16(), {k: f.bfloat16() for k, f in out.features.items()})
+
+    v = view()
+    half = replace(v, student=lower(v.student), teachers={k: lower(t) for k, t in v.teachers.items()})
+    with torch.autocast("cpu", torch.bfloat16):
+        found = objective(half)
+    assert found.isfinite().all()
+    torch.testing.assert_close(found, prepared(slot, name, v)(v), rtol=0.15, atol=0.15)
+
+
+@pytest.mark.parametrize(("slot", "name"), LOSSES)
+def test_permuting_the_batch_permutes_the_losses(slot, name):
+    v = view()
+    p = torch.tensor([3, 0, 5, 1, 4, 2])
+    objective = prepared(slot, name, v)
+    torch.testing.assert_close(objective(permuted(v, p)), objective(v)[p], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(("slot", "name"), LOSSES)
+def test_permuting_the_teachers_changes_nothing(slot, name):
+    v = view()
+    objective = prepared(slot, name, v)
+    swapped = replace(v, teachers=dict(reversed(v.teachers.items())))
+    torch.testing.assert_close(objective(swapped), objective(v), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("slot", "name"), LOSSES)
+def test_identical_networks_have_nothing_to_teach(slot, name):
+    if name == "Labels":
+        pytest.skip("labels are not a teacher")
+    v = view()
+    v = replace(v, student=v.teachers["pi"], teachers=dict.fromkeys(MIX, v.teachers["pi"]))
+    assert prepared(slot, name, v)(v).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("name", WEIGHTINGS)
+def test_weights_are_a_mix_and_follow_their_teachers(name):
+    v = view()
+    losses = torch.rand(3, 6) * torch.tensor([[1.0], [2], [3]])
+    made = make("tutelage.weighting", name)
+    weights = made(losses, v).expand(3, 6)
+    assert (weights >= 0).all()
+    torch.testing.assert_close(weights.sum(0), torch.ones(6))
+    swapped = replace(v, teachers=dict(reversed(v.teachers.items())))
+    torch.testing.assert_close(made(losses.flip(0), swapped).expand(3, 6), weights.flip(0))
+
+
+@pytest.mark.parametrize("name", WEIGHTINGS)
+def test_one_teacher_is_plain_distillation(name):
+    v = view()
+    v = replace(v, teachers={"pi": v.teachers["pi"]})
+    arguments = {"weights": {"pi": 1.0}} if name == "Fixed" else EXAMPLES[name]
+    made = build("tutelage.weighting", {"type": name, **arguments}, "here", base=Weighting)
+    term = terms.SoftTargets(4.0)
+    alone = term(v.student, v.teachers["pi"], v)
+    torch.testing.assert_close(PerTeacher(term, made)(v), alone)

@@ -1,0 +1,51 @@
+import math
+
+import pytest
+
+from tutelage.schedules import Constant, Cosine, Linear, Piecewise, value_at
+from tutelage.types import Clock
+
+
+def at(step, epochs=10, per_epoch=5):
+    return Clock(step // per_epoch, step, epochs, per_epoch)
+
+
+def test_linear_runs_from_start_to_end_and_holds():
+    schedule = Linear(1.0, 0.2, until=0.5)
+    assert schedule(at(0)) == 1.0
+    assert schedule(at(25)) == pytest.approx(0.2)
+    assert schedule(at(49)) == pytest.approx(0.2)
+    assert schedule(at(10)) == pytest.approx(1 - 0.8 * 10 / 25)
+
+
+def test_cosine_follows_its_formula_after_the_warmup():
+    schedule = Cosine(0.1, 0.01, warmup=0.2)
+    assert 0 < schedule(at(0)) < schedule(at(5)) < schedule(at(10)) == pytest.approx(0.1)
+    done = (30 / 50 - 0.2) / 0.8
+    assert schedule(at(30)) == pytest.approx(0.01 + 0.09 * (1 + math.cos(math.pi * done)) / 2)
+
+
+def test_piecewise_reproduces_the_published_borders():
+    # TPKD: 200 epochs, borders at floor(200/18) = 11, floor(200/3) = 66, floor(400/3) = 133.
+    schedule = Piecewise([0.05, 0.01, 0.001, 0.0001], [1 / 18, 1 / 3, 2 / 3])
+    values = [schedule(Clock(e, e, 200, 1)) for e in (0, 10, 11, 65, 66, 132, 133, 199)]
+    assert values == [0.05, 0.05, 0.01, 0.01, 0.001, 0.001, 0.0001, 0.0001]
+
+
+def test_numbers_and_schedules_are_read_alike():
+    assert value_at(0.3, at(7)) == 0.3
+    assert value_at(Constant(0.3), at(7)) == 0.3
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Linear(1, 0, until=0),
+        lambda: Cosine(1, 0, warmup=1),
+        lambda: Piecewise([1.0, 2.0], [0.5, 0.6]),
+        lambda: Piecewise([1.0, 2.0, 3.0], [0.6, 0.5]),
+    ],
+)
+def test_impossible_schedules_are_refused(make):
+    with pytest.raises(ValueError, match=r"until|warmup|values|at:"):
+        make()

@@ -1,0 +1,115 @@
+import inspect
+import subprocess
+import sys
+import typing
+from dataclasses import fields, is_dataclass
+
+import numpy as np
+import pytest
+
+from tutelage import data
+from tutelage.data import Cifar10, SyntheticImages, SyntheticWearable
+from tutelage.data import splits as split_module
+from tutelage.data.prepare import describe, prepare
+from tutelage.errors import UserError
+
+
+def test_prepare_loads_and_makes_the_folder(tmp_path):
+    seen = []
+    found = prepare(
+        SyntheticWearable(windows=2), tmp_path / "a" / "b", lambda *one: seen.append(one)
+    )
+    assert (tmp_path / "a" / "b").is_dir()
+    assert found.synthetic
+    assert seen[-1][1] == 1.0
+
+
+def test_prepare_uses_home(tmp_path, monkeypatch):
+    monkeypatch.setenv("TUTELAGE_DATA", str(tmp_path / "here"))
+    prepare(SyntheticImages(samples=2))
+    assert (tmp_path / "here").is_dir()
+
+
+def test_a_folder_that_cannot_be_used_is_told(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"data cache .* cannot be used"):
+        prepare(Cifar10(), tmp_path / "file")
+
+
+def test_describe_counts_classes_by_subject(build):
+    dataset = build(
+        labels=np.array([0, 0, 0, 1, 0, 0]),
+        subjects=np.array(["S10", "S2", "S2", "S2", "S2", "S2"]),
+    )
+    found = describe(dataset)
+    assert found.columns == ("class", "S2", "S10", "total", "share")
+    assert found.rows == (("rest", 4, 1, 5, 5 / 6), ("walk", 1, 0, 1, 1 / 6))
+    assert found.summary == dataset.summary()
+    assert found.notes == (
+        "unbalanced: the largest class has 5.0 times the samples of the smallest",
+        "S10 lacks 1 of 2 classes",
+    )
+
+
+def test_a_description_prints_every_count(build):
+    dataset = build(
+        labels=np.array([0, 0, 0, 1, 0, 0]),
+        subjects=np.array(["S10", "S2", "S2", "S2", "S2", "S2"]),
+    )
+    lines = str(describe(dataset)).splitlines()
+    assert lines[:10] == [
+        "tiny: 6 windows of 2 x 8, 10 Hz, 2 subjects",
+        "",
+        "    class   total   share",
+        "  0 rest       5  83.3 %",
+        "  1 walk       1  16.7 %",
+        "",
+        "class      0      1",
+        "S2         4      1",
+        "S10        1      0",
+        "",
+    ]
+    assert lines[10].startswith("note: unbalanced")
+    assert lines[-1] == f"fingerprint: {dataset.fingerprint}"
+    images = str(describe(SyntheticImages(classes=2, samples=10).load()))
+    assert images.startswith("synthetic-images: 20 images of 3 x 32 x 32\n")
+
+
+def test_describe_counts_official_parts_and_plain_samples(build):
+    images = describe(SyntheticImages(classes=2, samples=10).load())
+    assert images.columns == ("class", "train", "test", "total", "share")
+    assert images.rows[0][1:] == (8, 2, 10, 0.5)
+    assert images.notes == ("synthetic data: generated, no measurement",)
+    plain = describe(build(subjects=None, labels=np.zeros(6, np.int64)))
+    assert plain.rows == (("rest", 6, 6, 1.0), ("walk", 0, 0, 0.0))
+    assert plain.notes == ("no samples of walk",)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [getattr(data, name) for name in data.__all__]
+    + [getattr(split_module, name) for name in split_module.__all__],
+)
+def test_everything_a_recipe_can_name_is_a_frozen_annotated_dataclass(kind):
+    assert is_dataclass(kind)
+    assert kind.__dataclass_params__.frozen
+    hints = typing.get_type_hints(kind)
+    for field in fields(kind):
+        assert field.name in hints
+    assert kind.__doc__
+    assert all(f"{field.name}:" in inspect.getdoc(kind) for field in fields(kind))
+
+
+@pytest.mark.parametrize("name", data.__all__)
+def test_loaders_share_one_signature(name):
+    signature = inspect.signature(getattr(data, name).load)
+    assert list(signature.parameters) == ["self", "folder", "progress"]
+
+
+def test_importing_the_loaders_loads_no_heavy_package():
+    code = (
+        "import sys, tutelage.data, tutelage.data.splits, tutelage.data.prepare;"
+        "print([n for n in ('torch', 'pandas', 'scipy', 'PIL', 'sklearn') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,260 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tutelage.data import DataSet, SyntheticImages
+from tutelage.data import splits as module
+from tutelage.data.splits import (
+    GroupedFolds,
+    LeaveOneSubjectOut,
+    NamedSubjects,
+    OfficialSplit,
+    RandomSplit,
+    Split,
+    unseen_classes,
+)
+from tutelage.errors import UserError
+
+
+def data(owners, labels=None, **parts):
+    """Return a data set of one-sample windows with these subjects."""
+    owners = np.array(owners)
+    labels = np.arange(len(owners)) % 2 if labels is None else np.array(labels)
+    whole = {
+        "name": "tiny", "modality": "signal", "inputs": np.ones((len(owners), 1, 1), np.float32),
+        "labels": labels, "subjects": owners, "class_names": ("a", "b", "c", "d"),
+        "channel_names": ("x",),
+    }  # fmt: skip
+    return DataSet(**{**whole, **parts})
+
+
+people = st.lists(st.integers(1, 12), min_size=30, max_size=120).filter(lambda x: len(set(x)) >= 5)
+
+
+def check_split(dataset, split, tested, validation):
+    """Every sample once, subjects apart, the right people tested."""
+    sides = list(split.sides().values())
+    assert sorted(np.concatenate(sides).tolist()) == list(range(len(dataset)))
+    for side in sides:
+        assert side.dtype == np.int64
+        assert (np.diff(side) > 0).all()
+    who = [set(dataset.subjects[side]) for side in sides]
+    assert not who[0] & who[1] | who[0] & who[2] | who[1] & who[2]
+    assert who[2] == set(tested)
+    assert len(who[1]) == validation
+    assert who[0]
+
+
+@given(people, st.integers(0, 3), st.integers(0, 5))
+def test_leave_one_subject_out(owners, validation, seed):
+    dataset = data([f"S{number}" for number in owners])
+    splitter = LeaveOneSubjectOut(validation, seed)
+    names = sorted(set(dataset.subjects), key=lambda name: int(name[1:]))
+    assert splitter.count(dataset) == len(names)
+    for fold, name in enumerate(names):
+        split = splitter.split(dataset, fold)
+        assert split.name == f"subject-{name}"
+        check_split(dataset, split, [name], validation)
+
+
+@settings(max_examples=60)
+@given(people, st.integers(2, 5), st.integers(0, 1), st.integers(0, 5))
+def test_grouped_folds_test_everyone_once_in_balanced_groups(owners, folds, validation, seed):
+    dataset = data([f"S{number}" for number in owners])
+    splitter = GroupedFolds(folds, validation, seed)
+    sizes = dict(zip(*np.unique(dataset.subjects, return_counts=True), strict=True))
+    if max(len(group) for group in splitter._groups(dataset)) + validation >= len(sizes):
+        return
+    tested = []
+    counts = []
+    for fold in range(splitter.count(dataset)):
+        split = splitter.split(dataset, fold)
+        group = sorted(set(dataset.subjects[split.test]))
+        check_split(dataset, split, group, validation)
+        tested += group
+        counts.append(len(split.test))
+        assert split.name == f"fold-{fold + 1}-of-{folds}"
+    assert sorted(tested) == sorted(sizes)
+    assert max(counts) - min(counts) <= max(sizes.values())  # the bound of the greedy rule
+
+
+def test_splits_depend_on_the_seed_and_on_nothing_else():
+    dataset = data([f"S{number}" for number in range(12)] * 4)
+    for kind in (GroupedFolds, LeaveOneSubjectOut):
+        tests = {seed: kind(seed=seed).split(dataset, 1) for seed in (0, 1, 2)}
+        again = kind(seed=1).split(dataset, 1)
+        np.testing.assert_array_equal(again.validation, tests[1].validation)
+        assert len({tuple(split.validation) for split in tests.values()}) > 1
+    groups = {tuple(GroupedFolds(seed=seed).split(dataset, 1).test) for seed in range(3)}
+    assert len(groups) > 1
+    folds = {fold: LeaveOneSubjectOut().split(dataset, fold) for fold in range(12)}
+    assert len({tuple(split.validation) for split in folds.values()}) > 3
+
+
+def test_natural_order_of_subjects():
+    dataset = data(["S10", "S9", "S1", "S2"] * 2)
+    names = [LeaveOneSubjectOut().split(dataset, fold).name for fold in range(4)]
+    assert names == ["subject-S1", "subject-S2", "subject-S9", "subject-S10"]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_validation_has_every_class_and_leaves_every_class_to_training(seed):
+    # B and C have everything; A alone with D has class 2; E has one class only.
+    owners = ["A"] * 2 + ["B"] * 3 + ["C"] * 3 + ["D"] * 2 + ["E"]
+    labels = [0, 2, *[0, 1, 2] * 2, 0, 1, 0]
+    dataset = data(owners, labels)
+    split = LeaveOneSubjectOut(seed=seed).split(dataset, 0)
+    assert set(dataset.subjects[split.validation]) <= {"B", "C"}
+    two = LeaveOneSubjectOut(2, seed=seed).split(dataset, 4)
+    assert set(dataset.labels[two.train]) == {0, 1, 2}
+    assert set(dataset.labels[two.validation]) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_only_owner_of_a_class_stays_in_training(seed):
+    dataset = data(["A", "A", "B", "C", "D"], [0, 1, 0, 0, 0])
+    for fold in (1, 2, 3):
+        split = LeaveOneSubjectOut(seed=seed).split(dataset, fold)
+        assert "A" in dataset.subjects[split.train]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_several_validation_subjects_complete_each_other(seed):
+    owners = ["T", "A", "A", "B", "B", "C", "C", "D", "D", "E", "E"]
+    labels = [0, 0, 1, 0, 1, 2, 3, 2, 3, 0, 1]
+    dataset = data(owners, labels)
+    split = LeaveOneSubjectOut(2, seed=seed).split(dataset, 5)
+    assert set(dataset.labels[split.validation]) == {0, 1, 2, 3}
+    assert set(dataset.labels[split.train]) == {0, 1, 2, 3}
+
+
+def test_real_hapt_splits(hapt):
+    splitter = GroupedFolds()
+    counts = [len(splitter.split(hapt, fold).test) for fold in range(5)]
+    assert sum(counts) == len(hapt)
+    assert max(counts) - min(counts) < 30
+    for fold in range(0, 30, 7):
+        split = LeaveOneSubjectOut().split(hapt, fold)
+        assert set(hapt.labels[split.validation]) == set(range(6))
+        assert unseen_classes(hapt, split) == ()
+
+
+def test_unseen_classes_are_reported_or_refused():
+    dataset = data(["A", "A", "B", "B", "C"], [0, 1, 0, 3, 0])
+    found = LeaveOneSubjectOut(0).split(dataset, 1)
+    assert unseen_classes(dataset, found) == ("d",)
+    with pytest.raises(UserError, match="subject-B: the test side has d, which training never"):
+        LeaveOneSubjectOut(0, strict=True).split(dataset, 1)
+    assert unseen_classes(dataset, LeaveOneSubjectOut(0, strict=True).split(dataset, 2)) == ()
+    for strict in (False, True):
+        splitter = NamedSubjects(("B",), strict=strict)
+        if strict:
+            with pytest.raises(UserError, match="never sees"):
+                splitter.split(dataset)
+        else:
+            splitter.split(dataset)
+    with pytest.raises(UserError, match="never sees"):
+        for fold in range(3):
+            GroupedFolds(3, 0, strict=True).split(dataset, fold)
+
+
+def test_named_subjects():
+    dataset = data(["A", "B", "C", "D"] * 2)
+    split = NamedSubjects(("B", "C"), ("D",)).split(dataset, 0)
+    check_split(dataset, split, ["B", "C"], 1)
+    for wrong, sentence in {
+        (("X",), ()): "found subject 'X', allowed are A, B, C, D",
+        (("A",), ("A",)): r"found \['A'\] in test and validation",
+        ((), ("A",)): "0 test subjects",
+    }.items():
+        with pytest.raises(UserError, match=sentence):
+            NamedSubjects(*wrong).split(dataset)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.1, 0.25])
+def test_official_split_is_stratified(fraction):
+    dataset = SyntheticImages(classes=3, samples=50, test=0.2).load()
+    split = OfficialSplit(fraction).split(dataset, 0)
+    assert split.test.tolist() == np.flatnonzero(dataset.official_test).tolist()
+    assert (
+        np.bincount(dataset.labels[split.validation], minlength=3).tolist() == [40 * fraction] * 3
+    )
+    everyone = np.concatenate(list(split.sides().values()))
+    assert sorted(everyone.tolist()) == list(range(150))
+    again = OfficialSplit(0.25, seed=3).split(dataset, 0)
+    assert not np.array_equal(again.validation, OfficialSplit(0.25).split(dataset, 0).validation)
+
+
+def test_official_split_keeps_subjects_together():
+    owners = [f"S{number // 3}" for number in range(30)]
+    dataset = data(owners, official_test=np.arange(30) >= 24)
+    split = OfficialSplit(0.2).split(dataset)
+    check_split(dataset, split, ["S8", "S9"], 2)
+    assert len(OfficialSplit(0).split(dataset).validation) == 0
+
+
+def test_official_split_does_not_invent_a_validation_subject_from_the_test():
+    owners = ["S0", "S0", "S1", "S1", "S2", "S2"]
+    test = np.array([False, False, False, False, False, True])
+    split = OfficialSplit(0.9).split(data(owners, official_test=test))
+    assert 5 not in split.validation
+
+
+def test_random_split_is_stratified_and_refuses_people():
+    dataset = SyntheticImages(classes=4, samples=50).load()
+    split = RandomSplit(0.2, 0.1).split(dataset, 0)
+    for side, count in (("test", 10), ("validation", 5), ("train", 35)):
+        assert np.bincount(dataset.labels[split.sides()[side]]).tolist() == [count] * 4
+    everyone = np.concatenate(list(split.sides().values()))
+    assert sorted(everyone.tolist()) == list(range(200))
+    with pytest.raises(UserError, match="has subjects or recordings"):
+        RandomSplit().split(data(["A", "B"]))
+    with pytest.raises(UserError, match="has subjects or recordings"):
+        zero = np.zeros(2, np.int64)
+        RandomSplit().split(data(["A", "B"], subjects=None, recordings=zero, starts=zero))
+
+
+CASES = [
+    (LeaveOneSubjectOut(3), 0, "LeaveOneSubjectOut.validation: found 3, allowed are 0 to 2"),
+    (LeaveOneSubjectOut(-1), 0, "found -1"),
+    (LeaveOneSubjectOut(), 4, "found fold 4, allowed are 0 to 3"),
+    (LeaveOneSubjectOut(), -1, "found fold -1"),
+    (GroupedFolds(5), 0, "GroupedFolds.folds: found 5, allowed are 2 to 4"),
+    (GroupedFolds(1), 0, "folds: found 1"),
+    (GroupedFolds(2, 2), 0, "GroupedFolds.validation: found 2, allowed are 0 to 1"),
+    (GroupedFolds(2, 1), 2, "found fold 2, allowed are 0 to 1"),
+    (OfficialSplit(), 0, "has no official test part"),
+    (OfficialSplit(1.0), 0, "OfficialSplit.validation: found 1.0"),
+    (OfficialSplit(), 1, "OfficialSplit: found fold 1"),
+    (RandomSplit(1.0), 0, "RandomSplit.test: found 1.0"),
+    (RandomSplit(0.6, 0.4), 0, "found 1.0"),
+    (RandomSplit(), 1, "RandomSplit: found fold 1"),
+    (NamedSubjects(("A",)), 1, "NamedSubjects: found fold 1"),
+]
+
+
+@pytest.mark.parametrize(("splitter", "fold", "sentence"), CASES)
+def test_impossible_wishes_are_refused(splitter, fold, sentence):
+    with pytest.raises(UserError, match=sentence):
+        splitter.split(data(["A", "B", "C", "D"] * 2), fold)
+
+
+@pytest.mark.parametrize("splitter", [LeaveOneSubjectOut(), GroupedFolds(), NamedSubjects(("A",))])
+def test_data_without_subjects_are_refused(splitter):
+    dataset = data(["A", "B"], subjects=None)
+    with pytest.raises(UserError, match="has no subjects, so it cannot be split by them"):
+        splitter.split(dataset, 0)
+    if not isinstance(splitter, NamedSubjects):
+        with pytest.raises(UserError, match="has no subjects"):
+            splitter.count(dataset)
+
+
+def test_every_name_is_a_splitter():
+    assert all(hasattr(getattr(module, name), "split") for name in module.__all__)
+    assert {
+        OfficialSplit().count(None),
+        RandomSplit().count(None),
+        NamedSubjects(()).count(None),
+    } == {1}
+    assert list(Split("x", *[np.arange(1)] * 3).sides()) == ["train", "validation", "test"]

@@ -1,0 +1,153 @@
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tutelage.data import home, store
+from tutelage.errors import UserError
+
+
+@dataclass(frozen=True)
+class Loader:
+    window: int = 8
+
+
+@dataclass(frozen=True)
+class Other:
+    window: int = 8
+
+
+def test_home(monkeypatch):
+    monkeypatch.setenv("TUTELAGE_DATA", "~/there")
+    assert home() == Path.home() / "there"
+    for empty in ("", None):
+        if empty is None:
+            monkeypatch.delenv("TUTELAGE_DATA")
+        else:
+            monkeypatch.setenv("TUTELAGE_DATA", empty)
+        assert home() == Path.home() / ".cache" / "tutelage" / "data"
+
+
+def test_a_data_set_comes_back_whole(build, tmp_path):
+    full = build(
+        recordings=np.zeros(6, np.int64), starts=np.arange(6), official_test=np.arange(6) > 3,
+        source="me", name="synthetic x", synthetic=True, rate=100 / 3,
+    )  # fmt: skip
+    for number, one in enumerate((full, build(subjects=None))):
+        store.save(one, tmp_path / str(number))
+        back = store.open_saved(tmp_path / str(number))
+        assert back.fingerprint == one.fingerprint
+        assert back.source == one.source
+        assert isinstance(back.inputs, np.memmap)
+        assert not back.inputs.flags.writeable
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
+
+
+def test_saving_twice_keeps_the_first(build, tmp_path):
+    store.save(build(source="first"), tmp_path / "x")
+    store.save(build(source="second"), tmp_path / "x")
+    assert store.open_saved(tmp_path / "x").source == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_failure_leaves_nothing_behind(build, tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(store.np, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        store.save(build(), tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["json", "short", "labels", "subjects", "pickle", "unknown"])
+def test_damaged_copies_are_told(build, tmp_path, damage):
+    place = tmp_path / "x"
+    store.save(build(), place)
+    if damage == "json":
+        (place / "dataset.json").write_text("{")
+    elif damage == "unknown":
+        meta = json.loads((place / "dataset.json").read_text())
+        (place / "dataset.json").write_text(json.dumps(meta | {"more": 1}))
+    elif damage == "short":
+        with (place / "inputs.npy").open("r+b") as file:
+            file.truncate(200)
+    elif damage in ("labels", "subjects"):
+        (place / f"{damage}.npy").unlink()
+    else:
+        np.save(place / "labels.npy", np.array([{}] * 6), allow_pickle=True)
+    with pytest.raises(UserError, match="delete this folder"):
+        store.open_saved(place)
+
+
+def test_key_depends_on_class_arguments_content_and_format(monkeypatch):
+    keys = [
+        store.key(Loader(), ["a"]), store.key(Loader(9), ["a"]), store.key(Loader(), ["b"]),
+        store.key(Other(), ["a"]),
+    ]  # fmt: skip
+    assert store.key(Loader(), ["a"]) == keys[0]
+    monkeypatch.setattr(store, "_FORMAT", 99)
+    assert len({*keys, store.key(Loader(), ["a"])}) == 5
+
+
+def test_cached_builds_once(build, tmp_path):
+    calls = []
+
+    def make():
+        calls.append(1)
+        return build()
+
+    first = store.cached(tmp_path, Loader(), ["a"], make)
+    again = store.cached(tmp_path, Loader(), ["a"], make)
+    assert first.fingerprint == again.fingerprint
+    assert len(calls) == 1
+    store.cached(tmp_path, Loader(), ["b"], make)
+    assert len(calls) == 2
+
+
+def test_stamps_read_a_file_again_only_when_it_changed(tmp_path, monkeypatch):
+    a, b, memory = tmp_path / "a", tmp_path / "b", tmp_path / "m" / "memory.json"
+    a.write_text("1")
+    b.write_text("2")
+    reads = []
+    real = store.sha256
+    monkeypatch.setattr(store, "sha256", lambda path: (reads.append(path.name), real(path))[1])
+    first = store.stamps([b, a], memory)
+    assert first == [real(b), real(a)]
+    assert store.stamps([a, b], memory) == first[::-1]
+    assert reads == ["b", "a"]
+    a.write_text("3")
+    os.utime(a, ns=(1, 1))
+    assert store.stamps([a], memory) == [real(a)] != [first[1]]
+    assert reads == ["b", "a", "a"]
+    memory.write_text("nothing")
+    assert store.stamps([a], memory) == [real(a)]
+
+
+def test_a_full_disk_is_told_and_mistakes_pass_through(tmp_path):
+    with (
+        pytest.raises(UserError, match=r"data cache .*: it cannot be used"),
+        store.usable(tmp_path),
+    ):
+        (tmp_path / "no" / "x").write_text("")
+    with pytest.raises(UserError, match=r"^mine$"), store.usable(tmp_path):
+        raise UserError("mine")
+
+
+def test_write_text_replaces_whole_files(tmp_path, monkeypatch):
+    path = tmp_path / "new" / "x.json"
+    store.write_text(path, "1")
+    store.write_text(path, "2")
+    assert path.read_text() == "2"
+
+    def fail(*_):
+        raise OSError("no")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="no"):
+        store.write_text(path, "3")
+    assert path.read_text() == "2"
+    assert [one.name for one in path.parent.iterdir()] == ["x.json"]

@@ -1,0 +1,147 @@
+"""Markdown, LaTeX and CSV say the same as the ledger."""
+
+import csv
+import re
+
+import numpy as np
+import pytest
+
+from tests.report.fake import Fake, write
+from tutelage.report import write_report
+from tutelage.report.figures.calibration import reliability
+from tutelage.report.figures.matrices import row_percent
+from tutelage.report.table import Cell, Column, Row, Table, escape_latex
+from tutelage.study import compare, mean_of_folds, read_experiment, spread
+
+STAGES = ("sig", "pi", "alone", "base", "annsp")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    fake = Fake(
+        windows=30, epochs=2, stages=STAGES, protocol="legacy", failed=(("base", "fold-1", 0),)
+    )
+    folder = write(tmp_path_factory.mktemp("tables"), fake)
+    return read_experiment(folder), write_report(folder).parent / "tables"
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_main_table_agrees_with_the_ledger(made):
+    experiment, folder = made
+    for row in rows(folder / "main.csv"):
+        values = experiment.values(row["method"], lambda e: e.accuracy)
+        assert int(row["n"]) == len(values)
+        assert float(row["accuracy"]) == pytest.approx(mean_of_folds(values))
+        assert float(row["accuracy_spread"]) == pytest.approx(spread(values, "pooled").value)
+    assert [row["method"] for row in rows(folder / "main.csv")] == [
+        "alone",
+        "base",
+        "annsp",
+        "sig",
+        "pi",
+    ]
+
+
+def test_differences_agree_with_the_statistics(made):
+    experiment, folder = made
+    by_name = {one.student: one for one in compare(experiment)}
+    assert by_name["base"].retrained.n == 5
+    for row in rows(folder / "differences.csv"):
+        pairs = by_name[row["student"]].retrained
+        assert float(row["difference"]) == pytest.approx(100 * pairs.mean)
+        assert float(row["same_subjects_low"]) == pytest.approx(100 * pairs.t.low)
+        assert float(row["new_subjects_high"]) == pytest.approx(
+            100 * by_name[row["student"]].subjects.interval.high
+        )
+        assert row["verdict"] == pairs.verdict
+
+
+def test_three_formats_show_the_same_numbers(made):
+    experiment, folder = made
+    value = mean_of_folds(experiment.values("annsp", lambda e: e.accuracy))
+    sd = spread(experiment.values("annsp", lambda e: e.accuracy), "pooled").value
+    shown = f"{100 * value:.1f} ± {100 * sd:.1f}"
+    line = next(x for x in (folder / "main.md").read_text().splitlines() if x.startswith("| annsp"))
+    assert shown in line
+    tex = (folder / "main.tex").read_text()
+    line = next(x for x in tex.splitlines() if x.startswith("annsp"))
+    assert shown.replace("±", r"$\pm$") in line
+    columns = re.search(r"begin\{tabular\}\{([lr]+)\}", tex).group(1)
+    assert all(x.count("&") == len(columns) - 1 for x in tex.splitlines() if x.endswith(r"\\"))
+
+
+def test_every_table_comes_in_three_formats(made):
+    _, folder = made
+    names = {"main", "spreads", "differences", "classes", "subjects", "sizes", "legacy", "splits",
+             "holes", "runs"}  # fmt: skip
+    found = {path.name for path in folder.iterdir()}
+    assert found == {f"{name}.{suffix}" for name in names for suffix in ("md", "tex", "csv")}
+
+
+def test_optimism_is_legacy_minus_honest(made):
+    experiment, folder = made
+    for row in rows(folder / "legacy.csv"):
+        honest = experiment.values(row["method"], lambda e: e.accuracy)
+        legacy = experiment.values(row["method"], lambda e: e.accuracy, "test_legacy")
+        gaps = [legacy[key] - honest[key] for key in honest]
+        assert float(row["optimism"]) == pytest.approx(100 * np.mean(gaps))
+
+
+def test_worst_subject_by_hand(made):
+    experiment, folder = made
+    scores = {}
+    for run in experiment.of("annsp"):
+        for name, score in run.evaluations["test"].per_subject.items():
+            scores.setdefault(name, []).append(score.accuracy)
+    worst = min(np.mean(found) for found in scores.values())
+    row = next(row for row in rows(folder / "main.csv") if row["method"] == "annsp")
+    assert float(row["worst_subject"]) == pytest.approx(worst)
+
+
+def test_holes_are_a_table_of_their_own(made):
+    _, folder = made
+    (row,) = rows(folder / "holes.csv")
+    assert (row["stage"], row["fold"], row["seed"], row["kind"]) == (
+        "base",
+        "fold-1",
+        "0",
+        "failed",
+    )
+    assert len(rows(folder / "runs.csv")) == 29
+
+
+def test_compression_counts_all_teachers(made):
+    _, folder = made
+    row = next(row for row in rows(folder / "sizes.csv") if row["network"] == "annsp")
+    assert float(row["compression"]) == pytest.approx((510_342 + 1_553_190) / 62_118)
+
+
+def test_latex_and_markdown_escape():
+    assert escape_latex(r"a_b & 50% #1 {x} $y$ ~^\ <z>") == (
+        r"a\_b \& 50\% \#1 \{x\} \$y\$ \textasciitilde{}\textasciicircum{}\textbackslash{} "
+        r"\textless{}z\textgreater{}"
+    )
+    odd = Cell("a|b <i> `c`\nd", "=1")
+    table = Table("t", "50 % of\n_all_", (Column("k", "100%", left=True),), (Row((odd,)),))
+    assert r"a\|b \<i> \`c\` d" in table.markdown()
+    assert r"a\textbar{}b \textless{}i\textgreater{}" in table.latex()
+    assert table.latex().startswith("% 50 % of _all_\n")
+    assert table.csv() == "k\n=1\n"
+    assert "100%" in Table("t", "", table.columns, ()).markdown()
+
+
+def test_reliability_by_hand():
+    confidence = np.array([0.9, 0.79, 0.59, 0.55])
+    logits = np.log(np.column_stack([confidence, 1 - confidence]))
+    found = reliability(logits, np.array([0, 1, 0, 0]))
+    assert found.ece == pytest.approx(0.4375)  # golden value of the methods' specification
+    assert found.count.sum() == 4
+
+
+def test_rows_of_a_confusion_matrix():
+    found = row_percent(np.array([[3, 1], [0, 0]]))
+    assert found[0].tolist() == [75.0, 25.0] and np.isnan(found[1]).all()
