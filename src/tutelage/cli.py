@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -65,7 +65,7 @@ def run(
             folder = execute(
                 loaded, name or _name(recipe, overrides or []), Places(runs, data, device), screen
             )
-            page = write_report(folder, example=_example(folder))
+            page = write_report(folder)
         screen.summary(folder, page)
         if screen.failed:
             raise typer.Exit(1)
@@ -121,7 +121,7 @@ def report(
     with _sentences():
         from tutelage.report import write_report
 
-        typer.echo(write_report(experiment, out, example=_example(experiment)))
+        typer.echo(write_report(experiment, out))
 
 
 @app.command()
@@ -177,14 +177,6 @@ def _name(recipe: Path, overrides: list[str]) -> str:
         return name
     # Other settings are another experiment: they must not write over the record of the plain recipe.
     return f"{name}-{hashlib.sha256(' '.join(sorted(overrides)).encode()).hexdigest()[:6]}"
-
-
-def _example(folder: Path) -> Any:
-    from tutelage.experiment.example import read_example
-    from tutelage.report import ExampleWindow
-
-    found = read_example(folder / "example.npz")
-    return None if found is None else ExampleWindow(**found)
 
 
 def main() -> None:

@@ -54,7 +54,7 @@ def monitor(logits: Tensor, labels: Tensor) -> dict[str, float]:
         "macro_f1": float(
             f1_score(labels, predicted, average="macro", labels=np.unique(labels), zero_division=0)
         ),
-        "classes_predicted": float(len(predicted.unique())),
+        "classes_predicted": float(len(np.unique(predicted.numpy()))),
     }
 
 

@@ -85,10 +85,13 @@ class Screen:
 
     def summary(self, folder: Path, page: Path) -> None:
         """Print the answer and where the report lies."""
-        from tutelage.report import headline
+        from tutelage.report.summary import summary
+        from tutelage.study.ledger import read_experiment
 
         self.console.print()
-        self.console.print(headline(folder), style="bold", markup=False, highlight=False)
+        self.console.print(
+            summary(read_experiment(folder)).sentence, style="bold", markup=False, highlight=False
+        )
         self.console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 

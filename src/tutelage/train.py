@@ -245,7 +245,7 @@ def _refuse_constant(training: Training, row: Mapping[str, Any], clock: Clock) -
     split = next((s for s in training.monitors if row[s]["classes_predicted"] == 1), None)
     if split is None:
         return
-    if len(training.samples.labels[training.monitors[split]].unique()) == 1:
+    if int((training.samples.class_counts(training.monitors[split]) > 0).sum()) == 1:
         return
     again = clock.validation.get("classes_predicted") == 1
     final = clock.epoch == clock.epochs - 1

@@ -67,7 +67,10 @@ def output(random, batch, classes, channels, scale=1.0):
 def view(seed=0, batch=6, classes=5, scale=1.0):
     random = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, classes, (batch,), generator=random)
-    teachers = {name: output(random, batch, classes, c, scale) for name, c in zip(MIX, (4, 3, 5), strict=True)}
+    teachers = {
+        name: output(random, batch, classes, c, scale)
+        for name, c in zip(MIX, (4, 3, 5), strict=True)
+    }
     student = output(random, batch, classes, 2, scale)
     return View(student, teachers, Batch({}, labels, torch.arange(batch)), Clock())
 
@@ -162,7 +165,9 @@ def test_finite_at_extreme_logits_and_in_bf16(slot, name):
         return Output(out.logits.bfloat16(), {k: f.bfloat16() for k, f in out.features.items()})
 
     v = view()
-    half = replace(v, student=lower(v.student), teachers={k: lower(t) for k, t in v.teachers.items()})
+    half = replace(
+        v, student=lower(v.student), teachers={k: lower(t) for k, t in v.teachers.items()}
+    )
     with torch.autocast("cpu", torch.bfloat16):
         found = objective(half)
     assert found.isfinite().all()

@@ -26,7 +26,9 @@ def kl_loop(student, teacher, temperature):
     for s, t in zip(student.tolist(), teacher.tolist(), strict=True):
         p = softmax([v / temperature for v in t])
         q = softmax([v / temperature for v in s])
-        found.append(temperature**2 * sum(a * (math.log(a) - math.log(b)) for a, b in zip(p, q, strict=True)))
+        found.append(
+            temperature**2 * sum(a * (math.log(a) - math.log(b)) for a, b in zip(p, q, strict=True))
+        )
     return found
 
 
@@ -42,7 +44,9 @@ def test_soft_targets_equals_a_loop(seed, temperature):
     random = torch.Generator().manual_seed(seed)
     student, teacher = torch.randn(2, 5, 7, generator=random) * 3
     found = losses.soft_targets(student, teacher, temperature=temperature)
-    assert found.tolist() == pytest.approx(kl_loop(student, teacher, temperature), rel=2e-4, abs=2e-5)
+    assert found.tolist() == pytest.approx(
+        kl_loop(student, teacher, temperature), rel=2e-4, abs=2e-5
+    )
 
 
 def test_soft_targets_invariants():

@@ -49,7 +49,12 @@ def test_published_multiply_adds(dimensions, channels, shape, classes, depth, wi
 def test_taps_have_the_published_shapes():
     output = WideResNet(3, 14, dimensions=1)(torch.randn(2, 3, 500))
     shapes = {name: tuple(f.shape[1:]) for name, f in output.features.items()}
-    assert shapes == {"stage1": (16, 500), "stage2": (32, 250), "stage3": (64, 125), "embedding": (64,)}
+    assert shapes == {
+        "stage1": (16, 500),
+        "stage2": (32, 250),
+        "stage3": (64, 125),
+        "embedding": (64,),
+    }
     output = WideResNet(6, 10, width=3)(torch.randn(2, 6, 50, 50))
     assert [tuple(output.features[f"stage{i}"].shape[1:]) for i in (1, 2, 3)] == [
         (48, 50, 50),
@@ -68,7 +73,9 @@ class Oracle(nn.Module):
     @staticmethod
     def convolve(layer, x):
         weight = layer.weight.squeeze(2)
-        return nn.functional.conv1d(x, weight, stride=layer.stride[1], padding=weight.shape[-1] // 2)
+        return nn.functional.conv1d(
+            x, weight, stride=layer.stride[1], padding=weight.shape[-1] // 2
+        )
 
     @staticmethod
     def norm(layer, x):
@@ -106,7 +113,10 @@ def test_decode_of_encode_is_forward():
 def test_on_standardises_and_carries_its_statistics():
     network = WideResNet(2, 4, dimensions=1)
     on = On("signal", network, [1.0, -2.0], [2.0, 0.5]).eval()
-    x = torch.randn(3, 2, 40) * torch.tensor([2.0, 0.5])[:, None] + torch.tensor([1.0, -2.0])[:, None]
+    x = (
+        torch.randn(3, 2, 40) * torch.tensor([2.0, 0.5])[:, None]
+        + torch.tensor([1.0, -2.0])[:, None]
+    )
     batch = Batch({"signal": x}, torch.zeros(3, dtype=torch.int64), torch.arange(3))
     by_hand = torch.stack([(x[:, 0] - 1) / 2, (x[:, 1] + 2) / 0.5], dim=1)
     torch.testing.assert_close(on(batch).logits, network(by_hand).logits)
@@ -130,11 +140,11 @@ def test_timm_by_name():
     output = Timm(3, 7, name="resnet18")(torch.randn(2, 3, 32, 32))
     assert output.logits.shape == (2, 7)
     assert output.features["stage5"].shape[:2] == (2, 512)
-    with pytest.raises(UserError, match="did you mean 'resnet18'"):
+    with pytest.raises(UserError, match=r"did you mean 'resnet18'"):
         Timm(3, 7, name="resnet_18")
 
 
 @pytest.mark.parametrize(("depth", "width"), [(17, 1), (4, 1), (16, 0)])
 def test_impossible_sizes_are_refused(depth, width):
-    with pytest.raises(ValueError, match="depth|width"):
+    with pytest.raises(ValueError, match=r"depth|width"):
         WideResNet(3, 10, depth=depth, width=width)

@@ -27,7 +27,10 @@ def test_per_teacher_is_the_weighted_sum_by_hand():
     )
     torch.testing.assert_close(found, by_hand)
     average = PerTeacher(SoftTargets(3.0), Uniform(), teachers=["pi", "sig"])(v)
-    two = [losses.soft_targets(v.student.logits, v.teachers[n].logits, temperature=3.0) for n in ("pi", "sig")]
+    two = [
+        losses.soft_targets(v.student.logits, v.teachers[n].logits, temperature=3.0)
+        for n in ("pi", "sig")
+    ]
     torch.testing.assert_close(average, (two[0] + two[1]) / 2)
 
 
@@ -55,7 +58,8 @@ def test_each_teacher_gets_its_own_adapter():
         def prepare(self, facts):
             (teacher,) = facts.view.teachers.values()
             self.adapter = nn.Linear(
-                facts.view.student.features["embedding"].shape[1], teacher.features["embedding"].shape[1]
+                facts.view.student.features["embedding"].shape[1],
+                teacher.features["embedding"].shape[1],
             )
 
         def forward(self, student, teacher, view):
@@ -77,7 +81,9 @@ def test_balanced_class_weights_come_from_the_training_counts():
     labels = Labels(class_weights="balanced")
     labels.prepare(facts(v))
     torch.testing.assert_close(labels.weights, torch.tensor([10 / 15, 2.0, 1.0, 0.0, 0.5]))
-    with pytest.raises(UserError, match=r"distiller.labels: class_weights: 3 weights for 5 classes"):
+    with pytest.raises(
+        UserError, match=r"distiller.labels: class_weights: 3 weights for 5 classes"
+    ):
         Distiller({"labels": Weighted(Labels(class_weights=[1.0, 2, 3]))}).prepare(facts(v))
 
 
@@ -104,7 +110,10 @@ def test_coefficients_and_temperatures_follow_the_clock():
         (lambda: Fixed({"a": 0.5, "b": 0.6}), r"sum to 1\.1, not to 1"),
         (lambda: Fixed({"a": -0.5, "b": 1.5}), "must not be negative"),
         (lambda: Distiller({}), "no objective"),
-        (lambda: Distiller({"x": Weighted(Labels(), -1.0)}), r"distiller\.x\.coefficient: -1\.0 is negative"),
+        (
+            lambda: Distiller({"x": Weighted(Labels(), -1.0)}),
+            r"distiller\.x\.coefficient: -1\.0 is negative",
+        ),
         (lambda: SoftTargets(-1.0), "temperature: -1.0 must be > 0"),
     ],
 )

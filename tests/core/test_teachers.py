@@ -8,7 +8,7 @@ from tutelage.models import On, WideResNet
 from tutelage.objectives import Distiller, Labels, MergedSimilarity, PerTeacher, Weighted
 from tutelage.teachers import CachedTeachers, LiveTeachers, cache_teacher
 from tutelage.terms import SimilarityMap, SoftTargets
-from tutelage.types import Needs, View, Clock
+from tutelage.types import Clock, Needs, View
 
 COUNT = 60
 
@@ -52,7 +52,9 @@ def distiller():
 def cached(samples, teachers, index, needs, folder):
     return CachedTeachers(
         {
-            name: cache_teacher(t, samples, index, needs, folder=folder, modality=t.modality, batch_size=16)
+            name: cache_teacher(
+                t, samples, index, needs, folder=folder, modality=t.modality, batch_size=16
+            )
             for name, t in teachers.items()
         }
     )
@@ -81,7 +83,7 @@ def test_grams_are_stored_where_they_are_smaller(samples, teachers, tmp_path):
         teachers["img"], samples, torch.arange(50), needs, folder=tmp_path, modality="image"
     )
     names = {path.name for path in entry.glob("*.npy")}
-    # stage1 has 16*12*12 features per sample, more than the 50 samples; the others have fewer or are asked for whole.
+    # stage1 has 16*12*12 features per sample, more than the 50 samples; stage3 is asked for whole.
     expected = {"logits.npy", "rows.npy", "gram-stage1.npy", "feature-stage3.npy"}
     embedding = {"gram-embedding.npy"}  # 64 > 50
     assert names == expected | embedding
@@ -122,7 +124,14 @@ def test_an_unfinished_entry_is_never_read(samples, teachers, tmp_path):
 
     def make(**more):
         return cache_teacher(
-            teacher, samples, torch.arange(50), Needs(), folder=tmp_path, modality="signal", batch_size=16, **more
+            teacher,
+            samples,
+            torch.arange(50),
+            Needs(),
+            folder=tmp_path,
+            modality="signal",
+            batch_size=16,
+            **more,
         )
 
     with pytest.raises(KeyboardInterrupt):

@@ -6,7 +6,15 @@ from pathlib import Path
 import yaml
 
 RECIPE = {
-    "data": {"type": "SyntheticWearable", "subjects": 6, "windows": 12, "window": 32, "channels": 2, "classes": 3, "noise": 0.8},
+    "data": {
+        "type": "SyntheticWearable",
+        "subjects": 6,
+        "windows": 12,
+        "window": 32,
+        "channels": 2,
+        "classes": 3,
+        "noise": 0.8,
+    },
     "split": {"type": "GroupedFolds", "folds": 3, "validation": 1},
     "folds": [0],
     "seeds": [0],

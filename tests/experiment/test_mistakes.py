@@ -33,7 +33,10 @@ def put(path, value):
 
 
 MISTAKES = {
-    "unknown key": (put("train.epoch", 3), r"^train: unknown key 'epoch'; did you mean 'epochs' \(allowed: "),
+    "unknown key": (
+        put("train.epoch", 3),
+        r"^train: unknown key 'epoch'; did you mean 'epochs' \(allowed: ",
+    ),
     "unknown key in a stage": (
         put("stages.base.teacher", ["sig"]),
         r"^stages\.base: unknown key 'teacher'; did you mean 'teachers'",
@@ -75,7 +78,10 @@ MISTAKES = {
         put("stages.annsp.distiller.similarity.taps", ["stage9"]),
         r"^stages\.annsp: teacher 'sig' has no feature 'stage9'",
     ),
-    "stages in a circle": (put("stages.sig.start_from", "annsp"), r"^stages: .* need each other in a circle"),
+    "stages in a circle": (
+        put("stages.sig.start_from", "annsp"),
+        r"^stages: .* need each other in a circle",
+    ),
     "start from another network": (
         put("stages.annsp.network", {"type": "WideResNet", "depth": 16}),
         r"^stages\.annsp\.start_from: the network of 'alone' has other layers",
@@ -93,7 +99,10 @@ MISTAKES = {
         r"^split\.validation: found 0; the honest protocol chooses the epoch on validation subjects",
     ),
     "no such fold": (put("folds", [7]), r"^folds: found 7; allowed: 0 to 2, or all"),
-    "baseline that does not exist": (put("baseline", "alones"), r"^baseline: unknown stage 'alones'; did you mean"),
+    "baseline that does not exist": (
+        put("baseline", "alones"),
+        r"^baseline: unknown stage 'alones'; did you mean",
+    ),
     "negative coefficient": (
         put("distiller.labels.coefficient", -1.0),
         r"distiller\.labels\.coefficient: -1\.0 is negative",
@@ -140,16 +149,22 @@ def test_the_sound_recipe_passes_and_every_objective_reaches_the_student(tmp_pat
 
 def test_an_objective_that_trains_nothing_is_found(tmp_path):
     cut = {"type": "tests.experiment.broken.Cut"}
-    with pytest.raises(UserError, match=r"stages\.alone\.distiller\.labels: sends no gradient to the student"):
+    with pytest.raises(
+        UserError, match=r"stages\.alone\.distiller\.labels: sends no gradient to the student"
+    ):
         examine(recipe(put("stages.alone.distiller", {"labels": cut})), tmp_path)
     idle = {"type": "tests.experiment.broken.Idle"}
-    with pytest.raises(UserError, match="parameter 'objectives.extra.unused' of the distiller gets no gradient"):
+    with pytest.raises(
+        UserError, match=r"parameter 'objectives.extra.unused' of the distiller gets no gradient"
+    ):
         examine(recipe(put("stages.alone.distiller", {"extra": idle})), tmp_path)
     scalar = {"type": "tests.experiment.broken.Scalar"}
     with pytest.raises(UserError, match=r"returned shape \[\]; allowed: one number per sample"):
         examine(recipe(put("stages.alone.distiller", {"extra": scalar})), tmp_path)
     leak = {"type": "tests.experiment.broken.Leak"}
-    with pytest.raises(UserError, match=r"stages\.base: a gradient reaches teacher 'sig', which is frozen"):
+    with pytest.raises(
+        UserError, match=r"stages\.base: a gradient reaches teacher 'sig', which is frozen"
+    ):
         examine(recipe(put("stages.base.distiller", {"extra": leak})), tmp_path)
 
 
@@ -157,7 +172,9 @@ def test_modalities_with_another_number_of_windows_are_refused(tmp_path):
     stored = tmp_path / "images.npy"
     np.save(stored, np.zeros((200, 2, 8, 8), np.uint8))  # the data set has 6 * 3 * 12 = 216 windows
     content = recipe(put("modalities.pi", {"type": "Stored", "path": str(stored)}))
-    with pytest.raises(UserError, match=r"modalities\.pi: .* holds 200 samples, but the data set has 216 windows"):
+    with pytest.raises(
+        UserError, match=r"modalities\.pi: .* holds 200 samples, but the data set has 216 windows"
+    ):
         examine(content, tmp_path)
 
 
@@ -167,19 +184,27 @@ def test_a_stored_window_of_another_size_is_refused(tmp_path):
             name = f"ID-{subject}_CLASS-{label}_Window-1.mat"
             savemat(tmp_path / name, {"xw": np.random.default_rng(0).normal(size=(500, 3))})
     content = recipe(put("data", {"type": "GeneActiv", "folder": str(tmp_path), "window": 1000}))
-    with pytest.raises(UserError, match="1000.*500|500.*1000"):
+    with pytest.raises(UserError, match=r"1000.*500|500.*1000"):
         examine(content, tmp_path)
 
 
 def test_a_teacher_with_other_classes_is_refused(tmp_path):
     folder = run.execute(
-        parse(Recipe, recipe(lambda c: (put("data.classes", 4)(c), c.update(stages={"sig": {}}, baseline=None))), ""),
+        parse(
+            Recipe,
+            recipe(
+                lambda c: (put("data.classes", 4)(c), c.update(stages={"sig": {}}, baseline=None))
+            ),
+            "",
+        ),
         "four",
         run.Places(tmp_path / "runs", tmp_path, "cpu"),
     )
     teacher = next(folder.glob("*/sig/seed-0-*"))
     content = recipe(put("stages.sig", {"run": str(teacher)}))
-    with pytest.raises(UserError, match=r"stages\.sig: the network has 4 classes .* the data set has 3"):
+    with pytest.raises(
+        UserError, match=r"stages\.sig: the network has 4 classes .* the data set has 3"
+    ):
         examine(content, tmp_path)
 
 

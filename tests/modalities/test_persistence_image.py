@@ -38,7 +38,7 @@ def persim_image(line, recipe):
             verbose=False,
         )
     image = maker.transform(points)
-    return image / image.max()
+    return image / image.max() if image.max() > 0 else image
 
 
 def reference(points, image):
@@ -67,7 +67,8 @@ def test_published_picture_recipe_equals_persim():
     rng = np.random.default_rng(3)
     x = rng.integers(0, 256, (4, 3, 8, 8)).astype(np.uint8)
     x[0] //= 8  # dark: inside of the ranges
-    x[1] = 200 + x[1] // 8  # bright: every point far outside, only blown-up tails remain
+    x[1] = 80 + x[1] // 8  # brighter: every point lies outside, only blown-up tails remain
+    x[2] = 200 + x[2] // 8  # so bright that float64 has no tails either
     images = published("tgd_cifar10").fit_transform(x)
     assert images.dtype == np.uint8 and images.shape == (4, 6, 50, 50)
     for n in range(4):
@@ -92,8 +93,10 @@ def test_golden_vector_cifar():
     image = published("tgd_cifar10").set_params(dtype="float32", normalize="none")
     raw = image.fit_transform(GOLDEN)[0, 0]
     assert np.unravel_index(raw.argmax(), raw.shape) == (0, 49)
-    assert np.isclose(raw.max(), 0.01911060501569, rtol=1e-6)
-    assert np.isclose(raw.sum(), 0.19082631673401, rtol=1e-6)
+    # these come from ripser's float32 values, and the point lies on the edge of the image, where
+    # 1e-8 of birth is 1e-6 of the pixel
+    assert np.isclose(raw.max(), 0.01911060501569, rtol=2e-6)
+    assert np.isclose(raw.sum(), 0.19082631673401, rtol=2e-6)
 
 
 @pytest.mark.parametrize("sigma", [0.002, 0.015, (0.1, 0.02), 0.6, None])

@@ -43,6 +43,7 @@ class Fake:
     missing: tuple[tuple[str, str, int], ...] = ()
     running: tuple[tuple[str, str, int], ...] = ()
     skill: dict[str, float] = field(default_factory=dict)
+    validation_skill: dict[str, float] = field(default_factory=dict)
 
 
 def fingerprint(*parts: object) -> str:
@@ -215,6 +216,7 @@ def samples(fake: Fake, key: tuple[str, str, int], split: str, subjects: list[st
     own = rng("network", fake.title, stage, fold, seed, here)
     skill = fake.skill.get(stage, STAGES[stage][1]) + own.normal(0, 0.02)
     skill += 0.05 if split == "test_legacy" else 0.0
+    skill = fake.validation_skill.get(stage, skill) if split == "validation" else skill
     signal = (3.4 * skill + ease)[:, None] * near[labels]
     logits = signal + fake.difficulty * hard + own.normal(0, 0.55, (count, size))
     index = np.arange(count) + 1000 * fake.folds.index(fold)

@@ -14,6 +14,8 @@ import pytest
 from tests.report.fake import GENEACTIV, Fake, example_window, write
 from tutelage.errors import UserError
 from tutelage.report import ExampleWindow, write_report
+from tutelage.report.figures.matrices import confusion, difference
+from tutelage.report.summary import summary
 from tutelage.study import read_experiment
 
 SECTIONS = [
@@ -103,6 +105,15 @@ def test_the_answer_is_the_sentence_of_the_statistics(seven):
     assert re.fullmatch(r"annsp is better than alone by [\d.]+ points \(95 % interval .* n = 6 pairs\)\.",
                         headline)  # fmt: skip
     assert "For new subjects" in html and "best validation accuracy" in html
+
+
+def test_the_headline_says_when_a_claim_ends_at_the_tested_subjects(tmp_path):
+    fake = Fake(classes=GENEACTIV, windows=150, epochs=1, stages=("sig", "alone", "base"),
+                title="Fourteen activities, legacy protocol")  # fmt: skip
+    found = summary(read_experiment(write(tmp_path, fake)))
+    assert [claim.verdict for claim in found.claims[:2]] == ["better", "not distinguishable"]
+    assert found.sentence.startswith("base is better than alone by 2.8 points")
+    assert "For new subjects base and alone are not distinguishable" in found.sentence
 
 
 def test_holes_have_their_reason(seven):
@@ -198,11 +209,17 @@ def test_data_without_subjects_predictions_and_logs(tmp_path):
     assert "No complete run has a training log." in html
 
 
-def test_many_classes_fit(tmp_path):
-    classes = tuple(f"class $number_{i}$ with a long & odd name" for i in range(60))
-    fake = Fake(classes=classes, windows=120, epochs=1, seeds=(0,), stages=("sig", "alone", "base"))
-    html = write_report(write(tmp_path, fake)).read_text()
-    assert not Page(html).wrong
+@pytest.mark.parametrize(("many", "named"), [(24, 2), (60, 0)])
+def test_many_classes_fit(tmp_path, many, named):
+    classes = tuple(f"class $number_{i}$ with a long & odd name" for i in range(many))
+    fake = Fake(
+        classes=classes, windows=2 * many, seeds=(0,), folds=("fold-1",), stages=("sig", "alone")
+    )
+    runs = read_experiment(write(tmp_path, fake)).of("alone")
+    for drawing in (confusion(runs, classes), difference(runs, runs, classes)):
+        # on both axes, as plain text; with too many classes on neither
+        assert len(re.findall(r"<text[^>]*>class \$number_7\$ with…</text>", drawing.svg)) == named
+        assert drawing.width <= 1100
 
 
 def test_the_report_is_the_same_twice(tmp_path):

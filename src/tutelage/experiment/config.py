@@ -108,10 +108,14 @@ class Recipe(_Strict):
         """Return the network of a stage; the recipe's unless it says otherwise."""
         return dict(self.stages[name].network or self.network)
 
+    def reference(self) -> str:
+        """Return the stage that differences are taken against: ``baseline``, else the first without teachers."""
+        return self.baseline or next(n for n, stage in self.stages.items() if not stage.teachers)
+
     def students(self) -> list[str]:
-        """Return the stages to compare: the baseline, and every stage that nobody uses as a teacher."""
+        """Return the stages to compare: the reference, and every stage that nobody uses as a teacher."""
         used = set(self.teachers())
-        return [name for name in self.stages if name == self.baseline or name not in used]
+        return [name for name in self.stages if name == self.reference() or name not in used]
 
     def teachers(self) -> list[str]:
         """Return the stages that other stages learn from, in the order of the recipe."""

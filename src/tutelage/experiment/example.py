@@ -7,7 +7,7 @@ import numpy as np
 
 from tutelage.experiment.prepare import Fold
 
-__all__ = ["read_example", "write_example"]
+__all__ = ["write_example"]
 
 
 def write_example(path: Path, data: Fold) -> None:
@@ -44,24 +44,6 @@ def write_example(path: Path, data: Fold) -> None:
     part = path.with_suffix(".part.npz")
     np.savez(part, **content)
     part.replace(path)
-
-
-def read_example(path: Path) -> dict[str, Any] | None:
-    """Return what :func:`write_example` wrote, as the arguments of the report's example; None if it is not there."""
-    if not path.exists():
-        return None
-    with np.load(path, allow_pickle=False) as file:
-        content = {name: file[name] for name in file.files}
-    return {
-        "signal": content["signal"],
-        "rate": float(content["rate"]),
-        "channel_names": tuple(content["channel_names"].tolist()),
-        "class_name": str(content["class_name"]),
-        "subject": str(content["subject"]),
-        "images": {n.partition("-")[2]: v for n, v in content.items() if n.startswith("image-")},
-        "diagram": (content["births"], content["deaths"]),
-        "channel": int(content["channel"]),
-    }
 
 
 def _liveliest(data: Fold) -> int:

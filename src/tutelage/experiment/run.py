@@ -12,7 +12,7 @@ from tutelage.experiment.config import Recipe
 from tutelage.experiment.example import write_example
 from tutelage.experiment.plan import Job, find_run, plan
 from tutelage.experiment.prepare import Fold, folds, load_data
-from tutelage.experiment.record import code_version
+from tutelage.experiment.record import code_version, read_record
 from tutelage.experiment.single import Context, relative, train_one
 from tutelage.experiment.stage import load_teacher
 from tutelage.train import DivergedError
@@ -160,19 +160,24 @@ def _one(experiment: _Experiment, job: Job, data: Fold) -> None:
 
 def _write(experiment: _Experiment, jobs: list[Job]) -> None:
     recipe, folder = experiment.recipe, experiment.folder
-    runs = [
-        {
-            "stage": job.stage, "fold": job.fold, "seed": job.seed, "fingerprint": job.fingerprint,
-            "path": relative(experiment.found.get(job.fingerprint, folder / job.folder), folder),
-        }
-        for job in jobs
-    ]  # fmt: skip
+    runs = []
+    for job in jobs:
+        path = experiment.found.get(job.fingerprint, folder / job.folder)
+        # A run given by path keeps its own fingerprint; every other one has the job's.
+        own = read_record(path) if recipe.stages[job.stage].run else None
+        runs.append(
+            {
+                "stage": job.stage, "fold": job.fold, "seed": job.seed,
+                "fingerprint": own["fingerprint"] if own else job.fingerprint,
+                "path": relative(path, folder),
+            }
+        )  # fmt: skip
     checkpoint.write_json(
         folder / "experiment.json",
         {
             "schema": 1, "name": experiment.name, "title": recipe.title,
             "resolved": recipe.model_dump(), "data": experiment.dataset.summary(),
-            "protocol": recipe.protocol, "baseline": recipe.baseline,
+            "protocol": recipe.protocol, "baseline": recipe.reference(),
             "students": recipe.students(), "teachers": recipe.teachers(), "runs": runs,
         },
     )  # fmt: skip

@@ -6,6 +6,7 @@ is there. Where sublevel sets connect 8 neighbours, their complement connects 4,
 round, so that a picture has no crossing of both (Jordan).
 """
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,7 @@ class Links(NamedTuple):
     upper_steps: Array
 
 
+@cache
 def links(construction: str) -> Links:
     """Return the tables of one construction.
 

@@ -16,7 +16,8 @@ class Field(NamedTuple):
         values: [(H + 2) (W + 2)]; infinite in the ring.
         masks: which neighbours come earlier, per pixel.
         below: towards an earlier pixel of the same component; itself at a minimum.
-        above: towards a later pixel of the same component of the complement.
+        above: towards a later pixel of the same component of the complement; the whole ring is
+            one node, number 0, and stays it because no peak is higher.
         saddles: pixels where components meet, [H W].
         keys: scratch of the sort, [2, H W].
         spare: scratch of the sort, [H W].
@@ -255,12 +256,6 @@ def prepare(plane: Float, sign: float, field: Field, links: Links, offsets: Arra
     load(plane, sign, field.values)
     compare(field.values, height, width, field.masks)
     count = point(field, height, width, links, offsets)
-    # the ring is one node, and paths through it were halved by the picture before
-    field.above[:stride] = 0
-    field.above[(height + 1) * stride :] = 0
-    for i in range(1, height + 1):
-        field.above[i * stride] = 0
-        field.above[(i + 1) * stride - 1] = 0
     ascending(field.values, field.saddles, count, field.keys, field.spare)
     return count
 

@@ -207,7 +207,10 @@ def clear(canvas: Array, low: int, high: int) -> None:
 
 @kernel
 def store(line: Array, factor: np.float32, divisor: np.float32, target: Array) -> None:
-    """Write one image row as float32, or as uint8 = trunc(255 x)."""
+    """Write one image row as float32, or as uint8 = trunc(255 x).
+
+    Multiplying by the inverse would turn some largest pixels into 0.9999999 and so 255 into 254.
+    """
     if target.itemsize == 1:
         for k in range(target.size):
             target[k] = np.float32(255.0) * (line[k] / divisor)

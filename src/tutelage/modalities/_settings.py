@@ -90,7 +90,7 @@ def lines(samples: Array, reading: str) -> Array:
     """Return samples as lines, [N, C, L]."""
     if reading == "columns":
         samples = np.ascontiguousarray(samples.swapaxes(2, 3))
-    return samples.reshape(*samples.shape[:2], -1)
+    return samples.reshape(*samples.shape[:2], int(np.prod(samples.shape[2:])))
 
 
 def span(low: float, high: float, given: Sequence[float] | None) -> tuple[float, float]:

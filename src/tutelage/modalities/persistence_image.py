@@ -138,7 +138,8 @@ class PersistenceImage(Modality):
         for piece in pieces:
             check_sample(piece.shape[1:], self)
             sample = piece.shape[1:]
-            self._see(checked(piece, "PersistenceImage"), limits, totals)
+            if len(piece):
+                self._see(checked(piece, "PersistenceImage"), limits, totals)
         if totals[extent.DIAGRAMS] == 0:
             raise UserError("PersistenceImage.fit: found no samples, allowed: at least one")
         self.n_channels_in_ = int(sample[0])

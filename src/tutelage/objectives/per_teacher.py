@@ -61,7 +61,8 @@ class PerTeacher(Objective):
             [self._term(name)(view.student, teacher, view) for name, teacher in teachers.items()]
         )
         weights = self.weighting(losses, replace(view, teachers=teachers))
-        return (weights * losses).sum(dim=0)
+        total: Tensor = (weights * losses).sum(dim=0)
+        return total
 
     def _term(self, teacher: str) -> nn.Module:
         return self.copies[teacher] if teacher in self.copies else self.template[0]

@@ -48,13 +48,22 @@ def summary(experiment: Experiment) -> Summary:
         return Summary(sentence, "", (), (), _warnings(experiment), None)
     one = found[best]
     return Summary(
-        sentence=one.retrained.sentence(one.student, one.baseline),
+        sentence=_headline(one),
         choice=_choice(experiment, one),
         claims=_claims(one),
         facts=_facts(experiment, one),
         warnings=_warnings(experiment),
         best=best,
     )
+
+
+def _headline(one: Comparison) -> str:
+    """The sentence of the pairs; a claim that does not hold for new subjects says so at once."""
+    sentence = one.retrained.sentence(one.student, one.baseline)
+    claimed = one.retrained.verdict != "not distinguishable"
+    if claimed and one.subjects is not None and one.subjects.verdict != one.retrained.verdict:
+        sentence += f" {one.subjects.sentence(one.student, one.baseline)}"
+    return sentence
 
 
 def _choice(experiment: Experiment, one: Comparison) -> str:

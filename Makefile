@@ -1,0 +1,46 @@
+# Two commands are all a new user needs: `make demo` and `make test`.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: help demo environment test lint format clean
+
+help:
+	@echo "make demo    make the environment, fetch the data, run recipes/hapt/three-teachers.yaml, write its report"
+	@echo "make test    make the environment and run every check: ruff, mypy, import-linter, pytest"
+	@echo "make format  format the code"
+
+demo: environment
+	$(BIN)/tutelage run recipes/hapt/three-teachers.yaml
+
+environment: $(VENV)/.core
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+# Only what the demo needs: no torchvision, no test tools.
+$(VENV)/.core: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Python 3.11 or newer is needed, found {v.major}.{v.minor}; set PYTHON=...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing into $(VENV) (PyTorch is large: one to three minutes)"
+	$(PIP) --editable .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.core
+	@echo "installing the test tools into $(VENV)"
+	$(PIP) --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
