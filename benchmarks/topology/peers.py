@@ -200,3 +200,17 @@ def giotto_images(batch: np.ndarray) -> object:
         sigma=SIGMA, n_bins=SIDE, weight_function=lambda x: x, n_jobs=None
     ).fit_transform(diagrams)
     return images / np.maximum(images.max(axis=(2, 3), keepdims=True), 1e-300)
+
+
+def pyts_gramian(batch: np.ndarray) -> object:
+    from pyts.image import GramianAngularField
+
+    return GramianAngularField(image_size=SIDE).transform(batch)
+
+
+def pyts_transition(batch: np.ndarray) -> object:
+    from pyts.image import MarkovTransitionField
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return MarkovTransitionField(image_size=SIDE).transform(batch)

@@ -104,12 +104,14 @@ def test_test_samples_do_not_reach_the_fit(tmp_path):
     assert one.fitted() == two.fitted()
 
 
-@pytest.mark.parametrize("damage", ["cut", "header", "sidecar", "fit", "gone"])
+@pytest.mark.parametrize("damage", ["cut", "longer", "header", "sidecar", "fit", "gone"])
 def test_damaged_files_are_made_again(tmp_path, damage):
     expected = np.array(make(tmp_path))
     (path,) = tmp_path.glob("*.npy")
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-1])
+    elif damage == "longer":
+        path.write_bytes(path.read_bytes() + b"\0")
     elif damage == "header":
         path.write_bytes(b"\0" * path.stat().st_size)
     elif damage == "sidecar":

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from persim import PersImage
 from scipy.stats import norm
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from tutelage.errors import UserError
 from tutelage.modalities import PUBLISHED, PersistenceImage, SublevelPersistence, published
@@ -290,3 +291,8 @@ def test_refused_shapes():
         image.transform(walks(2), out=np.empty((2, 2, 64, 64)))
     with pytest.raises(UserError, match="unknown recipe"):
         published("pamap2")
+
+
+def test_transform_before_fit_is_refused():
+    with pytest.raises(NotFittedError):
+        PersistenceImage().transform(walks(1))

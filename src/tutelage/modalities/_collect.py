@@ -44,7 +44,7 @@ def line_diagrams(
             signal = signals[n, c]
             count = line_pairs(signal, sign, minimum, scratch, births, deaths)
             if essential:
-                births[count] = (sign * signal).min()
+                births[count] = lowest(signal, sign)
                 deaths[count] = np.inf
                 count += 1
             total = append(births, deaths, count, sign, 0, c, points, labels, total)
@@ -93,7 +93,7 @@ def plane_diagrams(
                 count = components(field, saddles, links, offsets, minimum, births, deaths)
                 unclamp(deaths, count)
                 if essential:
-                    births[count] = (sign * planes[n, c]).min()
+                    births[count] = lowest(planes[n, c].reshape(-1), sign)
                     deaths[count] = np.inf
                     count += 1
                 total = append(births, deaths, count, sign, 0, c, points, labels, total)
@@ -103,6 +103,15 @@ def plane_diagrams(
                 total = append(births, deaths, count, sign, 1, c, points, labels, total)
         ends[n] = total
     return total
+
+
+@kernel
+def lowest(values: Float, sign: float) -> float:
+    """Return the smallest of ``sign`` x values, without the copy that numpy's form makes."""
+    found = sign * values[0]
+    for k in range(1, values.size):
+        found = min(found, sign * values[k])
+    return found
 
 
 @kernel

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tutelage.modalities._numba import Array, Float, kernel
+from tutelage.modalities._store import store_affine
 
 SAME = 1e-8  # levels whose edges are this close are one level, as in pyts
 
@@ -31,15 +32,6 @@ def angles(signal: Float, bounds: Array, cosine: Array, sine: Array) -> None:
 
 
 @kernel
-def put(value: float, half: float, shift: float, row: Array, k: int) -> None:
-    """Store a pixel as float32, or as uint8 = round((value + shift) * half)."""
-    if row.itemsize == 1:
-        row[k] = np.uint8((value + np.float32(shift)) * np.float32(half) + np.float32(0.5))
-    else:
-        row[k] = value
-
-
-@kernel
 def gramian_images(signals: Float, bounds: Array, summation: bool, images: Array) -> None:
     """Write the Gramian field of every signal.
 
@@ -55,18 +47,18 @@ def gramian_images(signals: Float, bounds: Array, summation: bool, images: Array
     # a row is factor_1 * first + factor_2 * second, for both kinds
     first = np.empty(size, np.float32)
     second = np.empty(size, np.float32)
+    line = np.empty(size, np.float32)
     for n in range(signals.shape[0]):
         for c in range(signals.shape[1]):
             angles(signals[n, c], bounds, cosine, sine)
             first[:] = cosine
             second[:] = sine
             for i in range(size):
-                row = images[n, c, i]
                 a = np.float32(cosine[i] if summation else sine[i])
                 b = np.float32(sine[i] if summation else cosine[i])
                 for k in range(size):
-                    value = a * first[k] - b * second[k]
-                    put(value, 127.5, 1.0, row, k)
+                    line[k] = a * first[k] - b * second[k]
+                store_affine(line, np.float32(127.5), np.float32(1.0), images[n, c, i])
 
 
 @kernel
@@ -163,6 +155,4 @@ def transition_images(signals: Float, edges: Array, bounds: Array, images: Array
                     share[level[i], s] += one
             for s in range(size):
                 mix(share, chance, s, blend)
-                row = images[n, c, s]
-                for k in range(size):
-                    put(blend[k], 255.0, 0.0, row, k)
+                store_affine(blend, np.float32(255.0), np.float32(0.0), images[n, c, s])

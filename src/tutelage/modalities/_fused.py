@@ -49,7 +49,6 @@ def render(
     longest = 0.0
     for p in range(count):
         longest = max(longest, deaths[p] - births[p])
-    factor = 1.0 / longest if rule.relative and longest > 0.0 else 1.0
     low, high = draw(births, deaths, count, sign, rule.weighted, axes, canvas, rows, columns)
     if rule.untruncated and count > 0:
         heaviest = longest if rule.weighted else 1.0
@@ -57,7 +56,8 @@ def render(
             clear(canvas, low, high)
             low, high = 0, image.shape[0]
             draw_untruncated(births, deaths, count, sign, rule, axes, canvas, margin)
-    finish(canvas, margin, low, high, rule.normalize, factor, image)
+    divisor = longest if rule.relative and longest > 0.0 else 1.0
+    finish(canvas, margin, low, high, rule.normalize, divisor, image)
 
 
 @kernel

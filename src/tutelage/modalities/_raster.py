@@ -9,6 +9,7 @@ import numpy as np
 from tutelage.modalities._lanes import LANES, add_lanes, blend_lanes
 from tutelage.modalities._numba import Array, Float, kernel
 from tutelage.modalities._profile import Axis
+from tutelage.modalities._store import store_fraction
 
 
 class Grid(NamedTuple):
@@ -202,26 +203,23 @@ def clear(canvas: Array, low: int, high: int) -> None:
     for r in range(low, high):
         line = canvas[r]
         for k in range(line.size):
-            line[k] = 0.0
+            line[k] = 0
 
 
 @kernel
-def store(line: Array, factor: np.float32, divisor: np.float32, target: Array) -> None:
-    """Write one image row as float32, or as uint8 = trunc(255 x).
-
-    Multiplying by the inverse would turn some largest pixels into 0.9999999 and so 255 into 254.
-    """
-    if target.itemsize == 1:
-        for k in range(target.size):
-            target[k] = np.float32(255.0) * (line[k] / divisor)
-    else:
-        for k in range(target.size):
-            target[k] = factor * line[k] / divisor
+def total(canvas: Array, margin: int, low: int, high: int) -> float:
+    """Return the sum of the pixels of rows ``low`` to ``high``."""
+    found = 0.0
+    for r in range(low, high):
+        line = canvas[r, margin : canvas.shape[1] - margin]
+        for k in range(line.size):
+            found += line[k]
+    return found
 
 
 @kernel
 def finish(
-    canvas: Array, margin: int, low: int, high: int, normalize: int, factor: float, image: Array
+    canvas: Array, margin: int, low: int, high: int, normalize: int, longest: float, image: Array
 ) -> None:
     """Normalise a canvas into an image, highest persistence first, and clear the canvas.
 
@@ -231,28 +229,20 @@ def finish(
         low: first touched row.
         high: end of the touched rows.
         normalize: see :class:`Rule`.
-        factor: multiplies every pixel where ``normalize`` is 0.
+        longest: divides every pixel where ``normalize`` is 0.
         image: receives [H, W], float32 or uint8.
     """
-    divisor = np.float32(1.0)
-    times = np.float32(1.0)
-    if normalize == 0:
-        times = np.float32(factor)
-    elif normalize == 1:
+    divisor = np.float32(longest)
+    if normalize == 1:
         divisor = np.float32(largest(canvas, margin, low, high))
-    else:
-        total = 0.0
-        for r in range(low, high):
-            for k in range(margin, canvas.shape[1] - margin):
-                total += canvas[r, k]
-        divisor = np.float32(total)
-    blank = not divisor > 0.0  # no points, or none that reaches the image
-    height = image.shape[0]
-    for r in range(height):
-        target = image[height - 1 - r]
-        if blank or r < low or r >= high:
-            for k in range(target.size):
-                target[k] = 0
-        else:
-            store(canvas[r, margin : margin + target.size], times, divisor, target)
+    elif normalize == 2:
+        divisor = np.float32(total(canvas, margin, low, high))
+    height, width = image.shape
+    if not divisor > 0.0:  # no points, or none that reaches the image
+        clear(canvas, low, high)
+        low = high = height
+    for r in range(low, high):
+        store_fraction(canvas[r, margin : margin + width], divisor, image[height - 1 - r])
+    clear(image, 0, height - max(low, high))
+    clear(image, height - low, height)
     clear(canvas, low, high)
