@@ -6,7 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import peers
 
-from tutelage.modalities import PersistenceImage, SublevelPersistence, published
+from tutelage.modalities import (
+    GramianField,
+    PersistenceImage,
+    SublevelPersistence,
+    TransitionField,
+    published,
+)
 
 RULE = {
     "birth_range": (0, 1),
@@ -14,6 +20,8 @@ RULE = {
     "sigma": peers.SIGMA,
     "min_persistence": peers.LEAST,
 }
+
+FIELDS = {"gramian": GramianField, "transition": TransitionField}
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,8 @@ ROWS = (
         "diagrams: gudhi.sklearn V, H0 + H1", "photos",
         peers.gudhi_diagrams("vertices"), 40, 25, 50, None, "diagram V",
     ),
+    Row("pyts GramianAngularField", "pamap2", peers.pyts_gramian, 600, exact=1e-5, ours="gramian"),
+    Row("pyts MarkovTransitionField", "pamap2", peers.pyts_transition, 600, exact=1e-5, ours="transition"),
 )  # fmt: skip
 
 
@@ -78,10 +88,12 @@ def ours(kind: str, x: np.ndarray) -> tuple[Callable[[], object], object]:
             dimensions=dimensions, construction="V" if kind.endswith("V") else "T"
         ).fit(x[:1])
         return lambda: estimator.transform(x), estimator
-    image = published("tda_kd_pamap2") if kind == "published" else PersistenceImage(**RULE)
-    image.set_params(dimensions=dimensions, dtype="uint8" if kind == "bytes" else "float32").fit(
-        x[:1]
-    )
+    if kind in FIELDS:
+        image = FIELDS[kind]().fit(x[:1])
+    else:
+        image = published("tda_kd_pamap2") if kind == "published" else PersistenceImage(**RULE)
+        dtype = "uint8" if kind == "bytes" else "float32"
+        image.set_params(dimensions=dimensions, dtype=dtype).fit(x[:1])
     if kind == "fresh":
         return lambda: image.transform(x), image
     # a data loader or the cache writes to the same memory again and again: 64 windows of 40 channels

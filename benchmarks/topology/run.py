@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).parent
-LIBRARIES = ("numpy", "numba", "scipy", "gudhi", "ripser", "persim", "cripser", "torch")
+LIBRARIES = ("numpy", "numba", "scipy", "gudhi", "ripser", "persim", "cripser", "pyts", "torch")
 ITEMS = 2560
 
 

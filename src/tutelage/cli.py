@@ -52,6 +52,9 @@ def run(
     runs: Runs = Path("runs"),
     data: DataHome = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    jobs: Annotated[
+        int, typer.Option(help="Runs side by side; 0: one per core, on a GPU one.")
+    ] = 0,
     name: Annotated[str | None, typer.Option(help="Name of the experiment's folder.")] = None,
 ) -> None:
     """Carry out a recipe: train what is missing, resume what was interrupted, write the report."""
@@ -62,9 +65,8 @@ def run(
 
         loaded = load(recipe, overrides or [])
         with Screen() as screen:
-            folder = execute(
-                loaded, name or _name(recipe, overrides or []), Places(runs, data, device), screen
-            )
+            places = Places(runs, data, device, jobs)
+            folder = execute(loaded, name or _name(recipe, overrides or []), places, screen)
             page = write_report(folder)
         screen.summary(folder, page)
         if screen.failed:

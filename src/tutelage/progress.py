@@ -30,9 +30,8 @@ class Screen:
             disable=not self.console.is_terminal,
         )
         self.work: dict[str, TaskID] = {}
-        self.current: TaskID | None = None
+        self.running: dict[Job, tuple[TaskID, str]] = {}
         self.failed: list[str] = []
-        self.label = ""
 
     def __enter__(self) -> "Screen":
         self.bars.start()
@@ -53,8 +52,8 @@ class Screen:
 
     def begin(self, job: Job, number: int, total: int) -> None:
         """Open the line of a run."""
-        self.label = f"[{number + 1}/{total}] {job.stage}, {job.fold_name}, seed {job.seed}"
-        self.current = self.bars.add_task(self.label, total=1.0, note="")
+        label = f"[{number + 1}/{total}] {job.stage}, {job.fold_name}, seed {job.seed}"
+        self.running[job] = self.bars.add_task(label, total=1.0, note=""), label
 
     def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
         """Show the latest numbers."""
@@ -63,16 +62,16 @@ class Screen:
             f"epoch {row['epoch'] + 1}/{epochs}  loss {row['train']['loss']:.3f}  "
             f"validation {100 * seen['accuracy']:.1f} %"
         )
-        assert self.current is not None
-        self.bars.update(self.current, completed=(row["epoch"] + 1) / epochs, note=note)
+        task, label = self.running[job]
+        self.bars.update(task, completed=(row["epoch"] + 1) / epochs, note=note)
         if not self.console.is_terminal:
-            self.console.print(f"{self.label}: {note}", markup=False, highlight=False)
+            self.console.print(f"{label}: {note}", markup=False, highlight=False)
 
     def end(self, job: Job, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
         """Close the line of a run with its result."""
-        if self.current is not None:
-            self.bars.remove_task(self.current)
-        text = f"{self.label}: {outcome}"
+        task, label = self.running.pop(job)
+        self.bars.remove_task(task)
+        text = f"{label}: {outcome}"
         if evaluation is None:
             self.failed.append(text)
         else:

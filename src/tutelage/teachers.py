@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Protocol, final
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from filelock import FileLock
 from torch import Tensor, nn
 
 from tutelage.batches import Samples, batches
@@ -171,22 +173,41 @@ def cache_teacher(
         with torch.no_grad(), context():
             return _keep(network(_to(batch, device)), needs.features | needs.grams, "teacher")
 
-    # Written beside its final place and renamed: a killed process leaves no half entry behind.
-    work = Path(tempfile.mkdtemp(prefix=f"{key}.", suffix=".part", dir=folder))
+    rows = np.full(len(samples), -1, dtype=np.int64)
+    rows[index.numpy()] = np.arange(len(index))
+    source = batches(samples.only({modality}), index, batch_size)
+    # One process evaluates a teacher; the others wait and read.
+    with FileLock(folder / f"{key}.lock"):
+        if not (entry / "complete.json").exists():
+            _make(forward, source, rows, needs, entry, progress)
+    return entry
+
+
+def _make(
+    forward: Callable[[Batch], Output],
+    source: Iterable[Batch],
+    rows: npt.NDArray[np.int64],
+    needs: Needs,
+    entry: Path,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    """Write an entry beside its final place and rename it: a killed process leaves no half entry behind."""
+    for stale in entry.parent.glob(
+        f"{entry.name}.*.part"
+    ):  # of a process that was killed: we hold the lock
+        shutil.rmtree(stale, ignore_errors=True)
+    work = Path(tempfile.mkdtemp(prefix=f"{entry.name}.", suffix=".part", dir=entry.parent))
+    count = int((rows >= 0).sum())
     try:
-        source = batches(samples.only({modality}), index, batch_size)
-        shapes = _evaluate(forward, source, len(index), work, progress)
-        _gram_where_smaller(work, needs, len(index))
-        rows = np.full(len(samples), -1, dtype=np.int64)
-        rows[index.numpy()] = np.arange(len(index))
+        shapes = _evaluate(forward, source, count, work, progress)
+        _gram_where_smaller(work, needs, count)
         np.save(work / "rows.npy", rows)
         (work / "complete.json").write_text(
-            json.dumps({"samples": len(index), "precision": precision, "shapes": shapes}, indent=1)
+            json.dumps({"samples": count, "shapes": shapes}, indent=1)
         )
-        _rename(work, entry)
+        work.replace(entry)
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    return entry
 
 
 def _evaluate(
@@ -272,15 +293,6 @@ def _check_disk(work: Path, values: Mapping[str, Tensor], count: int) -> None:
             f"teachers: the cache needs {need / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free; "
             "set train.teachers to live, or free some room"
         )
-
-
-def _rename(work: Path, entry: Path) -> None:
-    try:
-        work.replace(entry)
-    except OSError:
-        # Another process finished the same entry first; its content is the same by the key.
-        if not (entry / "complete.json").exists():
-            raise
 
 
 def _open(folder: Path) -> dict[str, Tensor]:

@@ -8,7 +8,7 @@ from scipy.io import savemat
 
 from tests.experiment.small import recipe, write
 from tutelage.errors import UserError
-from tutelage.experiment import check, load, run
+from tutelage.experiment import Places, check, load, run
 from tutelage.experiment.config import Recipe, parse
 from tutelage.experiment.prepare import Fold, folds, load_data
 
@@ -198,7 +198,7 @@ def test_a_teacher_with_other_classes_is_refused(tmp_path):
             "",
         ),
         "four",
-        run.Places(tmp_path / "runs", tmp_path, "cpu"),
+        Places(tmp_path / "runs", tmp_path, "cpu"),
     )
     teacher = next(folder.glob("*/sig/seed-0-*"))
     content = recipe(put("stages.sig", {"run": str(teacher)}))

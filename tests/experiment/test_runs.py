@@ -18,13 +18,13 @@ from tests.experiment.small import recipe, write
 from tests.experiment.test_mistakes import put
 from tutelage.errors import UserError
 from tutelage.evaluate import predict
-from tutelage.experiment import load_network, run
+from tutelage.experiment import Places, Quiet, load_network, run, single
 from tutelage.experiment.config import Recipe, parse
 from tutelage.experiment.prepare import Fold, load_data
 
 
-def execute(tmp_path, content, name="it", listener=None):
-    places = run.Places(tmp_path / "runs", tmp_path, "cpu")
+def execute(tmp_path, content, name="it", listener=None, jobs=1):
+    places = Places(tmp_path / "runs", tmp_path, "cpu", jobs)
     return run.execute(parse(Recipe, content, ""), name, places, listener)
 
 
@@ -37,7 +37,7 @@ def read(path):
     return json.loads(path.read_text())
 
 
-class Outcomes(run.Quiet):
+class Outcomes(Quiet):
     def __init__(self):
         self.of = {}
 
@@ -136,13 +136,13 @@ def test_the_checkpoint_alone_gives_the_recorded_predictions(finished):
 def test_annealing_starts_from_the_other_stages_best(finished, monkeypatch):
     root, folder = finished
     seen = {}
-    fit = run.train_one.__globals__["fit"]
+    fit = vars(single)["fit"]
 
     def spy(training, *rest):
         seen["student"] = {k: v.clone() for k, v in training.student.state_dict().items()}
         return fit(training, *rest)
 
-    monkeypatch.setitem(run.train_one.__globals__, "fit", spy)
+    monkeypatch.setitem(vars(single), "fit", spy)
     content = recipe(put("stages.annsp.train", {"epochs": 1}))
     execute(root, content, name="other")
     best, _ = load_network(runs_of(folder)["alone", 0] / "best.safetensors")
@@ -235,21 +235,25 @@ def test_a_student_that_predicts_one_class_is_stopped(tmp_path):
     assert "predicts a single class on the whole validation split" in outcomes.of["bad"]
 
 
-def test_a_run_killed_at_any_moment_goes_on_and_ends_bit_equal(tmp_path):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_run_killed_at_any_moment_goes_on_and_ends_bit_equal(tmp_path, jobs):
     """SIGKILL twice; the resumed run must not differ in a single byte from the undisturbed one."""
 
     def change(content):
         content["data"] |= {"windows": 40}
         content["train"] |= {"epochs": 5, "optimizer": {"type": "AdamW", "weight_decay": 0.01}}
         content["stages"] = {"sig": {"train": {"epochs": 1}}, "base": {"teachers": ["sig"]}}
+        content["seeds"] = list(range(jobs))
         content["distiller"]["soft"]["weighting"] = {"type": "Uniform"}
         content["baseline"] = None
 
     path = write(tmp_path, change)
-    calm = runs_of(execute(tmp_path, yaml.safe_load(path.read_text()), "calm"))["base", 0]
+    calm = runs_of(execute(tmp_path, yaml.safe_load(path.read_text()), "calm", jobs=jobs))[
+        "base", 0
+    ]
     command = [
         sys.executable, "-m", "tutelage.cli", "run", str(path), "--runs", str(tmp_path / "killed"),
-        "--name", "it", "--device", "cpu",
+        "--name", "it", "--device", "cpu", "--jobs", str(jobs),
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     for epochs in (1, 3):

@@ -3,16 +3,23 @@
 import pickle
 import warnings
 
+import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from pyts.image import GramianAngularField, MarkovTransitionField
+from numba.typed import List  # noqa: F401  (its parts need the compiler: before the switch below)
 from sklearn.base import clone
 
 from tutelage.errors import UserError
 from tutelage.modalities import GramianField, TransitionField
+
+# pyts compiles everything when it is imported, half a minute that is of no use to a few small series
+numba.config.DISABLE_JIT = True
+from pyts.image import GramianAngularField, MarkovTransitionField  # noqa: E402
+
+numba.config.DISABLE_JIT = False
 
 quick = settings(max_examples=30, deadline=None, derandomize=True)
 SERIES = np.array([0, 1, 2, 4, 3, 0, 5, 1.0])[None, None]

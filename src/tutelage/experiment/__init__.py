@@ -2,7 +2,19 @@
 
 from tutelage.experiment.check import Checked, check
 from tutelage.experiment.config import Recipe, load
+from tutelage.experiment.listener import Listener, Quiet
 from tutelage.experiment.networks import load_network
-from tutelage.experiment.run import Listener, Places, execute
+from tutelage.experiment.run import execute
+from tutelage.experiment.workers import Places
 
-__all__ = ["Checked", "Listener", "Places", "Recipe", "check", "execute", "load", "load_network"]
+__all__ = [
+    "Checked",
+    "Listener",
+    "Places",
+    "Quiet",
+    "Recipe",
+    "check",
+    "execute",
+    "load",
+    "load_network",
+]

@@ -17,6 +17,7 @@ _SLOTS = {
     "tutelage.objectives.base.Objective": "tutelage.objectives",
     "tutelage.schedules.Schedule": "tutelage.schedules",
     "tutelage.augment.Augment": "tutelage.augment",
+    "tutelage.modalities.base.Modality": "tutelage.modalities",
 }
 
 _NOUNS = {

@@ -40,6 +40,9 @@ class Job:
     teachers: Mapping[str, "Job"]
     start: "Job | None"
 
+    def __hash__(self) -> int:
+        return hash((self.stage, self.fold, self.seed, self.fingerprint))
+
     @property
     def folder(self) -> Path:
         """Place of the run folder inside the experiment's folder."""

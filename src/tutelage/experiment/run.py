@@ -1,79 +1,24 @@
 """A recipe carried out: every run it asks for, trained, resumed or found, and the record of the experiment."""
 
-from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from tutelage.data import DataSet
 from tutelage.experiment import checkpoint
 from tutelage.experiment.check import check
 from tutelage.experiment.config import Recipe
 from tutelage.experiment.example import write_example
+from tutelage.experiment.listener import Listener, Quiet
 from tutelage.experiment.plan import Job, find_run, plan
 from tutelage.experiment.prepare import Fold, folds, load_data
 from tutelage.experiment.record import code_version, read_record
-from tutelage.experiment.single import Context, relative, train_one
+from tutelage.experiment.single import Context, relative
 from tutelage.experiment.stage import load_teacher
-from tutelage.train import DivergedError
+from tutelage.experiment.workers import Outcome, Places, Workers, make_workers
 
 __all__ = ["Listener", "Places", "Quiet", "execute"]
-
-
-class Listener(Protocol):
-    """Who is told what happens; the command line draws it."""
-
-    def progress(self, what: str, fraction: float) -> None:
-        """Long work is this far, in [0, 1]."""
-        ...
-
-    def begin(self, job: Job, number: int, total: int) -> None:
-        """A run starts."""
-        ...
-
-    def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
-        """A run has finished an epoch."""
-        ...
-
-    def end(self, job: Job, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
-        """A run is over: ``trained``, ``found`` or ``failed: ...``."""
-        ...
-
-
-class Quiet:
-    """A listener that says nothing."""
-
-    def progress(self, what: str, fraction: float) -> None:
-        """Say nothing."""
-
-    def begin(self, job: Job, number: int, total: int) -> None:
-        """Say nothing."""
-
-    def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
-        """Say nothing."""
-
-    def end(self, job: Job, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
-        """Say nothing."""
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where things lie.
-
-    Args:
-        runs: root of all experiments.
-        data: root of data sets; None for the user's default.
-        accelerator: ``cpu``, ``cuda`` or ``auto``.
-    """
-
-    runs: Path = Path("runs")
-    data: Path | None = None
-    accelerator: str = "auto"
-
-    @property
-    def cache(self) -> Path:
-        """Root of representations and teacher outputs."""
-        return self.runs / ".cache"
 
 
 @dataclass
@@ -97,14 +42,14 @@ def execute(recipe: Recipe, name: str, places: Places, listener: Listener | None
     Args:
         recipe: what to do.
         name: of the experiment, fit for a folder.
-        places: where data, runs and caches lie.
+        places: where data, runs and caches lie, and how many runs go side by side.
         listener: who is told.
 
     Returns:
         The experiment's folder.
 
     Raises:
-        UserError: the recipe is wrong (found before the first step), or every student failed.
+        UserError: the recipe is wrong; found before the first step.
     """
     listener = listener or Quiet()
     dataset = load_data(recipe, places.data, listener.progress)
@@ -113,49 +58,72 @@ def execute(recipe: Recipe, name: str, places: Places, listener: Listener | None
     data = {fold: Fold.of(recipe, dataset, fold, places.cache / "modalities")
             for fold in folds(recipe, dataset)}  # fmt: skip
     check(recipe, next(iter(data.values())), gradients=False)
-    jobs = [(job, data[fold]) for fold in data for job in plan(recipe, fold, data[fold])]
-    failed: set[str] = set()
-    for number, (job, fold) in enumerate(jobs):
-        listener.begin(job, number, len(jobs))
-        needed = [*job.teachers.values(), *([job.start] if job.start else [])]
-        broken = [other.stage for other in needed if other.fingerprint in failed]
-        if broken:
-            failed.add(job.fingerprint)
-            listener.end(job, f"failed: it needs {broken[0]}, which failed", None)
-            continue
-        try:
-            _one(experiment, job, fold)
-        except DivergedError as error:
-            failed.add(job.fingerprint)
-            listener.end(job, f"failed: {error}", None)
-        _write(experiment, [job for job, _ in jobs])
+    jobs = [job for fold in data for job in plan(recipe, fold, data[fold])]
+    for job in jobs:
+        _find(experiment, job, data[job.fold])
+    missing = [job for job in jobs if job.fingerprint not in experiment.found]
+    for job in missing:  # once, with all cores, before workers ask for the same files
+        data[job.fold].values(recipe.input_of(job.stage, dataset.modality), listener.progress)
+    with make_workers(places, len(missing), data, listener) as workers:
+        _carry_out(experiment, jobs, workers)
     write_example(experiment.folder / "example.npz", next(iter(data.values())))
     return experiment.folder
 
 
-def _one(experiment: _Experiment, job: Job, data: Fold) -> None:
-    recipe, listener = experiment.recipe, experiment.listener
-    found = find_run(job, experiment.folder, experiment.places.runs)
-    given = recipe.stages[job.stage].run
+def _find(experiment: _Experiment, job: Job, data: Fold) -> None:
+    """Note a run that is complete already, or that the recipe gives by path."""
+    given = experiment.recipe.stages[job.stage].run
     if given is not None:
         load_teacher(Path(given) / "best.safetensors", job.stage, data)
-        found = Path(given)
+    found = Path(given) if given else find_run(job, experiment.folder, experiment.places.runs)
     if found is not None:
         experiment.found[job.fingerprint] = found
-        evaluation = checkpoint.read_json(found / "evaluation.json")
-        listener.end(job, "found", evaluation)
-        return
-    path = experiment.folder / job.folder
-    experiment.found[job.fingerprint] = path
-    context = Context(
-        recipe, experiment.folder, experiment.places.cache / "teachers",
-        experiment.places.accelerator, experiment.code, experiment.found,
+
+
+def _carry_out(experiment: _Experiment, jobs: list[Job], workers: Workers) -> None:
+    """Start every job as soon as those it needs are done and a worker is free."""
+    listener = experiment.listener
+    waiting, running, failed = list(jobs), dict[Future[Outcome], Job](), set[str]()
+    _write(experiment, jobs)
+    while waiting or running:
+        for job in list(waiting):
+            busy = {other.fingerprint for other in running.values()}
+            needed = [*job.teachers.values(), *([job.start] if job.start else [])]
+            broken = [other.stage for other in needed if other.fingerprint in failed]
+            known = failed | experiment.found.keys()
+            if job.fingerprint in busy or any(n.fingerprint not in known for n in needed):
+                continue
+            done = job.fingerprint in known or bool(broken)
+            if not done and len(running) >= workers.size:
+                continue
+            waiting.remove(job)
+            listener.begin(job, jobs.index(job), len(jobs))
+            if broken or job.fingerprint in failed:
+                failed.add(job.fingerprint)
+                listener.end(
+                    job, f"failed: it needs {(broken or [job.stage])[0]}, which failed", None
+                )
+            elif done:
+                path = experiment.found[job.fingerprint] / "evaluation.json"
+                listener.end(job, "found", checkpoint.read_json(path))
+            else:
+                running[workers.submit(_context(experiment), job)] = job
+        for future in workers.wait(running):
+            job, outcome = running.pop(future), future.result()
+            if outcome.evaluation is None:
+                failed.add(job.fingerprint)
+            else:
+                experiment.found[job.fingerprint] = experiment.folder / job.folder
+            listener.end(job, outcome.text, outcome.evaluation)
+            _write(experiment, jobs)
+
+
+def _context(experiment: _Experiment) -> Context:
+    places = experiment.places
+    return Context(
+        experiment.recipe, experiment.folder, places.cache, places.accelerator,
+        experiment.code, dict(experiment.found),
     )  # fmt: skip
-    epochs = recipe.train_of(job.stage).epochs
-    evaluation = train_one(
-        context, job, data, path, lambda row: listener.epoch(job, row, epochs), listener.progress
-    )
-    listener.end(job, "trained", evaluation)
 
 
 def _write(experiment: _Experiment, jobs: list[Job]) -> None:

@@ -6,6 +6,7 @@ from tutelage.modalities.diagrams import Diagrams, SublevelPersistence
 from tutelage.modalities.fields import GramianField, TransitionField
 from tutelage.modalities.persistence_image import PersistenceImage
 from tutelage.modalities.presets import PUBLISHED, published
+from tutelage.modalities.scaled import Scaled
 from tutelage.modalities.stored import Stored
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "PersistenceImage",
     "GramianField",
     "TransitionField",
+    "Scaled",
     "published",
     "PUBLISHED",
     "represent",

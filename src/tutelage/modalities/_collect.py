@@ -111,7 +111,7 @@ def lowest(values: Float, sign: float) -> float:
     found = sign * values[0]
     for k in range(1, values.size):
         found = min(found, sign * values[k])
-    return found
+    return float(found)
 
 
 @kernel

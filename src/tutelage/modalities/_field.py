@@ -9,12 +9,13 @@ SAME = 1e-8  # levels whose edges are this close are one level, as in pyts
 
 
 @kernel
-def angles(signal: Float, bounds: Array, cosine: Array, sine: Array) -> None:
+def angles(signal: Float, bounds: Array, limits: Array, cosine: Array, sine: Array) -> None:
     """Average a signal over segments, scale it to [-1, 1], and take cosine and sine of its angles.
 
     Args:
         signal: [L].
         bounds: first sample of every segment and L, [S + 1].
+        limits: values that become -1 and 1, [2]; NaN: the signal's own extremes.
         cosine: receives [S], float64.
         sine: receives [S], float64.
     """
@@ -23,7 +24,9 @@ def angles(signal: Float, bounds: Array, cosine: Array, sine: Array) -> None:
         for i in range(bounds[s], bounds[s + 1]):
             total += signal[i]
         cosine[s] = total / (bounds[s + 1] - bounds[s])
-    low, high = cosine.min(), cosine.max()
+    low, high = limits[0], limits[1]
+    if np.isnan(low):
+        low, high = cosine.min(), cosine.max()
     scale = 2.0 / (high - low) if high > low else 0.0
     for s in range(cosine.size):
         value = min(1.0, max(-1.0, (cosine[s] - low) * scale - 1.0))
@@ -32,12 +35,15 @@ def angles(signal: Float, bounds: Array, cosine: Array, sine: Array) -> None:
 
 
 @kernel
-def gramian_images(signals: Float, bounds: Array, summation: bool, images: Array) -> None:
+def gramian_images(
+    signals: Float, bounds: Array, limits: Array, summation: bool, images: Array
+) -> None:
     """Write the Gramian field of every signal.
 
     Args:
         signals: [N, C, L].
         bounds: see :func:`angles`, [S + 1].
+        limits: see :func:`angles`, [2].
         summation: cos(a_i + a_j), else sin(a_i - a_j).
         images: receives [N, C, S, S], float32 or uint8.
     """
@@ -50,7 +56,7 @@ def gramian_images(signals: Float, bounds: Array, summation: bool, images: Array
     line = np.empty(size, np.float32)
     for n in range(signals.shape[0]):
         for c in range(signals.shape[1]):
-            angles(signals[n, c], bounds, cosine, sine)
+            angles(signals[n, c], bounds, limits, cosine, sine)
             first[:] = cosine
             second[:] = sine
             for i in range(size):

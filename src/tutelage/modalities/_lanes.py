@@ -1,4 +1,4 @@
-"""Two operations on eight float32 at once, written for the compiler of numba.
+"""Three operations on eight float32 at once, written for the compiler of numba.
 
 numba cannot promise LLVM that two arrays do not overlap, so its loops over a dozen pixels stay
 scalar or begin with a test that costs as much as the work. These say what is meant. LLVM lowers
@@ -11,6 +11,7 @@ from typing import Any
 
 from llvmlite import ir  # type: ignore[import-untyped]
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 LANES = 8
@@ -88,5 +89,62 @@ def blend_lanes(
         to = _place(context, builder, signature.args[0], array, at)
         builder.store(total, to, align=4)
         return context.get_dummy_value()
+
+    return signature, code
+
+
+def _sum_lanes(builder: Any, vector: Any) -> Any:
+    """Return the sum of the eight lanes."""
+    parts = [builder.extract_element(vector, ir.Constant(ir.IntType(32), k)) for k in range(LANES)]
+    while len(parts) > 1:
+        half = len(parts) // 2
+        parts = [builder.fadd(a, b) for a, b in zip(parts[:half], parts[half:], strict=True)]
+    return parts[0]
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def project_lanes(
+    _context: Any,
+    canvas: Any,
+    start: Any,
+    stride: Any,
+    count: Any,
+    rows: Any,
+    row_slopes: Any,
+    r: Any,
+    columns: Any,
+    column_slopes: Any,
+    k: Any,
+) -> tuple[Any, Callable[..., Any]]:
+    """Project eight columns of a patch on two profiles and on their slopes.
+
+    With G = eight columns from ``canvas[start]`` on, ``count`` rows ``stride`` apart, return
+    rows G columns, row_slopes G columns and rows G column_slopes; profiles begin at r and at k.
+    """
+    integer, number = types.intp, types.float32
+    signature = types.UniTuple(number, 3)(
+        canvas, integer, integer, integer, rows, rows, integer, columns, columns, integer
+    )
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        patch, at, step, times, *down, top, across, bends, left = arguments
+        kinds = signature.args
+        sums = [cgutils.alloca_once_value(builder, ir.Constant(_VECTOR, None)) for _ in down]
+        with cgutils.for_range(builder, times) as loop:
+            here = builder.add(at, builder.mul(loop.index, step))
+            values = _load(builder, _place(context, builder, kinds[0], patch, here))
+            for profile, total in zip(down, sums, strict=True):
+                data = context.make_array(kinds[4])(context, builder, profile).data
+                factor = builder.load(builder.gep(data, [builder.add(top, loop.index)]))
+                more = _multiply_add(builder, _spread(builder, factor), values, builder.load(total))
+                builder.store(more, total)
+        plain, sloped = (builder.load(total) for total in sums)
+        column, bend = (
+            _load(builder, _place(context, builder, kinds[7], profile, left))
+            for profile in (across, bends)
+        )
+        products = ((plain, column), (sloped, column), (plain, bend))
+        found = [_sum_lanes(builder, builder.fmul(a, b)) for a, b in products]
+        return context.make_tuple(builder, signature.return_type, found)
 
     return signature, code

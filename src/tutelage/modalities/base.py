@@ -1,7 +1,7 @@
 """What every modality is: a scikit-learn transformer over batches of signals or images."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -41,7 +41,7 @@ class Modality(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]  # s
         Raises:
             UserError: wrong shape, no samples, or values that are not finite.
         """
-        return self.fit_chunks(chunks(np.asarray(X)))
+        return self.fit_chunks(Pieces(lambda: chunks(np.asarray(X))))
 
     @abstractmethod
     def fit_chunks(self, pieces: Iterable[Array]) -> Self:
@@ -127,6 +127,17 @@ class Modality(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]  # s
         for name, value in state.items():
             setattr(self, name, tuple(value) if isinstance(value, list) else value)
         return self
+
+
+class Pieces:
+    """An iterable that begins anew each time, for a modality that looks twice."""
+
+    def __init__(self, make: Callable[[], Iterator[Array]]) -> None:
+        self.make = make
+
+    def __iter__(self) -> Iterator[Array]:
+        """Begin anew."""
+        return self.make()
 
 
 def spans(start: int, stop: int, samples: Array) -> Iterator[tuple[int, int]]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from tutelage.errors import UserError
 from tutelage.modalities._numba import Array
-from tutelage.modalities.base import Modality, spans
+from tutelage.modalities.base import Modality, Pieces, spans
 
 CODE_VERSION = 1  # of the file layout; a change of numbers is ``Modality.version``
 SPARE = 64 << 20  # bytes left free on the disk
@@ -62,7 +62,7 @@ def represent(
         "dtype": str(array.dtype),
         "class": type(modality).__name__,
         "version": [CODE_VERSION, modality.version],
-        "parameters": _plain({k: v for k, v in modality.get_params().items() if k != "n_jobs"}),
+        "parameters": _parameters(modality),
     }
     diagnostics = _fit(modality, array, chosen, given, folder)
     # the diagnostics stay out: folds that learned the same numbers share one file
@@ -91,7 +91,9 @@ def _fit(
     if known is not None:
         modality.restore(known["fitted"])
         return dict(known["diagnostics"])
-    modality.fit_chunks(array[chosen[a:b]] for a, b in spans(0, len(chosen), array))
+    modality.fit_chunks(
+        Pieces(lambda: (array[chosen[a:b]] for a, b in spans(0, len(chosen), array)))
+    )
     state = {"fitted": _plain(modality.fitted()), "diagnostics": modality.diagnostics}
     _write_atomically(path, json.dumps(state, indent=1))
     return modality.diagnostics
@@ -220,6 +222,12 @@ def _numbers(train: Array, count: int) -> Array:
     return chosen
 
 
+def _parameters(modality: Modality) -> dict[str, Any]:
+    """Return the parameters that decide the numbers; threads do not."""
+    found = modality.get_params(deep=False).items()
+    return {name: _plain(value) for name, value in found if name != "n_jobs"}
+
+
 def _plain(value: Any) -> Any:
     """Return a value as JSON would read it back, so that equal content has one spelling."""
     if isinstance(value, dict):
@@ -228,6 +236,8 @@ def _plain(value: Any) -> Any:
         return [_plain(v) for v in value]
     if isinstance(value, np.generic):
         return value.item()
+    if isinstance(value, Modality):
+        return {"class": type(value).__name__, "version": value.version, **_parameters(value)}
     return value
 
 

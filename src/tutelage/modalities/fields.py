@@ -1,6 +1,6 @@
 """Signals as Gramian angular fields and as Markov transition fields."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar, Literal, Self
 
 import numpy as np
@@ -70,12 +70,14 @@ class GramianField(_Field):
 
     The signal is averaged over ``size`` segments, scaled to [-1, 1] by its own extremes, and each
     value x becomes the angle arccos(x). A pixel is cos(angle_i + angle_j) (summation) or
-    sin(angle_i - angle_j) (difference). Amplitude and offset are discarded by the scaling. A
-    constant signal is scaled to -1.
+    sin(angle_i - angle_j) (difference). Amplitude and offset are discarded by this scaling, unless
+    ``limits`` are given. A constant signal is scaled to -1.
 
     Args:
         kind: ``summation`` (GASF) or ``difference`` (GADF).
         size: pixels per side, at most the length of the signal; None: the length.
+        limits: values that become -1 and 1, the same for every window and channel (clipped), for
+            example (0, 1) behind :class:`~tutelage.modalities.Scaled`; None: each window's extremes.
         dtype: ``float32`` in [-1, 1]; ``uint8``: round((x + 1) * 127.5), so x = u / 127.5 - 1.
         n_jobs: threads; None: 1; -1: all cores.
 
@@ -93,22 +95,31 @@ class GramianField(_Field):
         *,
         kind: Literal["summation", "difference"] = "summation",
         size: int | None = 64,
+        limits: Sequence[float] | None = None,
         dtype: Literal["float32", "uint8"] = "float32",
         n_jobs: int | None = None,
     ) -> None:
         self.kind = kind
         self.size = size
+        self.limits = limits
         self.dtype = dtype
         self.n_jobs = n_jobs
 
     def _check_parameters(self) -> None:
         super()._check_parameters()
         one_of("GramianField.kind", self.kind, ("summation", "difference"))
+        if self.limits is not None and not (
+            len(self.limits) == 2 and self.limits[0] < self.limits[1]
+        ):
+            raise UserError(
+                f"GramianField.limits: found {list(self.limits)}, allowed: two increasing numbers, or null"
+            )
 
     def _write(self, samples: Array, out: Array) -> None:
         # linspace and not integer division: pyts rounds its bounds like this
         bounds = np.linspace(0, samples.shape[2], self._pixels() + 1).astype(np.int64)
-        gramian_images(samples, bounds, self.kind == "summation", out)
+        limits = np.array([np.nan, np.nan] if self.limits is None else self.limits, np.float64)
+        gramian_images(samples, bounds, limits, self.kind == "summation", out)
 
 
 class TransitionField(_Field):

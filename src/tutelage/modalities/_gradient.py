@@ -1,0 +1,365 @@
+"""From the gradient of a persistence image to the gradient of its signal."""
+
+# ruff: noqa: PLR0917  (arrays of a kernel are passed by position)
+from math import floor, inf
+
+import numpy as np
+
+from tutelage.modalities._fused import render
+from tutelage.modalities._lanes import LANES, project_lanes
+from tutelage.modalities._numba import Array, Float, kernel
+from tutelage.modalities._profile import Axis
+from tutelage.modalities._raster import Grid, Rule, read_profile
+
+Slopes = tuple[Array, Array]
+
+
+def slope_table(axis: Axis) -> Array:
+    """Return the derivative of every profile by the position of its point, flat, float32.
+
+    Arranged as :meth:`tutelage.modalities._profile.Axis.table`, in filtration values, so that
+    ``read_profile`` reads it. Differentiating the interpolation of that table instead would lose
+    three digits.
+    """
+    phases = len(axis.table()) - 1
+    scale = axis.step / axis.sigma
+    fraction = np.arange(phases + 1)[:, None] / phases
+    lower = (axis.first + np.arange(axis.reach)[None] - fraction) * scale
+    upper = lower + axis.width / axis.sigma
+    low, high = (
+        np.exp(-0.5 * edge**2) / np.sqrt(2 * np.pi) / axis.sigma for edge in (lower, upper)
+    )
+    value = low - high
+    slope = (lower * low - upper * high) * scale / phases
+    # subnormal products are slow; both, because each of the two is 0 somewhere in the middle
+    far = np.maximum(np.abs(value), np.abs(slope)) < 1e-12 * np.abs(value).max()
+    value[far] = 0
+    slope[far] = 0
+    return np.stack([value, slope], axis=1).astype(np.float32).ravel()
+
+
+@kernel
+def turning_indices(line: Array, turns: Array) -> int:
+    """Find where a line turns: minimum, maximum, ..., minimum; the first sample of a plateau.
+
+    The same turns as :func:`tutelage.modalities._line.turning_points` keeps.
+
+    Args:
+        line: samples, [L], L >= 1.
+        turns: receives the indices, at least [L + 1].
+
+    Returns:
+        Their number, odd.
+    """
+    count = 0
+    rising = False
+    begin = 0
+    here = line[0]
+    for i in range(1, line.size):
+        after = line[i]
+        rises = after > here
+        turns[count] = begin
+        count += rises != rising
+        rising = rises
+        begin = begin if after == here else i
+        here = after
+    turns[count] = begin
+    return count + (not rising)
+
+
+@kernel
+def line_indices(line: Array, minimum: float, scratch: Array, pairs: Array) -> int:
+    """Find the samples at which components are born and die.
+
+    The same pairs in the same order as :func:`tutelage.modalities._line.line_pairs`. Of equal
+    samples the first counts as the lower one.
+
+    Args:
+        line: finite samples, [L], turned over for superlevel sets.
+        minimum: a pair is kept if its life exceeds this.
+        scratch: [3, L + 2], integers.
+        pairs: receives (index of birth, index of death), at least [L // 2 + 1, 2].
+
+    Returns:
+        Number of pairs.
+    """
+    turns, wall, ground = scratch[0], scratch[1], scratch[2]
+    count = turning_indices(line, turns)
+    found = 0
+    top = -1
+    lowest = turns[0]
+    # the round after the last maximum stands for a wall without end, which removes all others
+    for i in range(1, count + 1, 2):
+        height = line[turns[i]] if i < count else inf
+        while top >= 0 and line[wall[top]] <= height:
+            other = ground[top]
+            older = line[other] <= line[lowest]
+            birth = lowest if older else other
+            lowest = other if older else lowest
+            death = wall[top]
+            pairs[found, 0] = birth
+            pairs[found, 1] = death
+            found += line[death] - line[birth] > minimum
+            top -= 1
+        top += 1
+        wall[top] = turns[i]
+        ground[top] = lowest
+        lowest = turns[i + 1]
+    return found
+
+
+@kernel
+def turn_over(signal: Float, sign: float, line: Array) -> None:
+    """Write ``sign * signal`` to ``line``."""
+    for i in range(line.size):
+        line[i] = sign * signal[i]
+
+
+@kernel
+def read_values(line: Array, pairs: Array, count: int, births: Array, deaths: Array) -> None:
+    """Look up the values of births and deaths."""
+    for p in range(count):
+        births[p] = line[pairs[p, 0]]
+        deaths[p] = line[pairs[p, 1]]
+
+
+@kernel
+def highest(image: Array) -> int:
+    """Return the flat index of the first largest pixel of an image >= 0, float32."""
+    bits = image.view(np.int32)  # floats >= 0 sort alike, and the loop vectorises
+    best, row = np.int32(0), 0
+    for r in range(bits.shape[0]):
+        line = bits[r]
+        here = np.int32(0)
+        for k in range(line.size):
+            here = max(here, line[k])
+        if here > best:
+            best, row = here, r
+    column = 0
+    for k in range(bits.shape[1]):
+        if bits[row, k] == best:
+            column = k
+            break
+    return int(row * image.shape[1] + column)
+
+
+@kernel
+def signal_images(
+    signals: Float,
+    sign: float,
+    rule: Rule,
+    axes: Grid,
+    images: Array,
+    pairs: Array,
+    counts: Array,
+    peaks: Array,
+) -> None:
+    """Make one image of every line and keep what its gradient needs.
+
+    Args:
+        signals: finite, [N, C, L].
+        sign: 1 for sublevel sets, -1 for superlevel sets.
+        rule: point filter, weights and normalisation.
+        axes: both axes.
+        images: receives [N, C, H, W], float32.
+        pairs: receives the indices of births and deaths, [N, C, L // 2 + 1, 2].
+        counts: receives the number of pairs, [N, C].
+        peaks: receives the flat index of the largest pixel, [N, C], if that is the divisor.
+    """
+    items, channels, length = signals.shape
+    reach = axes.reach[0]
+    height, width = images.shape[2:]
+    scratch = np.empty((3, length + 2), np.int32)
+    line = np.empty(length)
+    births = np.empty(length)
+    deaths = np.empty(length)
+    canvas = np.zeros((height, width + 2 * reach), np.float32)
+    rows = np.empty(axes.reach[1], np.float32)
+    columns = np.empty(reach, np.float32)
+    for n in range(items):
+        for c in range(channels):
+            turn_over(signals[n, c], sign, line)
+            count = line_indices(line, rule.minimum, scratch, pairs[n, c])
+            counts[n, c] = count
+            read_values(line, pairs[n, c], count, births, deaths)
+            image = images[n, c]
+            render(births, deaths, count, sign, rule, axes, canvas, rows, columns, image)
+            if rule.normalize == 1 and count > 0:
+                peaks[n, c] = highest(image)
+
+
+@kernel
+def project(
+    birth: float,
+    life: float,
+    axes: Grid,
+    slopes: Slopes,
+    canvas: Array,
+    peak: tuple[int, int],
+    profiles: tuple[Array, Array, Array, Array],
+    part: Array,
+) -> None:
+    """Sum a gradient of pixels over the mass that one point of weight 1 leaves in them.
+
+    Args:
+        birth: value of birth.
+        life: persistence.
+        axes: both axes.
+        slopes: derivatives of the profiles along birth and along persistence.
+        canvas: gradient of the pixels, laid out as in :func:`tutelage.modalities._raster.draw`.
+        peak: row and column of one pixel, without margin.
+        profiles: scratch: [K], [K], [M], [M], float32.
+        part: receives the sum, its derivative by life and by birth, and the same three for the one
+            pixel with gradient 1; zeros if the point lies out of reach.
+    """
+    part[:] = 0.0
+    across, up = axes.across, axes.up
+    columns, column_slopes, rows, row_slopes = profiles
+    reach = columns.size
+    height, stride = canvas.shape
+    y = (life - up[0]) / up[1]
+    x = (birth - across[0]) / across[1]
+    if not (abs(y) < 1e9 and abs(x) < 1e9):
+        return
+    cell_y = floor(y)
+    cell_x = floor(x)
+    top = cell_y + int(up[4])
+    left = cell_x + int(across[4]) + reach
+    first = max(0, -top)
+    stop = min(axes.reach[2], height - top)
+    if stop <= first or left <= 0 or left >= stride - reach:
+        return
+    read_profile(axes.across_table, x - cell_x, 1.0, columns)
+    read_profile(slopes[0], x - cell_x, 1.0, column_slopes)
+    read_profile(axes.up_table, y - cell_y, 1.0, rows)
+    read_profile(slopes[1], y - cell_y, 1.0, row_slopes)
+    flat = canvas.reshape(-1)
+    start = (top + first) * stride + left
+    for k in range(0, reach, LANES):
+        value, by_life, by_birth = project_lanes(
+            flat, start + k, stride, stop - first,
+            rows, row_slopes, first, columns, column_slopes, k,
+        )  # fmt: skip
+        part[0] += value
+        part[1] += by_life
+        part[2] += by_birth
+    r = peak[0] - top
+    k = peak[1] + reach - left
+    if first <= r < stop and 0 <= k < reach:
+        part[3] = rows[r] * columns[k]
+        part[4] = row_slopes[r] * columns[k]
+        part[5] = rows[r] * column_slopes[k]
+
+
+@kernel
+def share(
+    parts: Array, lives: Array, pairs: Array, count: int, sign: float, rule: Rule, gradient: Array
+) -> None:
+    """Turn the sums of :func:`project` into the gradient of the samples.
+
+    With weights w, canvas = sum of w x mass and image = canvas / m, where m is the canvas at its
+    largest pixel, the longest persistence, or 1.
+
+    Args:
+        parts: see :func:`project`, [count, 6].
+        lives: persistence, [count].
+        pairs: indices of births and deaths, [count, 2].
+        count: number of points, at least 1.
+        sign: 1, or -1 for superlevel sets.
+        rule: weights and normalisation.
+        gradient: zeros, [L]; receives the gradient.
+    """
+    total = peak = 0.0
+    longest = 0
+    for p in range(count):
+        weight = lives[p] if rule.weighted else 1.0
+        total += weight * parts[p, 0]
+        peak += weight * parts[p, 3]
+        if lives[p] > lives[longest]:
+            longest = p
+    divisor = lives[longest] if rule.relative else 1.0
+    shift = 0.0
+    if rule.normalize == 1:
+        if not peak > 0.0:  # no point reaches the image, which is zero
+            return
+        divisor = peak
+        shift = total / peak**2
+    for p in range(count):
+        value = parts[p, 0] / divisor - shift * parts[p, 3]
+        by_life = parts[p, 1] / divisor - shift * parts[p, 4]
+        by_birth = parts[p, 2] / divisor - shift * parts[p, 5]
+        if rule.weighted:
+            by_life = value + lives[p] * by_life
+            by_birth *= lives[p]
+        if rule.relative and rule.normalize == 0 and p == longest:
+            by_life -= total / divisor**2
+        gradient[pairs[p, 0]] += by_birth - sign * by_life
+        gradient[pairs[p, 1]] += sign * by_life
+
+
+@kernel
+def take_rows(upstream: Array, low: int, high: int, margin: int, canvas: Array) -> None:
+    """Copy rows ``low`` to ``high`` of a picture, lowest persistence first, between margins."""
+    height, width = upstream.shape
+    for r in range(max(0, low), min(height, high)):
+        source = upstream[height - 1 - r]
+        target = canvas[r, margin : margin + width]
+        for k in range(target.size):
+            target[k] = source[k]
+
+
+@kernel
+def signal_gradients(
+    signals: Float,
+    sign: float,
+    rule: Rule,
+    axes: Grid,
+    slopes: Slopes,
+    kept: tuple[Array, Array, Array],
+    upstream: Array,
+    gradients: Array,
+) -> None:
+    """Carry the gradient of every image back to its signal.
+
+    Args:
+        signals: as for :func:`signal_images`, [N, C, L].
+        sign: 1 for sublevel sets, -1 for superlevel sets.
+        rule: weights and normalisation.
+        axes: both axes.
+        slopes: see :func:`slope_table`, along birth and along persistence.
+        kept: pairs, counts and peaks of :func:`signal_images`.
+        upstream: gradient of the images, [N, C, H, W], float32.
+        gradients: zeros, [N, C, L]; receives the gradient.
+    """
+    items, channels, length = signals.shape
+    reach, tall, reached = axes.reach
+    height, width = upstream.shape[2:]
+    line = np.empty(length)
+    births = np.empty(length)
+    lives = np.empty(length)
+    parts = np.empty((length, 6))
+    canvas = np.zeros((height, width + 2 * reach), np.float32)
+    across, down = np.empty((2, reach), np.float32), np.empty((2, tall), np.float32)
+    profiles = (across[0], across[1], down[0], down[1])
+    origin, step, first = axes.up[0], axes.up[1], axes.up[4]
+    for n in range(items):
+        for c in range(channels):
+            count = kept[1][n, c]
+            if count == 0:
+                continue
+            pairs = kept[0][n, c]
+            turn_over(signals[n, c], sign, line)
+            read_values(line, pairs, count, births, lives)
+            least, most = inf, 0.0
+            for p in range(count):
+                lives[p] -= births[p]
+                least = min(least, lives[p])
+                most = max(most, lives[p])
+            # clipped to a range that integers hold
+            low = max(0.0, (least - origin) / step + first - 1.0)
+            high = min(float(height), (most - origin) / step + first + reached + 1.0)
+            take_rows(upstream[n, c], int(min(low, height)), int(max(high, 0.0)), reach, canvas)
+            peak = (height - 1 - kept[2][n, c] // width, kept[2][n, c] % width)
+            for p in range(count):
+                project(sign * births[p], lives[p], axes, slopes, canvas, peak, profiles, parts[p])
+            share(parts, lives, pairs, count, sign, rule, gradients[n, c])
