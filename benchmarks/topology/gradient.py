@@ -17,7 +17,7 @@ from run import HERE, ITEMS, cpu, packages
 
 from data import geneactiv_like, pamap2_like
 from tutelage.modalities import PersistenceImage
-from tutelage.modalities._gradient import line_indices
+from tutelage.modalities._line_indices import line_indices
 from tutelage.modalities._numba import kernel
 from tutelage.modalities.layer import PersistenceImageLayer
 

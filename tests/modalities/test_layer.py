@@ -9,8 +9,9 @@ import torch
 
 from tutelage.errors import UserError
 from tutelage.modalities import PersistenceImage
-from tutelage.modalities._gradient import line_indices, slope_table
+from tutelage.modalities._gradient import slope_table
 from tutelage.modalities._line import line_pairs
+from tutelage.modalities._line_indices import line_indices
 from tutelage.modalities._profile import axis
 from tutelage.modalities._raster import read_profile
 from tutelage.modalities.layer import PersistenceImageLayer
