@@ -237,7 +237,9 @@ def main() -> None:
         "noise": uniform_noise(ITEMS),
     }
     elsewhere = Elsewhere(arguments.giotto_python) if arguments.giotto_python else None
-    notes = ["forward and backward through the differentiable layer: measured by gradient.py, see gradient.md"]
+    notes = [
+        "forward and backward through the differentiable layer: measured by gradient.py, see gradient.md"
+    ]
     if elsewhere is None:
         notes.append("giotto-tda: no --giotto-python given")
     versions = packages()
