@@ -7,6 +7,7 @@ process of two threads, and another program on the machine slows them down less.
 import multiprocessing
 import os
 import queue
+import signal
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
@@ -191,6 +192,7 @@ _worker: dict[str, Any] = {}  # of a worker process: its listener, and the data 
 
 
 def _begin(events: Any, threads: int, home: Path | None, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer; it stops us
     torch.set_num_threads(threads)
     _worker.update(listener=_Remote(events, parent), home=home, folds={})
 
