@@ -13,7 +13,7 @@ import json
 
 import numpy as np
 import torch
-from run import HERE, ITEMS, cpu, packages
+from run import HERE, ITEMS, cpu, packages, verdict
 
 from data import geneactiv_like, pamap2_like
 from tutelage.modalities import PersistenceImage
@@ -118,14 +118,6 @@ def measure(name: str, rounds: int) -> dict:
         "stretch": STRETCH.get(name),
         "gradient_difference": difference,
     }
-
-
-def verdict(row: dict) -> str:
-    if row["must"] is None:
-        return "-"
-    if row["ratio"] >= row["stretch"]:
-        return "stretch reached"
-    return "must reached" if row["ratio"] >= row["must"] else "NOT reached"
 
 
 def table(result: dict) -> str:

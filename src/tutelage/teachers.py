@@ -192,9 +192,8 @@ def _make(
     progress: Callable[[int, int], None] | None,
 ) -> None:
     """Write an entry beside its final place and rename it: a killed process leaves no half entry behind."""
-    for stale in entry.parent.glob(
-        f"{entry.name}.*.part"
-    ):  # of a process that was killed: we hold the lock
+    # We hold the lock, so a half entry is that of a process that was killed.
+    for stale in entry.parent.glob(f"{entry.name}.*.part"):
         shutil.rmtree(stale, ignore_errors=True)
     work = Path(tempfile.mkdtemp(prefix=f"{entry.name}.", suffix=".part", dir=entry.parent))
     count = int((rows >= 0).sum())

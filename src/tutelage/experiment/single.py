@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from tutelage.batches import Samples
 from tutelage.errors import UserError
 from tutelage.evaluate import assess, predict
-from tutelage.experiment import checkpoint
 from tutelage.experiment.config import Recipe, Train
 from tutelage.experiment.networks import load_network
 from tutelage.experiment.plan import Job
 from tutelage.experiment.prepare import Fold, Progress
-from tutelage.experiment.record import RunFolder, environment, read_record
+from tutelage.experiment.record import RunFolder, environment
 from tutelage.experiment.stage import (
     Ready,
     distiller_of,
@@ -84,26 +82,6 @@ def train_one(
         UserError: something does not fit.
         DivergedError: the run was stopped; the folder says why.
     """
-    locks = context.cache / "locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    with FileLock(
-        locks / job.fingerprint
-    ):  # held by one process at a time, released by the system at its death
-        record = read_record(path)
-        if record and record["status"] == "complete":
-            evaluation: dict[str, Any] = checkpoint.read_json(path / "evaluation.json")
-            return evaluation
-        return _train(context, job, data, path, listen, progress)
-
-
-def _train(
-    context: Context,
-    job: Job,
-    data: Fold,
-    path: Path,
-    listen: Callable[[dict[str, Any]], None],
-    progress: Progress,
-) -> dict[str, Any]:
     recipe = context.recipe
     train = recipe.train_of(job.stage)
     fabric = make_fabric(train, context.accelerator)

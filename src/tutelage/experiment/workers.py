@@ -6,7 +6,6 @@ process of two threads, and another program on the machine slows them down less.
 
 import multiprocessing
 import os
-import queue
 import signal
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -17,10 +16,13 @@ from typing import Any, Protocol
 
 import psutil
 import torch
+from filelock import FileLock
 
+from tutelage.experiment import checkpoint
 from tutelage.experiment.listener import Listener
 from tutelage.experiment.plan import Job
 from tutelage.experiment.prepare import Fold, load_data
+from tutelage.experiment.record import read_record
 from tutelage.experiment.single import Context, train_one
 from tutelage.train import DivergedError
 
@@ -87,7 +89,8 @@ def make_workers(
         return
     # spawn: a forked child would inherit the threads of torch and numba in an unknown state.
     context = multiprocessing.get_context("spawn")
-    events = context.Queue()
+    # A simple queue is written at once: a run's last epoch is heard before its result.
+    events = context.SimpleQueue()
     threads = max(1, cores // jobs)
     pool = ProcessPoolExecutor(
         jobs, context, initializer=_begin, initargs=(events, threads, places.data, os.getpid())
@@ -139,28 +142,32 @@ class _Pool:
                 return list(done)
 
     def _drain(self) -> None:
-        while True:
-            try:
-                kind, *content = self.events.get_nowait()
-            except queue.Empty:
-                return
+        while not self.events.empty():
+            kind, *content = self.events.get()
             getattr(self.listener, kind)(*content)
 
 
 def _train(context: Context, job: Job, data: Fold, listener: Listener) -> Outcome:
     epochs = context.recipe.train_of(job.stage).epochs
     path = context.folder / job.folder
-    try:
-        evaluation = train_one(
-            context,
-            job,
-            data,
-            path,
-            lambda row: listener.epoch(job, row, epochs),
-            listener.progress,
-        )
-    except DivergedError as error:
-        return Outcome(f"failed: {error}", None)
+    locks = context.cache / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    # One process trains a run; another command waits, and the system frees the lock when a process dies.
+    with FileLock(locks / job.fingerprint):
+        record = read_record(path)
+        if record and record["status"] == "complete":
+            return Outcome("trained", checkpoint.read_json(path / "evaluation.json"))
+        try:
+            evaluation = train_one(
+                context,
+                job,
+                data,
+                path,
+                lambda row: listener.epoch(job, row, epochs),
+                listener.progress,
+            )
+        except DivergedError as error:
+            return Outcome(f"failed: {error}", None)
     return Outcome("trained", evaluation)
 
 
