@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from torch import Tensor
 from tutelage.errors import UserError
 from tutelage.types import Batch
 
-__all__ = ["Samples", "batches", "order"]
+__all__ = ["Samples", "batches", "class_aware", "order"]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,37 @@ class Samples:
 def order(index: Tensor, generator: torch.Generator) -> Tensor:
     """Return the ids in random order."""
     return index[torch.randperm(len(index), generator=generator)]
+
+
+def class_aware(
+    index: Tensor, labels: Tensor, generator: torch.Generator, *, group: int = 4
+) -> Tensor:
+    """Return as many ids, but of every class equally often: samples of rare classes come again and again.
+
+    Classes take turns in random order, ``group`` samples each; a class whose samples are used up begins anew, in
+    another order.
+
+    Args:
+        index: sample ids, [n].
+        labels: class of every sample of the data set, [N].
+        generator: draws the orders.
+        group: samples of a class in a row.
+
+    Source:
+        The sampler of OLTR and LFME (xiangly55/LFME ``ClassAwareSampler``), 4 samples of a class in a row.
+    """
+    classes = torch.unique(labels[index]).tolist()
+    streams = [_endless(index[labels[index] == one], generator) for one in classes]
+    found: list[int] = []
+    while len(found) < len(index):
+        for turn in torch.randperm(len(streams), generator=generator).tolist():
+            found += islice(streams[turn], group)
+    return torch.tensor(found[: len(index)])
+
+
+def _endless(index: Tensor, generator: torch.Generator) -> Iterator[int]:
+    while True:
+        yield from order(index, generator).tolist()
 
 
 def batches(

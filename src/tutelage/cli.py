@@ -42,6 +42,7 @@ SLOTS = {
     "augmentations": "tutelage.augment",
     "data": "tutelage.data",
     "splits": "tutelage.data.splits",
+    "steps": "tutelage.steps",
 }
 
 
@@ -77,6 +78,7 @@ def run(
 def check(recipe: RecipeFile, overrides: Overrides = None, data: DataHome = None) -> None:
     """Build everything in a recipe and try one batch of every stage; nothing is trained."""
     with _sentences():
+        from tutelage.data import home
         from tutelage.experiment import check as examine
         from tutelage.experiment import load
         from tutelage.experiment.prepare import Fold, folds, load_data
@@ -85,7 +87,9 @@ def check(recipe: RecipeFile, overrides: Overrides = None, data: DataHome = None
         loaded = load(recipe, overrides or [])
         with Screen() as screen:
             dataset = load_data(loaded, data, screen.progress)
-            data_folds = [Fold.of(loaded, dataset, fold, Path()) for fold in folds(loaded, dataset)]
+            # Nothing is computed for the whole set here; only that the split is clean is remembered.
+            cache = (data or home()) / "checks"
+            data_folds = [Fold.of(loaded, dataset, fold, cache) for fold in folds(loaded, dataset)]
             found = examine(loaded, data_folds[0])
         show_checks(recipe, loaded, dataset, data_folds, found)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tutelage.batches import Samples, batches
 from tutelage.types import Batch
 
-__all__ = ["assess", "monitor", "predict"]
+__all__ = ["assess", "monitor", "predict", "recalls"]
 
 BINS = 15  # of the calibration errors, as in the literature
 
@@ -56,6 +56,14 @@ def monitor(logits: Tensor, labels: Tensor) -> dict[str, float]:
         ),
         "classes_predicted": float(len(np.unique(predicted.numpy()))),
     }
+
+
+def recalls(logits: Tensor, labels: Tensor) -> list[float | None]:
+    """Return the fraction of each class that is recognised, C values; None for a class without samples."""
+    classes = logits.shape[1]
+    counts = torch.bincount(labels, minlength=classes)
+    hits = torch.bincount(labels[logits.argmax(dim=1) == labels], minlength=classes)
+    return [int(h) / int(n) if n else None for h, n in zip(hits, counts, strict=True)]
 
 
 def assess(

@@ -21,7 +21,10 @@ from tutelage.types import Batch, Needs, Output
 
 __all__ = ["CachedTeachers", "LiveTeachers", "Teachers", "cache_teacher", "state_hash"]
 
-_VERSION = 1  # of the cached numbers; raise it when the same inputs would give other ones
+_VERSION = 2  # of the cached numbers; raise it when the same inputs would give other ones
+_SMALL = (
+    2**28
+)  # bytes of a Gram matrix that is always kept: reading a slice is faster than computing it
 _BLOCK = 2048  # rows of one block of a Gram matrix: 2 x 2048 x D floats in memory at a time
 
 Context = Callable[[], AbstractContextManager[object]]
@@ -128,7 +131,7 @@ def cache_teacher(
     """Evaluate one frozen teacher once on a split; a second call finds the files.
 
     Logits and features are stored in float32. A tap of which only the similarity map is needed is stored
-    as the Gram matrix of the split when that is smaller than the features, [n, n] against [n, D].
+    as the Gram matrix of the split, [n, n], when that is smaller than the features, [n, D], or below 256 MiB.
 
     Args:
         network: module from Batch to Output.
@@ -199,7 +202,7 @@ def _make(
     count = int((rows >= 0).sum())
     try:
         shapes = _evaluate(forward, source, count, work, progress)
-        _gram_where_smaller(work, needs, count)
+        _gram_where_better(work, needs, count)
         np.save(work / "rows.npy", rows)
         (work / "complete.json").write_text(
             json.dumps({"samples": count, "shapes": shapes}, indent=1)
@@ -240,11 +243,11 @@ def _evaluate(
     return {name: list(file.shape) for name, file in files.items()}
 
 
-def _gram_where_smaller(work: Path, needs: Needs, count: int) -> None:
+def _gram_where_better(work: Path, needs: Needs, count: int) -> None:
     for tap in needs.grams - needs.features:
         path = work / f"feature-{tap}.npy"
         features = _tensor(path).flatten(1)
-        if features.shape[1] <= count:
+        if features.shape[1] <= count and 4 * count**2 > _SMALL:
             continue
         gram = np.lib.format.open_memmap(work / f"gram-{tap}.npy", "w+", np.float32, (count, count))
         for i in range(0, count, _BLOCK):

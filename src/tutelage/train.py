@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor, nn
 
 from tutelage import augment as augmenting
-from tutelage.batches import Samples, batches, order
+from tutelage.batches import Samples, batches, class_aware, order
 from tutelage.errors import UserError
-from tutelage.evaluate import monitor, predict
+from tutelage.evaluate import monitor, predict, recalls
 from tutelage.objectives import Distiller
 from tutelage.seeds import derive, generator
 from tutelage.steps import Step, Stepper
@@ -39,14 +39,16 @@ class DivergedError(UserError):
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Random changes of inputs, by modality.
+    """Random changes of inputs.
 
     Args:
         augments: modality -> change.
+        mix: mixes the samples of a batch, after the other changes.
         teachers_too: teachers see the changed inputs as well (then they cannot be cached).
     """
 
     augments: Mapping[str, augmenting.Augment] = field(default_factory=dict)
+    mix: augmenting.Mix | None = None
     teachers_too: bool = False
 
 
@@ -60,12 +62,15 @@ class Settings:
             depend on the batch size.
         seed: of the run; every random stream is derived from it.
         augmentation: random changes of the training inputs.
+        sampler: ``shuffled``: every training sample once per epoch; ``class_aware``: as many samples, of every
+            class equally often.
     """
 
     epochs: int
     batch_size: int
     seed: int
     augmentation: Augmentation = Augmentation()
+    sampler: Literal["shuffled", "class_aware"] = "shuffled"
 
 
 @dataclass
@@ -75,12 +80,14 @@ class State:
     Args:
         epoch: epochs completed.
         validation: metrics after the last of them.
+        recall: validation recall per class after the last of them.
         best: split -> {epoch, value} of the best epoch so far, by accuracy.
         student, distiller, step: their states.
     """
 
     epoch: int = 0
     validation: dict[str, float] = field(default_factory=dict)
+    recall: list[float | None] = field(default_factory=list)
     best: dict[str, dict[str, float]] = field(default_factory=dict)
     student: dict[str, Tensor] = field(default_factory=dict)
     distiller: dict[str, Tensor] = field(default_factory=dict)
@@ -92,6 +99,10 @@ class Record(Protocol):
 
     def epoch(self, row: dict[str, Any], seconds: float) -> None:
         """Keep the metrics of one epoch."""
+        ...
+
+    def traces(self, index: Tensor, traces: Mapping[str, Tensor]) -> None:
+        """Keep what objectives recorded of each sample, [n] each, in the epoch that just ended."""
         ...
 
     def best(self, split: str, student: nn.Module, epoch: int, value: float) -> None:
@@ -159,11 +170,16 @@ def fit(
     for epoch in range(state.epoch, settings.epochs):
         started = time.perf_counter()
         clock = Clock(
-            epoch, epoch * steps_per_epoch, settings.epochs, steps_per_epoch, state.validation
-        )
+            epoch, epoch * steps_per_epoch, settings.epochs, steps_per_epoch, state.validation,
+            state.recall,
+        )  # fmt: skip
         row: dict[str, Any] = {"epoch": epoch, "step": clock.step + steps_per_epoch}
-        row["train"] = _epoch(training, stepper, settings, device, clock)
-        row |= _monitor(training, device)
+        row["train"], index, traces = _epoch(training, stepper, settings, device, clock)
+        if traces:
+            row["traces"] = _summary(traces, training.samples, index)
+            record.traces(index, traces)
+        monitored, state.recall = _monitor(training, device)
+        row |= monitored
         _refuse_constant(training, row, clock)
         state.epoch, state.validation = epoch + 1, row.get("validation", {})
         record.epoch(row, time.perf_counter() - started)
@@ -181,15 +197,21 @@ def fit(
 
 def _epoch(
     training: Training, stepper: Stepper, settings: Settings, device: Device, clock: Clock
-) -> dict[str, float]:
+) -> tuple[dict[str, float], Tensor, dict[str, Tensor]]:
+    """Return the means of the epoch, the ids in the order they were seen, and the traces of each."""
     training.student.train()
     training.distiller.train()
     # Dropout and the like draw from the global stream: seeded per epoch, a resumed run repeats it.
     torch.manual_seed(derive(settings.seed, "forward", clock.epoch))
     random = generator(settings.seed, "augment", clock.epoch)
-    ids = order(training.train, generator(settings.seed, "order", clock.epoch))
+    draws = generator(settings.seed, "order", clock.epoch)
+    if settings.sampler == "class_aware":
+        ids = class_aware(training.train, training.samples.labels, draws)
+    else:
+        ids = order(training.train, draws)
     names = ["loss", *training.distiller.objectives, "accuracy"]
     rows = []
+    traced: dict[str, list[Tensor]] = {}
     predicted = torch.zeros(len(training.samples.class_names), device=device.device)
     for batch in batches(training.samples, ids, settings.batch_size, drop_last=True):
         seen, outputs = _see(batch, training.teachers, settings.augmentation, random, device.device)
@@ -200,13 +222,29 @@ def _epoch(
         hits = (classes == seen.labels).float()
         parts = [part.detach().float().mean() for part in losses.parts.values()]
         rows.append(torch.stack([losses.total.detach().float().mean(), *parts, hits.mean()]))
-        clock = Clock(
-            clock.epoch, clock.step + 1, clock.epochs, clock.steps_per_epoch, clock.validation
-        )
+        for name, values in losses.traces.items():
+            traced.setdefault(name, []).append(values.detach().float())
+        clock = replace(clock, step=clock.step + 1)
     table = torch.stack(rows).cpu()
     _refuse_non_finite(table, names, clock.epoch)
     means = dict(zip(names, table.mean(dim=0).tolist(), strict=True))
-    return means | {"classes_predicted": float(predicted.sum())}
+    seen_ids = ids[: len(rows) * settings.batch_size]
+    traces = {name: torch.cat(values).cpu() for name, values in traced.items()}
+    return means | {"classes_predicted": float(predicted.sum())}, seen_ids, traces
+
+
+def _summary(
+    traces: Mapping[str, Tensor], samples: Samples, index: Tensor
+) -> dict[str, dict[str, Any]]:
+    """Return the mean of each trace, over all samples and per class (None for a class not seen)."""
+    labels, classes = samples.labels[index], len(samples.class_names)
+    counts = torch.bincount(labels, minlength=classes)
+    found = {}
+    for name, values in traces.items():
+        sums = torch.zeros(classes).index_add_(0, labels, values)
+        by_class = [float(s / n) if n else None for s, n in zip(sums, counts, strict=True)]
+        found[name] = {"mean": float(values.mean()), "by_class": by_class}
+    return found
 
 
 def _see(
@@ -218,6 +256,8 @@ def _see(
 ) -> tuple[Batch, Mapping[str, Any]]:
     """Return what the student sees and what the teachers say."""
     seen = augmenting.augmented(batch, augmentation.augments, random)
+    if augmentation.mix is not None:
+        seen = augmentation.mix(seen, random)
     shown = seen if augmentation.teachers_too else batch
     outputs = {} if teachers is None else teachers(_to(shown, device))
     return _to(seen, device), outputs
@@ -225,15 +265,28 @@ def _see(
 
 def _to(batch: Batch, device: torch.device) -> Batch:
     inputs = {name: x.to(device, non_blocking=True) for name, x in batch.inputs.items()}
-    return Batch(inputs, batch.labels.to(device), batch.index, batch.concepts)
+    return replace(
+        batch,
+        inputs=inputs,
+        labels=batch.labels.to(device),
+        partner=None if batch.partner is None else batch.partner.to(device),
+        share=None if batch.share is None else batch.share.to(device),
+    )
 
 
-def _monitor(training: Training, device: Device) -> dict[str, dict[str, float]]:
+def _monitor(
+    training: Training, device: Device
+) -> tuple[dict[str, dict[str, float]], list[float | None]]:
+    """Return the metrics of each split, and the validation recall per class."""
     found = {}
+    recall: list[float | None] = []
     for split, index in training.monitors.items():
         logits = predict(training.student, training.samples, index, context=device.autocast)
-        found[split] = monitor(logits, training.samples.labels[index])
-    return found
+        labels = training.samples.labels[index]
+        found[split] = monitor(logits, labels)
+        if split == "validation":
+            recall = recalls(logits, labels)
+    return found, recall
 
 
 def _refuse_constant(training: Training, row: Mapping[str, Any], clock: Clock) -> None:

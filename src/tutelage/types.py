@@ -1,8 +1,9 @@
 """The nouns every other module speaks: what a network gives, what a batch holds, what time it is."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal, Protocol
 
 from torch import Tensor
 
@@ -36,12 +37,16 @@ class Batch:
         labels: class numbers, [B], int64.
         index: sample ids in the data set, [B], int64; the key of the teacher cache.
         concepts: annotated concepts, [B, M], where the data set has them.
+        partner: class of the sample that was mixed in, [B], int64; None where inputs are not mixed.
+        share: part of each input that is the sample's own, [B], in [0, 1]; None where inputs are not mixed.
     """
 
     inputs: Mapping[str, Tensor]
     labels: Tensor
     index: Tensor
     concepts: Tensor | None = None
+    partner: Tensor | None = None
+    share: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,8 @@ class Clock:
         epochs: length of the stage in epochs.
         steps_per_epoch: optimizer steps in one epoch.
         validation: latest *validation* metrics by name; empty before the first epoch ends.
+        recall: latest validation recall per class, None for a class without validation samples; empty
+            before the first epoch ends.
     """
 
     epoch: int = 0
@@ -61,6 +68,7 @@ class Clock:
     epochs: int = 1
     steps_per_epoch: int = 1
     validation: Mapping[str, float] = field(default_factory=dict)
+    recall: Sequence[float | None] = ()
 
     @property
     def fraction(self) -> float:
@@ -78,19 +86,59 @@ class View:
     clock: Clock
 
 
+class Decoder(Protocol):
+    """The head of a network: from the features of its last stage to class scores."""
+
+    last: str
+
+    def decode(self, feature: Tensor, /) -> tuple[Tensor, Tensor]:
+        """Return logits [B, C] and embedding of the feature named ``last``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What one teacher says of a whole split.
+
+    Args:
+        index: sample ids, [n].
+        labels: their classes, [n].
+        logits: the teacher's scores, [n, C], float32, on the CPU.
+    """
+
+    index: Tensor
+    labels: Tensor
+    logits: Tensor
+
+
+Ask = Callable[[str, Literal["train", "validation"]], Survey]
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What an objective may learn once, before training: one dry-run view and the class counts.
+    """What an objective may learn once, before training.
 
-    Adapters and workspaces read the shapes of taps from ``view``; class weights read ``class_counts``.
+    Adapters and workspaces read the shapes of taps from ``view``; class weights read ``class_counts``;
+    memory banks read ``labels``.
 
     Args:
         view: the outputs of student and teachers on one small batch.
         class_counts: training samples per class, [C], int64.
+        class_names: C names, where the data set has them.
+        labels: class of every sample id of the training split, -1 for ids outside it, [N]; None where the
+            caller knows only a batch.
+        batch_size: samples of one training step; 0 where the caller does not know it.
+        heads: teacher name -> its frozen head, for teachers that have one.
+        survey: ``(teacher, split) -> Survey``, computed when it is asked for; None where there is nothing to ask.
     """
 
     view: View
     class_counts: Tensor
+    class_names: tuple[str, ...] = ()
+    labels: Tensor | None = None
+    batch_size: int = 0
+    heads: Mapping[str, Decoder] = field(default_factory=dict)
+    survey: Ask | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,22 @@
 import pytest
 import torch
 
-from tutelage.augment import CropFlip, Jitter, Missing, Scaling, Shift, augmented
+from tutelage.augment import (
+    CropFlip,
+    Jitter,
+    Missing,
+    RandomResizedCrop,
+    Scaling,
+    Shift,
+    augmented,
+)
 from tutelage.batches import Samples, batches, order
 from tutelage.errors import UserError
+from tutelage.experiment.networks import load_network, make_network, save_network
+from tutelage.models import On
 from tutelage.seeds import derive, generator
+from tutelage.teachers import state_hash
+from tutelage.types import Batch, Output
 
 
 def samples(n=20):
@@ -46,8 +58,8 @@ def test_class_counts():
     assert samples().class_counts(torch.tensor([0, 1, 3, 4])).tolist() == [2, 2, 0]
 
 
-def random():
-    return torch.Generator().manual_seed(0)
+def random(seed=0):
+    return torch.Generator().manual_seed(seed)
 
 
 X = torch.randn(8, 3, 40, generator=random())
@@ -83,27 +95,117 @@ def test_missing_is_one_gap_of_the_given_length():
         assert torch.equal(before[:, kept], after[:, kept])
 
 
-def crop_flip_loop(x, padding, flip, generator):
-    """The same crops, one image at a time."""
+def mirrored(at, size):
+    """Where a pixel outside comes from: the border itself is not repeated."""
+    while not 0 <= at < size:
+        at = -at if at < 0 else 2 * (size - 1) - at
+    return at
+
+
+def crop_flip_loop(x, padding, flip, generator, mode="zero"):
+    """The same crops, one image and one pixel at a time."""
     n, _, h, w = x.shape
     reach = 2 * padding + 1
     top = torch.randint(0, reach, (n, 1), generator=generator)
     left = torch.randint(0, reach, (n, 1), generator=generator)
-    mirrored = torch.rand(n, 1, generator=generator) < flip
-    found = []
+    turned = torch.rand(n, 1, generator=generator) < flip
+    found = torch.zeros_like(x)
     for i in range(n):
-        padded = torch.zeros(x.shape[1], h + 2 * padding, w + 2 * padding, dtype=x.dtype)
-        padded[:, padding : padding + h, padding : padding + w] = x[i]
-        crop = padded[:, top[i] : top[i] + h, left[i] : left[i] + w]
-        found.append(crop.flip(-1) if mirrored[i] else crop)
-    return torch.stack(found)
+        for row in range(h):
+            for column in range(w):
+                a = row + int(top[i]) - padding
+                b = (w - 1 - column if turned[i] else column) + int(left[i]) - padding
+                if mode == "reflect":
+                    found[i, :, row, column] = x[i, :, mirrored(a, h), mirrored(b, w)]
+                elif 0 <= a < h and 0 <= b < w:
+                    found[i, :, row, column] = x[i, :, a, b]
+    return found
 
 
-def test_crop_flip_equals_a_loop():
-    x = torch.randint(0, 255, (16, 3, 8, 8), generator=random(), dtype=torch.uint8)
-    found = CropFlip(2)(x, random())
-    assert torch.equal(found, crop_flip_loop(x, 2, 0.5, random()))
+@pytest.mark.parametrize("mode", ["zero", "reflect"])
+@pytest.mark.parametrize("padding", [0, 2, 6])
+def test_crop_flip_equals_a_loop(mode, padding):
+    x = torch.randint(1, 255, (16, 3, 7, 8), generator=random(), dtype=torch.uint8)
+    before = x.clone()
+    found = CropFlip(padding, mode=mode)(x, random())
+    assert torch.equal(found, crop_flip_loop(x, padding, 0.5, random(), mode))
     assert found.dtype == torch.uint8
+    assert torch.equal(x, before)
+    assert (found == 0).any() == (mode == "zero" and padding > 0)
+
+
+def test_a_reflection_wider_than_the_picture_is_refused():
+    with pytest.raises(UserError, match="padding: found 7, allowed for reflect are 0 to 6"):
+        CropFlip(7, mode="reflect")(torch.zeros(2, 3, 7, 8), random())
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.float32, torch.float16, torch.int16])
+@pytest.mark.parametrize("shape", [(3, 40, 30), (3, 16, 50), (1, 33, 33), (6, 20, 20)])
+def test_random_resized_crop_equals_torchvision(kind, shape):
+    from torchvision.transforms.v2 import functional
+
+    x = torch.randint(0, 256, (12, *shape), generator=random()).to(kind)
+    before, crop = x.clone(), RandomResizedCrop(24)
+    found = crop(x, random(3))
+    assert (found.shape, found.dtype) == ((12, shape[0], 24, 24), kind)
+    assert torch.equal(x, before)
+    stream = random(3)
+    boxes = torch.stack(crop.boxes(12, *shape[1:], stream), dim=1).tolist()
+    turned = torch.rand(12, generator=stream) < 0.5
+    assert turned.any()
+    assert not turned.all()
+    for i, box in enumerate(boxes):
+        # floating-point arithmetic for all types; torchvision's own bytes are off by at most one
+        wanted = functional.resized_crop(x[i].float(), *box, [24, 24], antialias=True)
+        wanted = wanted.flip(-1) if turned[i] else wanted
+        exact = kind == torch.float32
+        torch.testing.assert_close(
+            found[i].float(), wanted, rtol=0 if exact else 1e-3, atol=1e-4 if exact else 1.001
+        )
+        if kind == torch.uint8:
+            same = functional.resized_crop(x[i], *box, [24, 24], antialias=True)
+            assert torch.equal(found[i], same.flip(-1) if turned[i] else same)
+
+
+def test_parts_are_drawn_as_torchvision_draws_them():
+    from torchvision.transforms import RandomResizedCrop as Theirs
+
+    torch.manual_seed(0)
+    picture, count = torch.zeros(3, 60, 90), 3000
+    theirs = torch.tensor(
+        [Theirs.get_params(picture, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(count)]
+    )
+    top, left, tall, wide = RandomResizedCrop(8).boxes(count, 60, 90, random())
+    ours = torch.stack([top, left, tall, wide], dim=1)
+    assert (tall > 0).all() and (wide > 0).all() and (top >= 0).all() and (left >= 0).all()
+    assert (top + tall <= 60).all() and (left + wide <= 90).all()
+    torch.testing.assert_close(ours.float().mean(0), theirs.float().mean(0), rtol=0.06, atol=0.5)
+    torch.testing.assert_close(ours.float().std(0), theirs.float().std(0), rtol=0.06, atol=0.5)
+
+
+@pytest.mark.parametrize(("height", "width"), [(10, 100), (100, 10), (50, 50)])
+def test_parts_that_never_fit_become_the_largest_central_one(height, width):
+    from torchvision.transforms import RandomResizedCrop as Theirs
+
+    # the whole area at these ratios fits in none of the pictures
+    crop = RandomResizedCrop(8, scale=(1.0, 1.0), ratio=(1.9, 2.1))
+    wanted = Theirs.get_params(torch.zeros(3, height, width), [1.0, 1.0], [1.9, 2.1])
+    for box in zip(*crop.boxes(5, height, width, random()), strict=True):
+        assert [int(part) for part in box] == list(wanted)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ({"size": 0}, "size: found 0"),
+        ({"size": 8, "scale": (0.0, 1.0)}, r"scale: found \[0.0, 1.0\]"),
+        ({"size": 8, "scale": (0.5, 0.2)}, "scale: found"),
+        ({"size": 8, "ratio": (2.0, 1.0)}, "ratio: found"),
+    ],
+)
+def test_random_resized_crop_refuses_impossible_settings(arguments, sentence):
+    with pytest.raises(UserError, match=sentence):
+        RandomResizedCrop(**arguments)
 
 
 def test_only_the_named_modality_changes():
@@ -113,3 +215,71 @@ def test_only_the_named_modality_changes():
     assert found.inputs["pi"] is batch.inputs["pi"]
     with pytest.raises(UserError, match="unknown modality 'sound'"):
         augmented(batch, {"sound": Jitter()}, random())
+
+
+class Echo(torch.nn.Module):
+    """A network that says what it was shown."""
+
+    def forward(self, x):
+        return Output(x)
+
+
+@pytest.mark.parametrize(
+    "shape", [(3, 9, 12), (3, 8, 8), (3, 5, 20), (3, 5, 7), (1, 11, 13), (3, 256, 256)]
+)
+@pytest.mark.parametrize("crop", [8, 7])
+def test_a_network_crops_the_centre_as_torchvision_does(shape, crop):
+    from torchvision.transforms.v2 import functional
+
+    x = torch.randint(0, 256, (4, *shape), generator=random()).to(torch.uint8)
+    channels, height, width = shape
+    size = [min(height, crop), min(width, crop)]
+    on = On("image", Echo(), [0.0] * channels, [1.0] * channels, crop)
+    found = on(Batch({"image": x}, torch.zeros(4), torch.arange(4))).logits
+    assert torch.equal(found, functional.center_crop(x, size).float())
+    assert on.seen(shape) == [channels, *size]
+    plain = On("image", Echo(), [0.0] * channels, [1.0] * channels)
+    assert torch.equal(plain.on_tensor(x).logits, x.float())
+    assert plain.seen(shape) == list(shape)
+
+
+def test_a_crop_cuts_signals_in_time():
+    on = On("signal", Echo(), [0.0] * 3, [1.0] * 3, 10)
+    assert torch.equal(on.on_tensor(X).logits, X[:, :, 15:25])
+
+
+def test_a_crop_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="crop: 0 must be at least 1"):
+        On("image", Echo(), [0.0], [1.0], 0)
+
+
+def test_the_crop_travels_with_the_checkpoint(tmp_path):
+    described = {"type": "WideResNet", "depth": 10, "width": 1}
+    about = {"modality": "image", "input_shape": [3, 12, 12], "class_names": ["a", "b"]}
+    statistics = (torch.zeros(3), torch.ones(3))
+    made = {
+        crop: make_network(
+            described, place="x", statistics=statistics, seed=0, crop=crop, **about
+        ).eval()
+        for crop in (None, 8, 9)
+    }
+    x = torch.randn(4, 3, 12, 12, generator=random())
+    for crop, network in made.items():
+        spec = {"network": described, **about} | ({} if crop is None else {"crop": crop})
+        save_network(tmp_path / f"{crop}.safetensors", network, spec)
+        back, _ = load_network(tmp_path / f"{crop}.safetensors")
+        assert back.crop == crop
+        assert torch.equal(back.on_tensor(x).logits, network.on_tensor(x).logits)
+    # the weights are equal, the crops are not: nothing cached of one may be taken for another
+    assert len({state_hash(network) for network in made.values()}) == 3
+    save_network(tmp_path / "old.safetensors", made[8], {"network": described, **about})
+    with pytest.raises(UserError, match="do not fit the network"):
+        load_network(tmp_path / "old.safetensors")
+
+
+def test_a_random_crop_in_training_is_what_the_network_takes():
+    on = On("image", Echo(), [0.0] * 3, [1.0] * 3, 8)
+    x = torch.rand(4, 3, 12, 12, generator=random())
+    cut = RandomResizedCrop(8)(x, random())
+    assert torch.equal(on.on_tensor(cut).logits, cut)
+    assert on.on_tensor(x).logits.shape == cut.shape

@@ -8,7 +8,7 @@ from tutelage.models import On, WideResNet
 from tutelage.objectives import Distiller, Labels, MergedSimilarity, PerTeacher, Weighted
 from tutelage.teachers import CachedTeachers, LiveTeachers, cache_teacher
 from tutelage.terms import SimilarityMap, SoftTargets
-from tutelage.types import Clock, Needs, View
+from tutelage.types import Clock, Needs, Output, View
 
 COUNT = 60
 
@@ -75,6 +75,28 @@ def test_cached_and_live_teachers_give_the_same_losses(samples, teachers, tmp_pa
         for name in a.parts:
             torch.testing.assert_close(a.parts[name], b.parts[name], rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(a.total, b.total, rtol=1e-5, atol=1e-5)
+
+
+def test_a_small_gram_is_stored_whatever_the_size_of_the_features(
+    samples, teachers, tmp_path, monkeypatch
+):
+    def names(folder):
+        entry = cache_teacher(
+            teachers["img"], samples, torch.arange(50), Needs(grams=frozenset({"stage3", "tiny"})),
+            folder=folder, modality="image",
+        )  # fmt: skip
+        return {path.name for path in entry.glob("*.npy")} - {"logits.npy", "rows.npy"}
+
+    run = type(teachers["img"].network).forward
+
+    def with_tiny(network, x):
+        out = run(network, x)
+        return Output(out.logits, dict(out.features) | {"tiny": out.logits[:, :2]})
+
+    monkeypatch.setattr(type(teachers["img"].network), "forward", with_tiny)
+    assert names(tmp_path / "a") == {"gram-stage3.npy", "gram-tiny.npy"}
+    monkeypatch.setattr("tutelage.teachers._SMALL", 4 * 50**2 - 1)
+    assert names(tmp_path / "b") == {"gram-stage3.npy", "feature-tiny.npy"}
 
 
 def test_grams_are_stored_where_they_are_smaller(samples, teachers, tmp_path):

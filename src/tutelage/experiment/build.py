@@ -17,7 +17,9 @@ _SLOTS = {
     "tutelage.objectives.base.Objective": "tutelage.objectives",
     "tutelage.schedules.Schedule": "tutelage.schedules",
     "tutelage.augment.Augment": "tutelage.augment",
+    "tutelage.data.splits.Splitter": "tutelage.data.splits",
     "tutelage.modalities.base.Modality": "tutelage.modalities",
+    "tutelage.models._layers.Staged": "tutelage.models",
 }
 
 _NOUNS = {
@@ -26,6 +28,7 @@ _NOUNS = {
     "tutelage.objectives": "objective",
     "tutelage.schedules": "schedule",
     "tutelage.augment": "augmentation",
+    "tutelage.steps": "step",
     "tutelage.models": "network",
     "tutelage.modalities": "modality",
     "tutelage.data": "data set",
@@ -94,7 +97,8 @@ def build(
         base: class that the named class must derive from.
         method: method that the named class must have.
         given: arguments that the recipe does not state because they follow from the data (such as the
-            number of classes); those that the class does not take are left out.
+            number of classes); those that the class does not take are left out. Nested descriptions
+            get them too.
 
     Raises:
         UserError: unknown name or argument, wrong type, missing argument, or a value the class refuses.
@@ -105,7 +109,7 @@ def build(
     for key in extra:
         if key in arguments and key != "dimensions":
             raise UserError(f"{place}.{key}: follows from the data; remove it from the recipe")
-    return call(cls, extra | arguments, place)
+    return call(cls, extra | arguments, place, given=given)
 
 
 def described(
@@ -124,7 +128,13 @@ def described(
     return find(slot, value["type"], place, base, method), arguments
 
 
-def call(cls: Any, arguments: Mapping[str, Any], place: str, leading: tuple[Any, ...] = ()) -> Any:
+def call(
+    cls: Any,
+    arguments: Mapping[str, Any],
+    place: str,
+    leading: tuple[Any, ...] = (),
+    given: Mapping[str, Any] | None = None,
+) -> Any:
     """Call a class with arguments checked against its annotations, after ``leading`` unchecked ones."""
     parameters = dict(list(_parameters(cls).items())[len(leading) :])
     name = getattr(cls, "__name__", str(cls))
@@ -138,8 +148,11 @@ def call(cls: Any, arguments: Mapping[str, Any], place: str, leading: tuple[Any,
         if parameter.default is inspect.Parameter.empty and key not in arguments:
             raise UserError(f"{place}: {name} needs {key!r}")
     hints = get_type_hints(cls.__init__)
+    # In the order of the class, not of the file: what is built from random numbers must not depend on the latter.
     ready = {
-        key: convert(item, hints.get(key, Any), f"{place}.{key}") for key, item in arguments.items()
+        key: convert(arguments[key], hints.get(key, Any), f"{place}.{key}", given)
+        for key in parameters
+        if key in arguments
     }
     try:
         return cls(*leading, **ready)
@@ -149,8 +162,14 @@ def call(cls: Any, arguments: Mapping[str, Any], place: str, leading: tuple[Any,
         raise UserError(f"{place}: {error}") from error
 
 
-def convert(value: Any, hint: Any, place: str) -> Any:
+def convert(value: Any, hint: Any, place: str, given: Mapping[str, Any] | None = None) -> Any:
     """Turn a value from YAML into what an annotation asks for.
+
+    Args:
+        value: from the recipe.
+        hint: the annotation.
+        place: where in the recipe, for errors.
+        given: see :func:`build`; for a nested description.
 
     Raises:
         UserError: the value does not fit the annotation.
@@ -160,7 +179,7 @@ def convert(value: Any, hint: Any, place: str) -> Any:
     # A bare name stands for a class without arguments, but not where a number could stand as well.
     named = isinstance(value, str) and not {str, float} & classes
     if slot is not None and (isinstance(value, Mapping) or named):
-        return build(_SLOTS[_path(slot)], value, place, base=slot)
+        return build(_SLOTS[_path(slot)], value, place, base=slot, given=given)
     if isinstance(value, bool) and bool not in classes and Any not in classes:
         raise UserError(f"{place}: found {value}; allowed: {_describe(hint)}")
     try:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
+from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from tutelage.errors import UserError
@@ -13,15 +14,18 @@ from tutelage.experiment.plan import order_of
 from tutelage.experiment.prepare import Fold
 from tutelage.experiment.stage import (
     Ready,
+    adopt,
     distiller_of,
     facts_of,
     load_teacher,
     network_for,
+    of_classes,
     settings_of,
     step_of,
     teachers_live,
 )
 from tutelage.models import On, measure
+from tutelage.steps import Step
 from tutelage.types import Clock, View
 
 __all__ = ["Checked", "check"]
@@ -87,22 +91,29 @@ def _stage(
     modalities = sorted({own, *(teacher.modality for teacher in teachers.values())})
     samples = small.samples(modalities)
     if stage.run is not None:
-        network = load_teacher(Path(stage.run) / "best.safetensors", name, small)
-        spec = {"input_shape": list(samples.inputs[network.modality].shape[1:])}
+        network = load_teacher(Path(stage.run), name, small)
+        spec = {"input_shape": network.seen(samples.inputs[network.modality].shape[1:])}
     else:
         network, spec = network_for(recipe, name, small, samples, seed=0)
+        adopt(network, teachers)
     networks[name] = network
     ready = Ready(network, distiller_of(recipe, name), teachers, samples)
-    index = torch.from_numpy(small.split.train)
+    index = of_classes(
+        torch.from_numpy(small.split.train), samples, stage.classes, f"stages.{name}"
+    )
+    validation = torch.from_numpy(small.split.validation)
     place = f"stages.{name}"
     train = recipe.train_of(name)
-    step_of(train, f"{place}.train")
+    index = _like_a_batch(index, train.batch_size)
+    step = step_of(train, f"{place}.train")
     settings_of(train, 0, modalities, f"{place}.train")
     teachers_live(train, teachers, f"{place}.train")
     try:
-        ready.distiller.prepare(facts_of(ready, index))
+        ready.distiller.prepare(facts_of(ready, index, validation, len(index)))
         if stage.start_from is not None:
             _same_network(recipe, name, networks)
+        if stage.run is None:
+            _bind(step, ready, place)
         reach = _try(ready, index, place) if gradients and stage.run is None else {}
     except (KeyError, ValueError) as error:
         raise error if isinstance(error, UserError) else UserError(f"{place}: {error}") from error
@@ -126,10 +137,27 @@ def _same_network(recipe: Recipe, name: str, networks: Mapping[str, On]) -> None
         )
 
 
+def _like_a_batch(index: Tensor, batch_size: int) -> Tensor:
+    """Return as many of these ids as divide the batch size.
+
+    So an objective that cuts a batch into equal parts refuses the dry run only where it would refuse training.
+    """
+    count = max((n for n in range(1, len(index) + 1) if batch_size % n == 0), default=0)
+    return index[:count] if count >= _SAMPLES // 2 else index
+
+
+def _bind(step: Step, ready: Ready, place: str) -> None:
+    """Let the step refuse a student or objectives that it cannot train."""
+    try:
+        step.bind(Fabric(accelerator="cpu", devices=1), ready.student, ready.distiller)
+    except UserError as error:
+        raise UserError(f"{place}.{error}") from error
+
+
 def _try(ready: Ready, index: Tensor, place: str) -> dict[str, float]:
     for teacher in ready.teachers.values():
         teacher.eval().requires_grad_(False)
-    ready.student.train().requires_grad_(True)
+    ready.student.train()
     batch = ready.samples.take(index)
     wanted = ready.distiller.needs()
     with torch.no_grad():

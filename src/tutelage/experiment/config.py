@@ -26,10 +26,13 @@ class Train(_Strict):
     optimizer: Described = {"type": "SGD", "momentum": 0.9, "weight_decay": 1e-4, "nesterov": True}
     learning_rate: float | Described = 0.05
     clip_norm: float | None = None
-    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    sampler: Literal["shuffled", "class_aware"] = "shuffled"
+    step: Described = {"type": "GradientStep"}
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
     compile: bool = False
     teachers: Literal["auto", "cached", "live"] = "auto"
     augment: dict[str, Described] = {}
+    mix: Described | None = None
     augment_teachers: bool = False
 
 
@@ -37,8 +40,11 @@ class Stage(_Strict):
     """One network to train, or to take from an earlier run."""
 
     input: str | None = None
+    crop: int | None = Field(None, ge=1)
+    classes: list[str] = []
     network: Described | None = None
     teachers: list[str] = []
+    teacher_epoch: Literal["best", "last"] = "best"
     start_from: str | None = None
     distiller: dict[str, Described | None] = {}
     train: dict[str, Any] = {}
@@ -58,6 +64,7 @@ class Recipe(_Strict):
     standardise: Literal["global", "within_window"] = "global"
     modalities: dict[str, Described] = {}
     network: Described = {"type": "WideResNet", "depth": 16, "width": 1}
+    crop: int | None = Field(None, ge=1)
     train: Train = Train()
     distiller: dict[str, Described] = {}
     stages: dict[str, Stage]
@@ -107,6 +114,10 @@ class Recipe(_Strict):
     def network_of(self, name: str) -> Described:
         """Return the network of a stage; the recipe's unless it says otherwise."""
         return dict(self.stages[name].network or self.network)
+
+    def crop_of(self, name: str) -> int | None:
+        """Return the centre crop of a stage's inputs; the recipe's unless it says otherwise."""
+        return self.stages[name].crop or self.crop
 
     def reference(self) -> str:
         """Return the stage that differences are taken against: ``baseline``, else the first without teachers."""

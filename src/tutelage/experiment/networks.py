@@ -25,6 +25,7 @@ def make_network(
     class_names: Sequence[str],
     statistics: tuple[Tensor, Tensor],
     seed: int,
+    crop: int | None = None,
 ) -> On:
     """Build a network on one modality, initialised from the run's seed.
 
@@ -36,6 +37,7 @@ def make_network(
         class_names: one per output.
         statistics: mean and standard deviation per channel of the training split.
         seed: of the run.
+        crop: larger inputs are cut to their centre, see :class:`~tutelage.models.On`.
 
     Raises:
         UserError: the description is wrong.
@@ -47,7 +49,7 @@ def make_network(
     }
     torch.manual_seed(derive(seed, "init"))
     network = build("tutelage.models", described, place, base=nn.Module, given=given)
-    on = On(modality, network, *statistics)
+    on = On(modality, network, *statistics, crop)
     return on.to(memory_format=torch.channels_last)
 
 
@@ -57,8 +59,8 @@ def save_network(path: Path, network: On, spec: Mapping[str, Any]) -> None:
     Args:
         path: a ``.safetensors`` file.
         network: the network.
-        spec: ``network``, ``modality``, ``input_shape`` and ``class_names`` as for :func:`make_network`, and
-            anything else worth keeping (epoch, value).
+        spec: ``network``, ``modality``, ``input_shape`` and ``class_names`` as for :func:`make_network`,
+            ``crop`` where there is one, and anything else worth keeping (epoch, value).
     """
     checkpoint.write(path, {"spec": dict(spec), "state": network.state_dict()})
 
@@ -85,6 +87,7 @@ def load_network(path: Path) -> tuple[On, dict[str, Any]]:
         class_names=spec["class_names"],
         statistics=(torch.zeros_like(ones), ones),
         seed=0,
+        crop=spec.get("crop"),
     )
     try:
         network.load_state_dict(state)

@@ -15,7 +15,7 @@ from tutelage.experiment.record import read_record
 
 __all__ = ["Job", "find_run", "order_of", "plan"]
 
-NUMBERS = 1  # of the results; raise it when the same recipe and seed would give other numbers
+NUMBERS = 2  # of the results; raise it when the same recipe and seed would give other numbers
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,15 @@ def _fingerprint(
         "input": [modality, data.key(modality)],
         "network": recipe.network_of(name),
         "distiller": recipe.distiller_of(name),
-        "train": recipe.train_of(name).model_dump(),
+        # Without defaults: a new option that is not used must not make every earlier run unfindable.
+        "train": recipe.train_of(name).model_dump(exclude_defaults=True),
         "protocol": recipe.protocol,
         "seed": seed,
         "run": stage.run,
         "teachers": {teacher: job.fingerprint for teacher, job in teachers.items()},
         "start": start and start.fingerprint,
     }
+    parts |= stage.model_dump(include={"classes", "teacher_epoch"}, exclude_defaults=True)
+    crop = recipe.crop_of(name)
+    parts |= {} if crop is None else {"crop": crop}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

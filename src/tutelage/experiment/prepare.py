@@ -20,6 +20,7 @@ from tutelage.data import DataSet
 from tutelage.data.leakage import refuse_leakage
 from tutelage.data.splits import Split
 from tutelage.errors import UserError, unknown
+from tutelage.experiment import checkpoint
 from tutelage.experiment.build import build
 from tutelage.experiment.config import Recipe
 from tutelage.modalities.cache import represent
@@ -54,8 +55,11 @@ def folds(recipe: Recipe, dataset: DataSet) -> list[int]:
     return list(recipe.folds)
 
 
-def split_of(recipe: Recipe, dataset: DataSet, fold: int) -> Split:
+def split_of(recipe: Recipe, dataset: DataSet, fold: int, cache: Path) -> Split:
     """Return one split, after the leakage scan.
+
+    The scan reads every sample; that a split was found clean is remembered below ``cache``, because a
+    set of images as large as ImageNet takes minutes to read.
 
     Raises:
         UserError: the split leaks, or there is no validation under the honest protocol.
@@ -67,7 +71,11 @@ def split_of(recipe: Recipe, dataset: DataSet, fold: int) -> Split:
             "split.validation: found 0; the honest protocol chooses the epoch on validation subjects "
             "(allowed: 1 or more, or protocol: legacy)"
         )
-    refuse_leakage(dataset, split)
+    clean = cache / "clean" / f"{_hash_of(split, dataset.fingerprint)}"
+    if not clean.exists():
+        refuse_leakage(dataset, split)
+        clean.parent.mkdir(parents=True, exist_ok=True)
+        clean.touch()
     return split
 
 
@@ -101,7 +109,7 @@ class Fold:
                 f"modalities.{dataset.modality}: is the name of the data set's own input; "
                 "give the representation another name"
             )
-        split = split_of(recipe, dataset, fold)
+        split = split_of(recipe, dataset, fold, cache)
         return cls(dataset, split, recipe.modalities, recipe.standardise, cache)
 
     def small(self, count: int) -> "Fold":
@@ -140,10 +148,7 @@ class Fold:
     @cached_property
     def hash(self) -> str:
         """Hash of all three sides of the split and of the standardisation."""
-        digest = hashlib.sha256(self.standardise.encode())
-        for side in self.split.sides().values():
-            digest.update(len(side).to_bytes(8, "little") + side.astype("<i8").tobytes())
-        return digest.hexdigest()
+        return _hash_of(self.split, self.standardise)
 
     def values(self, name: str, progress: Progress | None = None) -> npt.NDArray[Any]:
         """Return one modality for all samples, [N, ...]; made if it is not cached yet."""
@@ -194,17 +199,35 @@ class Fold:
             {name: self.key(name) for name in names},
         )
 
-    def statistics(self, values: Tensor) -> Statistics:
-        """Return mean and standard deviation per channel over the training split.
+    def statistics(self, name: str, values: Tensor) -> Statistics:
+        """Return mean and standard deviation per channel over the training split; computed once.
 
         ``within_window`` takes the mean over windows of the standard deviation inside each window,
         as the published sensor code does; a channel that never changes gets 1.
+
+        Args:
+            name: of the modality.
+            values: its samples, [N, channels, ...].
         """
+        if self.picked is not None:
+            return self._statistics(values)
+        key = hashlib.sha256(f"{self.key(name)}|{self.hash}".encode()).hexdigest()[:32]
+        kept = self.cache / "statistics" / f"{key}.safetensors"
+        if not kept.exists():
+            mean, std = self._statistics(values)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.write(kept, {"mean": mean, "std": std})
+        found = checkpoint.read(kept)
+        return found["mean"], found["std"]
+
+    def _statistics(self, values: Tensor) -> Statistics:
         train = torch.from_numpy(self.split.train)
         total = square = within = torch.zeros(values.shape[1], dtype=torch.float64)
         count = 0
-        for start in range(0, len(train), 512):
-            x = values[train[start : start + 512]].double().flatten(2)
+        # At most half a gigabyte in double precision at a time.
+        rows = max(1, min(512, 2**26 // values[0].numel()))
+        for start in range(0, len(train), rows):
+            x = values[train[start : start + rows]].double().flatten(2)
             total = total + x.sum(dim=(0, 2))
             square = square + x.square().sum(dim=(0, 2))
             within = within + x.std(dim=2, correction=0).sum(dim=0)
@@ -217,6 +240,13 @@ class Fold:
             std = within / count
         std = torch.where(std > 1e-6 * mean.abs().clamp_min(1e-6), std, 1.0)
         return mean.float(), std.float()
+
+
+def _hash_of(split: Split, salt: str) -> str:
+    digest = hashlib.sha256(salt.encode())
+    for side in split.sides().values():
+        digest.update(len(side).to_bytes(8, "little") + side.astype("<i8").tobytes())
+    return digest.hexdigest()
 
 
 def _spread(index: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], count: int) -> Any:

@@ -63,6 +63,13 @@ class RunFolder:
         if self.listen is not None:
             self.listen(row)
 
+    def traces(self, index: Tensor, traces: Mapping[str, Tensor]) -> None:
+        """Keep what objectives recorded of each sample; the latest epoch replaces the one before."""
+        part = self.path / "traces.part.npz"
+        arrays: dict[str, Any] = {name: values.numpy() for name, values in traces.items()}
+        np.savez(part, index=index.numpy(), **arrays)
+        part.replace(self.path / "traces.npz")
+
     def best(self, split: str, student: nn.Module, epoch: int, value: float) -> None:
         """Keep the student that is best so far on this split."""
         assert isinstance(student, On)

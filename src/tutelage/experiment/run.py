@@ -74,7 +74,7 @@ def _find(experiment: _Experiment, job: Job, data: Fold) -> None:
     """Note a run that is complete already, or that the recipe gives by path."""
     given = experiment.recipe.stages[job.stage].run
     if given is not None:
-        load_teacher(Path(given) / "best.safetensors", job.stage, data)
+        load_teacher(Path(given), job.stage, data)
     found = Path(given) if given else find_run(job, experiment.folder, experiment.places.runs)
     if found is not None:
         experiment.found[job.fingerprint] = found

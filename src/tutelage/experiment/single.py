@@ -20,17 +20,20 @@ from tutelage.experiment.prepare import Fold, Progress
 from tutelage.experiment.record import RunFolder, environment
 from tutelage.experiment.stage import (
     Ready,
+    adopt,
     distiller_of,
     facts_of,
     load_teacher,
     make_fabric,
     network_for,
+    of_classes,
     settings_of,
     step_of,
     teachers_live,
     teachers_of,
 )
 from tutelage.models import On, Size, measure
+from tutelage.seeds import derive
 from tutelage.train import DivergedError, Training, fit
 
 __all__ = ["Context", "relative", "train_one"]
@@ -83,42 +86,51 @@ def train_one(
         DivergedError: the run was stopped; the folder says why.
     """
     recipe = context.recipe
+    stage = recipe.stages[job.stage]
     train = recipe.train_of(job.stage)
     fabric = make_fabric(train, context.accelerator)
     own = recipe.input_of(job.stage, data.dataset.modality)
     teachers = {
-        name: load_teacher(context.found[other.fingerprint] / "best.safetensors", name, data)
+        name: load_teacher(context.found[other.fingerprint], name, data, stage.teacher_epoch)
         for name, other in job.teachers.items()
     }
     names = sorted({own, *(teacher.modality for teacher in teachers.values())})
     samples = data.samples(names, progress)
     student, spec = network_for(recipe, job.stage, data, samples, job.seed)
+    adopt(student, teachers)
     size = measure(student.network, spec["input_shape"])
     if job.start is not None:
         _start_from(student, context.found[job.start.fingerprint], job)
     student.to(fabric.device)
-    index = torch.from_numpy(data.split.train)
+    place = f"stages.{job.stage}"
+    sides = {
+        name: of_classes(torch.from_numpy(side), samples, stage.classes, place)
+        for name, side in data.split.sides().items()
+    }
+    index = sides["train"]
     ready = Ready(student, distiller_of(recipe, job.stage), teachers, samples)
-    place = f"stages.{job.stage}.train"
     outputs = teachers_of(
-        ready, train, index, context.cache, fabric, place,
+        ready, train, index, context.cache, fabric, f"{place}.train",
         lambda done, total: progress("teachers of " + job.stage, done / total),
     )  # fmt: skip
-    ready.distiller.prepare(facts_of(ready, index))
+    # Adapters have a stream of their own: a cache hit must not change their initial values.
+    torch.manual_seed(derive(job.seed, "adapters"))
+    ready.distiller.prepare(
+        facts_of(ready, index, sides["validation"], train.batch_size, fabric.autocast)
+    )
     ready.distiller.to(fabric.device)
     if train.compile:
         student.network.compile()
     # Cached teachers are read by sample id: their inputs need not be gathered in training.
-    kept = set(samples.inputs) if teachers_live(train, teachers, place) else {own}
-    sides = {name: torch.from_numpy(side) for name, side in data.split.sides().items()}
+    kept = set(samples.inputs) if teachers_live(train, teachers, f"{place}.train") else {own}
     monitors = {"validation": sides["validation"]} if len(sides["validation"]) else {}
     if recipe.protocol == "legacy":
         monitors["test"] = sides["test"]
     folder = RunFolder(path, spec, listen)
     state = folder.begin(_facts(context, job, data, spec, size, train))
     training = Training(student, ready.distiller, outputs, samples.only(kept), index, monitors)
-    step = step_of(train, place)
-    settings = settings_of(train, job.seed, sorted(kept), place)
+    step = step_of(train, f"{place}.train")
+    settings = settings_of(train, job.seed, sorted(kept), f"{place}.train")
     try:
         state = fit(training, step, settings, fabric, folder, state)
     except DivergedError as error:

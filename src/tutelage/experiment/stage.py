@@ -1,18 +1,21 @@
 """One stage made ready to train: student, distiller, teachers and data put together."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from tutelage.augment import Augment
+from tutelage.augment import Augment, Mix
 from tutelage.batches import Samples
-from tutelage.errors import UserError
+from tutelage.errors import UserError, unknown
+from tutelage.evaluate import predict
+from tutelage.experiment import checkpoint
 from tutelage.experiment.build import build, call, convert, described
 from tutelage.experiment.config import Recipe, Train
 from tutelage.experiment.networks import load_network, make_network
@@ -20,17 +23,19 @@ from tutelage.experiment.prepare import Fold
 from tutelage.models import On
 from tutelage.objectives import Distiller, Objective, Weighted
 from tutelage.schedules import Schedule
-from tutelage.steps import GradientStep
-from tutelage.teachers import CachedTeachers, LiveTeachers, Teachers, cache_teacher
+from tutelage.steps import Step
+from tutelage.teachers import CachedTeachers, LiveTeachers, Teachers, cache_teacher, freeze
 from tutelage.train import Augmentation, Settings
-from tutelage.types import Batch, Clock, Facts, View
+from tutelage.types import Batch, Clock, Decoder, Facts, Survey, View
 
 __all__ = [
     "Ready",
+    "adopt",
     "distiller_of",
     "facts_of",
     "make_fabric",
     "network_for",
+    "of_classes",
     "settings_of",
     "step_of",
 ]
@@ -69,9 +74,12 @@ def network_for(
         modality=modality,
         input_shape=spec["input_shape"],
         class_names=spec["class_names"],
-        statistics=data.statistics(values),
+        statistics=data.statistics(modality, values),
         seed=seed,
+        crop=recipe.crop_of(name),
     )
+    if network.crop is not None:
+        spec |= {"crop": network.crop, "input_shape": network.seen(values.shape[1:])}
     return network, spec
 
 
@@ -89,8 +97,46 @@ def distiller_of(recipe: Recipe, name: str) -> Distiller:
     return Distiller(found)
 
 
-def facts_of(ready: Ready, index: Tensor) -> Facts:
-    """Run student and teachers once on a few samples, without touching their running statistics."""
+def adopt(student: On, teachers: Mapping[str, On]) -> None:
+    """Let a network that reuses parts of its teachers take them (SimKD takes the head)."""
+    take = getattr(student.network, "adopt", None)
+    if take is not None:
+        take({name: teacher.network for name, teacher in teachers.items()})
+
+
+def of_classes(index: Tensor, samples: Samples, classes: Sequence[str], place: str) -> Tensor:
+    """Return the ids whose class is among these names; all of them for no names.
+
+    Raises:
+        UserError: a name is not a class of the data set.
+    """
+    if not classes:
+        return index
+    for name in classes:
+        if name not in samples.class_names:
+            raise unknown(f"{place}.classes", "class", name, samples.class_names)
+    numbers = torch.tensor([samples.class_names.index(name) for name in classes])
+    return index[torch.isin(samples.labels[index], numbers)]
+
+
+def facts_of(
+    ready: Ready,
+    index: Tensor,
+    validation: Tensor,
+    batch_size: int,
+    context: Callable[[], Any] = nullcontext,
+) -> Facts:
+    """Return what objectives may learn before training.
+
+    Student and teachers run once on a few samples, without touching their running statistics.
+
+    Args:
+        ready: the stage.
+        index: ids of its training samples.
+        validation: ids of its validation samples.
+        batch_size: of a training step.
+        context: precision context of forward passes.
+    """
     batch = ready.samples.take(index[:4])
     training = ready.student.training
     ready.student.eval()
@@ -100,10 +146,32 @@ def facts_of(ready: Ready, index: Tensor) -> Facts:
         teachers = {name: network.eval()(batch) for name, network in ready.teachers.items()}
         view = View(ready.student(batch), teachers, batch, Clock())
     ready.student.train(training)
-    return Facts(view, ready.samples.class_counts(index))
+    labels = torch.full((len(ready.samples),), -1)
+    labels[index] = ready.samples.labels[index]
+    splits = {"train": index, "validation": validation}
+
+    def survey(teacher: str, split: str) -> Survey:
+        ids = splits[split]
+        if not len(ids):
+            raise UserError(f"{teacher!r} is asked about the {split} split, which has no samples")
+        logits = predict(ready.teachers[teacher], ready.samples, ids, context=context)
+        return Survey(ids, ready.samples.labels[ids], logits)
+
+    heads = {
+        n: freeze(t.network) for n, t in ready.teachers.items() if hasattr(t.network, "decode")
+    }
+    return Facts(
+        view,
+        ready.samples.class_counts(index),
+        ready.samples.class_names,
+        labels,
+        batch_size,
+        cast("dict[str, Decoder]", heads),
+        survey,
+    )
 
 
-def step_of(train: Train, place: str) -> GradientStep:
+def step_of(train: Train, place: str) -> Step:
     """Build the step of a stage."""
     cls, arguments = described(
         "torch.optim", train.optimizer, f"{place}.optimizer", base=torch.optim.Optimizer
@@ -113,7 +181,14 @@ def step_of(train: Train, place: str) -> GradientStep:
     if "lr" in arguments:
         raise UserError(f"{place}.optimizer.lr: state it as {place}.learning_rate")
     call(cls, arguments, f"{place}.optimizer", leading=([nn.Parameter(torch.zeros(1))],))
-    return GradientStep(partial(cls, lr=0.0, **arguments), rate, train.clip_norm)
+    given = {
+        "optimizer": partial(cls, lr=0.0, **arguments),
+        "learning_rate": rate,
+        "clip_norm": train.clip_norm,
+        "batch_size": train.batch_size,
+    }
+    step: Step = build("tutelage.steps", train.step, f"{place}.step", method="bind", given=given)
+    return step
 
 
 def settings_of(train: Train, seed: int, inputs: Sequence[str], place: str) -> Settings:
@@ -130,9 +205,11 @@ def settings_of(train: Train, seed: int, inputs: Sequence[str], place: str) -> S
         for name, item in train.augment.items()
     }
     mine = {name: augment for name, augment in augments.items() if name in inputs}
-    return Settings(
-        train.epochs, train.batch_size, seed, Augmentation(mine, train.augment_teachers)
-    )
+    mix = None
+    if train.mix is not None:
+        mix = build("tutelage.augment", train.mix, f"{place}.mix", base=Mix)
+    augmentation = Augmentation(mine, mix, train.augment_teachers)
+    return Settings(train.epochs, train.batch_size, seed, augmentation, train.sampler)
 
 
 def teachers_live(train: Train, teachers: Mapping[str, On], place: str) -> bool:
@@ -142,7 +219,8 @@ def teachers_live(train: Train, teachers: Mapping[str, On], place: str) -> bool:
         UserError: the recipe asks for cached teachers on randomly augmented inputs.
     """
     seen = {network.modality for network in teachers.values()}
-    changed = sorted(seen & set(train.augment)) if train.augment_teachers else []
+    random = seen if train.mix is not None else seen & set(train.augment)
+    changed = sorted(random) if train.augment_teachers else []
     if changed and train.teachers == "cached":
         raise UserError(
             f"{place}.teachers: cached, but {', '.join(changed)} is randomly augmented for the teachers, "
@@ -200,13 +278,23 @@ class _Autocast:
             return self.teachers(batch)
 
 
-def load_teacher(path: Path, name: str, data: Fold) -> On:
-    """Read a trained network and compare its classes and its input with the data.
+def load_teacher(
+    folder: Path, name: str, data: Fold, epoch: Literal["best", "last"] = "best"
+) -> On:
+    """Read the network of a run and compare its classes and its input with the data.
+
+    Args:
+        folder: of the run.
+        name: of the stage, for errors.
+        data: the fold.
+        epoch: the checkpoint chosen on validation (ESKD), or the one after the last epoch (Full KD).
 
     Raises:
         UserError: classes or input differ; the sentence says how.
     """
-    network, spec = load_network(path)
+    network, spec = load_network(folder / "best.safetensors")
+    if epoch == "last":
+        network.load_state_dict(checkpoint.read(folder / "last.safetensors")["student"])
     place = f"stages.{name}"
     names = list(data.dataset.class_names)
     if len(spec["class_names"]) != len(names):

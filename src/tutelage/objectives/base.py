@@ -1,6 +1,7 @@
 """The one interface of everything a student can be asked for."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 
 from torch import Tensor, nn
 
@@ -16,6 +17,13 @@ class Objective(nn.Module, ABC):
 
     def prepare(self, facts: Facts) -> None:
         """Build adapters and constants from one dry run, before the first step."""
+
+    def traces(self) -> Mapping[str, Tensor]:
+        """Return what is worth recording of the latest forward besides the loss, by name, [B] each.
+
+        Weights over teachers are ``weight.<teacher>``. They carry no gradient.
+        """
+        return {}
 
     @abstractmethod
     def forward(self, view: View) -> Tensor:

@@ -1,7 +1,7 @@
 """Named objectives with their coefficients."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +10,7 @@ from tutelage.errors import UserError
 from tutelage.objectives.base import Objective
 from tutelage.schedules import Schedule, value_at
 from tutelage.types import Facts, Needs, View
+from tutelage.weighting import Weighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +28,12 @@ class Losses:
     Args:
         total: sum of coefficient · objective, [B].
         parts: each objective, [B].
+        traces: what objectives want recorded, ``<objective>.<name>`` -> [B], such as the weight of a teacher.
     """
 
     total: Tensor
     parts: Mapping[str, Tensor]
+    traces: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Distiller(nn.Module):
@@ -83,12 +86,35 @@ class Distiller(nn.Module):
             except (ValueError, KeyError) as error:
                 raise UserError(f"distiller.{name}: {error}") from error
 
-    def forward(self, view: View) -> Losses:
+    def meta_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters that only a meta step may train: those of weightings marked ``meta``."""
+        found = [m for m in self.modules() if isinstance(m, Weighting) and m.meta]
+        return [parameter for weighting in found for parameter in weighting.parameters()]
+
+    def forward(self, view: View, only: Collection[str] | None = None) -> Losses:
         """Return total and parts of one batch.
 
         An objective whose coefficient is 0 at this time is still computed and logged; its gradient is
         exactly zero.
+
+        Args:
+            view: what the objectives may look at.
+            only: names of the objectives to compute; all of them unless given.
         """
-        parts = {name: objective(view) for name, objective in self.objectives.items()}
+        parts = {
+            name: objective(view)
+            for name, objective in self.objectives.items()
+            if only is None or name in only
+        }
         scaled = [value_at(self.coefficients[name], view.clock) * p for name, p in parts.items()]
-        return Losses(torch.stack(scaled).sum(dim=0), parts)
+        traces = {
+            f"{name}.{key}": values
+            for name in parts
+            for key, values in _traces(self.objectives[name]).items()
+        }
+        return Losses(torch.stack(scaled).sum(dim=0), parts, traces)
+
+
+def _traces(objective: nn.Module) -> Mapping[str, Tensor]:
+    assert isinstance(objective, Objective)
+    return objective.traces()

@@ -19,12 +19,14 @@ class Labels(Objective):
             split alone; a class without training samples gets weight 0.
         focal_gamma: focusing exponent; 0 is plain cross entropy.
         label_smoothing: mass spread over all classes, in [0, 1).
+        logit_scaling: ``std`` divides the logits of each sample by their own standard deviation first.
 
     Shapes:
         student logits [B, C], labels [B] -> [B].
 
     Source:
-        See :func:`tutelage.losses.cross_entropy`.
+        See :func:`tutelage.losses.cross_entropy`; ``std`` is what the released code of TDA_KD trains with, see
+        :func:`tutelage.losses.spread_scaled`.
     """
 
     weights: Tensor | None
@@ -34,6 +36,7 @@ class Labels(Objective):
         class_weights: Literal["balanced"] | Sequence[float] | None = None,
         focal_gamma: float = 0.0,
         label_smoothing: float = 0.0,
+        logit_scaling: Literal["std"] | None = None,
     ) -> None:
         super().__init__()
         self.balanced = class_weights == "balanced"
@@ -41,6 +44,7 @@ class Labels(Objective):
         self.register_buffer("weights", None if given is None else torch.tensor(given).float())
         self.focal_gamma = focal_gamma
         self.label_smoothing = label_smoothing
+        self.logit_scaling = logit_scaling
 
     def prepare(self, facts: Facts) -> None:
         """Turn ``balanced`` into weights and compare the number of weights with the classes."""
@@ -54,10 +58,19 @@ class Labels(Objective):
             )
 
     def forward(self, view: View) -> Tensor:
-        """Return the loss of each sample, [B], in nats."""
+        """Return the loss of each sample, [B], in nats; of a mixed input, that of both classes by their share."""
+        batch, logits = view.batch, view.student.logits
+        if self.logit_scaling == "std":
+            logits = losses.spread_scaled(logits)
+        own = self._of(logits, batch.labels)
+        if batch.partner is None or batch.share is None:
+            return own
+        return batch.share * own + (1 - batch.share) * self._of(logits, batch.partner)
+
+    def _of(self, logits: Tensor, labels: Tensor) -> Tensor:
         return losses.cross_entropy(
-            view.student.logits,
-            view.batch.labels,
+            logits,
+            labels,
             class_weights=self.weights,
             focal_gamma=self.focal_gamma,
             label_smoothing=self.label_smoothing,

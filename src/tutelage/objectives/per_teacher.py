@@ -1,6 +1,6 @@
 """The same comparison with every teacher, weighted over teachers."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 
@@ -42,6 +42,7 @@ class PerTeacher(Objective):
         self.weighting = Uniform() if weighting is None else weighting
         self.teachers = None if teachers is None else tuple(teachers)
         self.copies = nn.ModuleDict()
+        self.latest: dict[str, Tensor] = {}
 
     def needs(self) -> Needs:
         """Return what the term and the weighting read of the teachers."""
@@ -53,6 +54,8 @@ class PerTeacher(Objective):
             copy = deepcopy(self.template[0])
             copy.prepare(replace(facts, view=replace(facts.view, teachers={name: teacher})))
             self.copies[name] = copy
+        chosen = select(facts.view, self.teachers)
+        self.weighting.prepare(replace(facts, view=replace(facts.view, teachers=chosen)))
 
     def forward(self, view: View) -> Tensor:
         """Return the weighted sum over teachers of each sample, [B]."""
@@ -61,8 +64,15 @@ class PerTeacher(Objective):
             [self._term(name)(view.student, teacher, view) for name, teacher in teachers.items()]
         )
         weights = self.weighting(losses, replace(view, teachers=teachers))
+        if not self.weighting.constant:
+            rows = weights.detach().expand_as(losses)
+            self.latest = {f"weight.{n}": row for n, row in zip(teachers, rows, strict=True)}
         total: Tensor = (weights * losses).sum(dim=0)
         return total
+
+    def traces(self) -> Mapping[str, Tensor]:
+        """Return the latest weight of each teacher for each sample, unless the weights are constants."""
+        return self.latest
 
     def _term(self, teacher: str) -> nn.Module:
         return self.copies[teacher] if teacher in self.copies else self.template[0]

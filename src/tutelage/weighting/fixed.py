@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -26,6 +27,8 @@ class Fixed(Weighting):
     Source:
         The fixed mixes of TDA_KD, TGD and TPKD (their alpha and 1 - alpha).
     """
+
+    constant: ClassVar[bool] = True
 
     def __init__(self, weights: Mapping[str, float]) -> None:
         super().__init__()

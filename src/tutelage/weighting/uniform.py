@@ -1,5 +1,7 @@
 """Every teacher counts the same."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,8 @@ class Uniform(Weighting):
     Source:
         The averaging baseline of You et al. 2017 and of the CA-MKD comparison.
     """
+
+    constant: ClassVar[bool] = True
 
     def forward(self, losses: Tensor, view: View) -> Tensor:
         """Return [K, 1], each 1/K."""
