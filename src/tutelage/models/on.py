@@ -1,4 +1,4 @@
-"""A network on one modality, with the standardisation it was trained with."""
+"""A network on one modality, with the crop and the standardisation it was trained with."""
 
 from collections.abc import Sequence
 
@@ -9,22 +9,24 @@ from tutelage.types import Batch, Output
 
 
 class On(nn.Module):
-    """Picks one modality out of a batch, standardises it and runs a network.
+    """Picks one modality out of a batch, crops and standardises it and runs a network.
 
-    The statistics are buffers: they are saved, loaded and exported with the network, so that no
-    evaluation can normalise its inputs differently from training.
+    The statistics and the crop are buffers: they are saved, loaded and exported with the network, so that
+    no evaluation can prepare its inputs differently from training.
 
     Args:
         modality: name of the input, for example ``signal``.
         network: from standardised tensors to :class:`~tutelage.types.Output`.
         mean: per input channel, in the units of the stored input.
         std: per input channel, > 0, same units.
+        crop: axes after the channels that are longer than this many pixels (samples) are cut to their
+            centre; shorter ones stay, as what a random crop has cut already. None: no crop.
 
     Shapes:
         ``batch.inputs[modality]`` [B, channels, ...] of any dtype -> Output.
 
     Raises:
-        ValueError: lengths differ, or a standard deviation is not positive.
+        ValueError: lengths differ, a standard deviation is not positive, or a crop of nothing.
     """
 
     mean: Tensor
@@ -36,6 +38,7 @@ class On(nn.Module):
         network: nn.Module,
         mean: Sequence[float] | Tensor,
         std: Sequence[float] | Tensor,
+        crop: int | None = None,
     ) -> None:
         super().__init__()
         self.modality = modality
@@ -46,6 +49,25 @@ class On(nn.Module):
             raise ValueError(f"mean has {len(self.mean)} channels, std has {len(self.std)}")
         if not bool((self.std > 0).all()):
             raise ValueError(f"std: {self.std.tolist()} must be positive in every channel")
+        if crop is not None and crop < 1:
+            raise ValueError(f"crop: {crop} must be at least 1")
+        self.crop = crop
+        if crop is not None:  # as a buffer, it is part of every hash of the network's state
+            self.register_buffer("cropped", torch.tensor(crop))
+
+    def cut(self, x: Tensor) -> Tensor:
+        """Return the centre of an input, [B, channels, ...]; a view."""
+        if self.crop is not None:
+            for axis in range(2, x.ndim):
+                spare = x.shape[axis] - self.crop
+                if spare > 0:
+                    x = x.narrow(axis, round(spare / 2), self.crop)
+        return x
+
+    def seen(self, shape: Sequence[int]) -> list[int]:
+        """Return the shape of one input after the crop, without the batch axis."""
+        channels, *rest = shape
+        return [channels, *(size if self.crop is None else min(size, self.crop) for size in rest)]
 
     def standardise(self, x: Tensor) -> Tensor:
         """Return (x - mean) / std per channel, float32."""
@@ -58,7 +80,7 @@ class On(nn.Module):
 
     def on_tensor(self, x: Tensor) -> Output:
         """Return logits and features of a bare input tensor, [B, channels, ...]."""
-        x = self.standardise(x)
+        x = self.standardise(self.cut(x))
         if x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         output: Output = self.network(x)

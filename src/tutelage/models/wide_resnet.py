@@ -1,16 +1,15 @@
 """Wide residual networks on signals and images."""
 
-import math
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tutelage.types import Output
+from tutelage.models._layers import Staged, average, convolution, initialise_by_fan_out
 
 
-class WideResNet(nn.Module):
+class WideResNet(Staged):
     """WRN-depth-width with the raw stage outputs as features.
 
     Args:
@@ -25,14 +24,15 @@ class WideResNet(nn.Module):
         activation, [B, 16·2^i·width, ...]) and ``embedding`` [B, 64·width] after the last pooling.
 
     Raises:
-        ValueError: depth is not 6n + 4, or width < 1.
+        ValueError: depth is not 6n + 4, width < 1, or dimensions is neither 1 nor 2.
 
     Source:
         Zagoruyko & Komodakis 2016, arXiv:1605.07146, as used by TGD, TPKD and AMD: no dropout, 3-wide
         kernels, a 1x1 shortcut on the activated input where the shape changes, He initialisation by fan-out.
-        A signal runs as an image of height 1 with 1x3 kernels: the same function and the same parameter
-        count as ``Conv1d``, and faster on CPUs because the channels-last kernels serve it.
+        A signal runs as an image of height 1 with 1x3 kernels.
     """
+
+    last = "stage3"
 
     def __init__(
         self,
@@ -43,14 +43,13 @@ class WideResNet(nn.Module):
         width: int = 1,
         dimensions: Literal[1, 2] = 2,
     ) -> None:
-        super().__init__()
+        super().__init__(dimensions)
         if depth < 10 or (depth - 4) % 6:
             raise ValueError(f"depth: {depth} is not 6n + 4; allowed: 10, 16, 22, 28, 34, 40, ...")
         if width < 1:
             raise ValueError(f"width: {width} must be >= 1")
-        self.dimensions = dimensions
         blocks = (depth - 4) // 6
-        self.stem = _convolution(channels, 16, 3, 1, dimensions)
+        self.stem = convolution(channels, 16, 3, dimensions)
         self.stages = nn.ModuleList()
         fan_in = 16
         for stage, stride in enumerate((1, 2, 2)):
@@ -71,42 +70,22 @@ class WideResNet(nn.Module):
             fan_in = fan_out
         self.norm = nn.BatchNorm2d(fan_in)
         self.head = nn.Linear(fan_in, classes)
-        for module in self.modules():
-            if isinstance(module, nn.Conv2d):
-                fan = math.prod(module.kernel_size) * module.out_channels
-                nn.init.normal_(module.weight, 0.0, math.sqrt(2.0 / fan))
+        initialise_by_fan_out(self)
 
-    def encode(self, x: Tensor) -> dict[str, Tensor]:
-        """Return the raw outputs of the three stages by name."""
-        x = self.stem(x.unsqueeze(2) if self.dimensions == 1 else x)
-        features = {}
-        for number, stage in enumerate(self.stages, start=1):
-            x = stage(x)
-            features[f"stage{number}"] = x.squeeze(2) if self.dimensions == 1 else x
-        return features
-
-    def decode(self, stage3: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits and embedding of a last-stage feature map (final norm, ReLU, pool, head)."""
-        x = stage3.unsqueeze(2) if self.dimensions == 1 else stage3
-        embedding = F.relu(self.norm(x)).mean(dim=(2, 3))
-        return self.head(embedding), embedding
-
-    def forward(self, x: Tensor) -> Output:
-        """Return logits and features of standardised inputs."""
-        features = self.encode(x)
-        logits, features["embedding"] = self.decode(features["stage3"])
-        return Output(logits, features)
+    def embed(self, x: Tensor) -> Tensor:
+        """Return the embedding of a last-stage image: the final norm and ReLU, then the mean over space."""
+        return average(F.relu(self.norm(x)))
 
 
 class _Block(nn.Module):
     def __init__(self, fan_in: int, fan_out: int, stride: int, dimensions: int) -> None:
         super().__init__()
         self.norm1 = nn.BatchNorm2d(fan_in)
-        self.convolution1 = _convolution(fan_in, fan_out, 3, stride, dimensions)
+        self.convolution1 = convolution(fan_in, fan_out, 3, dimensions, stride=stride)
         self.norm2 = nn.BatchNorm2d(fan_out)
-        self.convolution2 = _convolution(fan_out, fan_out, 3, 1, dimensions)
+        self.convolution2 = convolution(fan_out, fan_out, 3, dimensions)
         same = fan_in == fan_out and stride == 1
-        self.shortcut = None if same else _convolution(fan_in, fan_out, 1, stride, dimensions)
+        self.shortcut = None if same else convolution(fan_in, fan_out, 1, dimensions, stride=stride)
 
     def forward(self, x: Tensor) -> Tensor:
         active = F.relu(self.norm1(x))
@@ -114,11 +93,3 @@ class _Block(nn.Module):
         out = self.convolution1(active)
         out = self.convolution2(F.relu(self.norm2(out)))
         return torch.add(residual, out)
-
-
-def _convolution(fan_in: int, fan_out: int, kernel: int, stride: int, dimensions: int) -> nn.Conv2d:
-    if dimensions == 1:
-        shape, step, pad = (1, kernel), (1, stride), (0, kernel // 2)
-    else:
-        shape, step, pad = (kernel, kernel), (stride, stride), (kernel // 2, kernel // 2)
-    return nn.Conv2d(fan_in, fan_out, shape, stride=step, padding=pad, bias=False)
