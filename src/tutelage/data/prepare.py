@@ -100,12 +100,16 @@ def describe(dataset: DataSet) -> Description:
 
 
 def _groups(dataset: DataSet) -> dict[str, np.ndarray]:
-    """Return the members of every subject, else of both official parts, else nothing."""
+    """Return the members of every subject, else of the official parts, else nothing."""
     if dataset.subjects is not None:
         names = sorted({str(name) for name in np.unique(dataset.subjects)}, key=natural)
         return {name: dataset.subjects == name for name in names}
     if dataset.official_test is not None:
-        return {"train": ~dataset.official_test, "test": dataset.official_test}
+        parts = {"train": ~dataset.official_test}
+        if dataset.official_validation is not None:
+            parts["train"] = parts["train"] & ~dataset.official_validation
+            parts["validation"] = dataset.official_validation
+        return parts | {"test": dataset.official_test}
     return {"samples": np.ones(len(dataset), bool)}
 
 

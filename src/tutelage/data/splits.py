@@ -1,7 +1,8 @@
 """Who is trained on, who decides, who is tested: splits by subject, or by the publisher."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -13,11 +14,14 @@ from tutelage.data.choosing import (
     draw,
     subjects_of,
 )
+from tutelage.data.copies import without_copies
 from tutelage.data.dataset import DataSet, Ints
 from tutelage.data.names import natural
-from tutelage.errors import UserError
+from tutelage.errors import UserError, unknown
 
-__all__ = ["LeaveOneSubjectOut", "GroupedFolds", "NamedSubjects", "OfficialSplit", "RandomSplit"]
+__all__ = [
+    "LeaveOneSubjectOut", "GroupedFolds", "NamedSubjects", "OfficialSplit", "RandomSplit", "Thinned",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,7 @@ class Split:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
 
+@runtime_checkable
 class Splitter(Protocol):
     """What the splits of this module have in common."""
 
@@ -188,17 +193,21 @@ class NamedSubjects:
 
 @dataclass(frozen=True)
 class OfficialSplit:
-    """The publisher's test part; validation is taken from the publisher's training part.
+    """The publisher's test part; validation is the publisher's, or taken from the training part.
 
     With subjects in the data, validation takes whole subjects, else samples, class by class.
 
     Args:
-        validation: fraction of the training part, in [0, 1).
+        validation: fraction of everything outside the test part, in [0, 1); None: the publisher's own
+            validation part, or 0.1 where there is none.
         seed: for the choice of validation samples.
+        drop_copies: leave out training samples that are bit-identical to one of validation or test, and
+            validation samples that are to one of test; the test part stays as published.
     """
 
-    validation: float = 0.1
+    validation: float | None = None
     seed: int = 0
+    drop_copies: bool = False
 
     def count(self, dataset: DataSet) -> int:
         """Return 1."""
@@ -211,7 +220,8 @@ class OfficialSplit:
             UserError: the data set has no official test part.
         """
         check_fold("OfficialSplit", fold, 1)
-        check_fraction("OfficialSplit.validation", self.validation)
+        if self.validation is not None:
+            check_fraction("OfficialSplit.validation", self.validation)
         if dataset.official_test is None:
             raise UserError(
                 f"OfficialSplit: data set {dataset.name!r} has no official test part; "
@@ -219,14 +229,22 @@ class OfficialSplit:
             )
         test = np.flatnonzero(dataset.official_test)
         rest = np.flatnonzero(~dataset.official_test)
+        chosen = self._validation(dataset, rest)
+        train = np.setdiff1d(rest, chosen)
+        if self.drop_copies:
+            test, chosen, train = without_copies(dataset, [test, chosen, train])
+        return Split("official", train, chosen, test)
+
+    def _validation(self, dataset: DataSet, rest: Ints) -> Ints:
+        if self.validation is None and dataset.official_validation is not None:
+            return np.flatnonzero(dataset.official_validation)
+        fraction = 0.1 if self.validation is None else self.validation
         rng = np.random.default_rng([self.seed, 0])
         if dataset.subjects is None:
-            chosen = draw(dataset, rest, self.validation, rng)
-        else:
-            names = rng.permutation(np.unique(dataset.subjects[rest]))
-            some = names[: int(np.ceil(self.validation * len(names)))]
-            chosen = rest[np.isin(dataset.subjects[rest], some)]
-        return Split("official", np.setdiff1d(rest, chosen), chosen, test)
+            return draw(dataset, rest, fraction, rng)
+        names = rng.permutation(np.unique(dataset.subjects[rest]))
+        some = names[: int(np.ceil(fraction * len(names)))]
+        return rest[np.isin(dataset.subjects[rest], some)]
 
 
 @dataclass(frozen=True)
@@ -267,6 +285,57 @@ class RandomSplit:
         rest = np.setdiff1d(everyone, test)
         chosen = draw(dataset, rest, self.validation / (1 - self.test), rng)
         return Split("random", np.setdiff1d(rest, chosen), chosen, test)
+
+
+@dataclass(frozen=True)
+class Thinned:
+    """Another split with fewer training samples of some classes: a long tail made of real data.
+
+    Validation and test stay as they are.
+
+    Args:
+        of: the split that is thinned.
+        keep: class name -> fraction of its training samples that is kept, in (0, 1], but at least one
+            sample. Classes that are not named keep all.
+        seed: for the draw.
+
+    Raises:
+        UserError: a fraction outside (0, 1].
+    """
+
+    of: Splitter
+    keep: Mapping[str, float]
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, fraction in self.keep.items():
+            if not 0 < fraction <= 1:
+                raise UserError(
+                    f"Thinned.keep.{name}: found {fraction}, allowed is above 0 up to 1"
+                )
+
+    def count(self, dataset: DataSet) -> int:
+        """Return the number of folds of the other split."""
+        return self.of.count(dataset)
+
+    def split(self, dataset: DataSet, fold: int = 0) -> Split:
+        """Return the fold of the other split, thinned.
+
+        Raises:
+            UserError: a name that is no class.
+        """
+        for name in self.keep:
+            if name not in dataset.class_names:
+                raise unknown("Thinned.keep", "class", name, dataset.class_names)
+        whole = self.of.split(dataset, fold)
+        labels = dataset.labels[whole.train]
+        kept = []
+        for number, name in enumerate(dataset.class_names):
+            members = whole.train[labels == number]
+            # A stream per class: another fraction for one class leaves the choice in all others as it is.
+            drawn = np.random.default_rng([self.seed, fold, number]).permutation(members)
+            kept.append(drawn[: max(1, round(self.keep.get(name, 1.0) * len(members)))])
+        return replace(whole, name=f"{whole.name}-thinned", train=np.sort(np.concatenate(kept)))
 
 
 def unseen_classes(dataset: DataSet, split: Split) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from filelock import FileLock
 
 from tutelage.data.dataset import DataSet
 from tutelage.errors import UserError
@@ -19,7 +20,9 @@ from tutelage.errors import UserError
 Progress = Callable[[str, float], None]
 
 _FORMAT = 2  # raise it when the meaning of a stored file changes
-_ARRAYS = ("inputs", "labels", "subjects", "recordings", "starts", "official_test")
+_ARRAYS = (
+    "inputs", "labels", "subjects", "recordings", "starts", "official_test", "official_validation",
+)  # fmt: skip
 
 
 def home() -> Path:
@@ -103,20 +106,33 @@ def save(dataset: DataSet, folder: Path) -> None:
         dataset: what to keep.
         folder: a folder that appears when everything is written; kept as it is if it exists.
     """
+    with _appearing(folder) as scratch:
+        _write(dataset, scratch)
+
+
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """Give a hidden folder to write to; it takes its name when all went well, and goes if not."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
-        meta = {field.name: getattr(dataset, field.name) for field in fields(dataset)}
-        for name in _ARRAYS:
-            array = meta.pop(name)
-            if array is not None:
-                np.save(scratch / f"{name}.npy", array, allow_pickle=False)
-                meta.setdefault("arrays", []).append(name)
-        (scratch / "dataset.json").write_text(json.dumps(meta, indent=1))
+        yield scratch
         with suppress(OSError):  # another process was first
             scratch.rename(folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write(dataset: DataSet, folder: Path, **more: object) -> None:
+    """Write everything that is not there yet."""
+    meta = {field.name: getattr(dataset, field.name) for field in fields(dataset)} | more
+    for name in _ARRAYS:
+        array = meta.pop(name)
+        if array is not None:
+            if not (folder / f"{name}.npy").exists():
+                np.save(folder / f"{name}.npy", array, allow_pickle=False)
+            meta.setdefault("arrays", []).append(name)
+    (folder / "dataset.json").write_text(json.dumps(meta, indent=1))
 
 
 def open_saved(folder: Path) -> DataSet:
@@ -130,12 +146,16 @@ def open_saved(folder: Path) -> DataSet:
         for name in ("class_names", "channel_names"):
             meta[name] = tuple(meta[name])
         stored = meta.pop("arrays")
+        state, known = meta.pop("fingerprint", ([], ""))
         for name in _ARRAYS:
             mode: Literal["r"] | None = "r" if name == "inputs" else None
             path = folder / f"{name}.npy"
             wanted = name in stored
             meta[name] = np.load(path, mmap_mode=mode, allow_pickle=False) if wanted else None
-        return DataSet(**meta)
+        dataset = DataSet(**meta)
+        if state == _state(folder / "inputs.npy"):  # untouched since its contents were hashed
+            dataset.__dict__["fingerprint"] = known
+        return dataset
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise UserError(
             f"{folder}: the stored data set cannot be read ({error}); delete this folder"
@@ -151,7 +171,44 @@ def cached(folder: Path, loader: object, content: object, build: Callable[[], Da
         content: hashes of the raw files, part of the key.
         build: parses the raw files.
     """
-    place = folder / f"{type(loader).__name__.lower()}-{key(loader, content)}"
+    place = _place(folder, loader, content)
     if not place.exists():
         save(build(), place)
     return open_saved(place)
+
+
+def cached_on_disk(
+    folder: Path, loader: object, content: object, build: Callable[[Path], DataSet]
+) -> DataSet:
+    """Return the stored data set as :func:`cached` does, for inputs that may be larger than memory.
+
+    One process builds, the others wait. The fingerprint is computed here, once.
+
+    Args:
+        folder: where parsed data sets of this loader are kept.
+        loader: the loader; its arguments are part of the key.
+        content: stands for the raw files, part of the key.
+        build: writes ``inputs.npy`` into the folder it is given and returns the data set.
+    """
+    place = _place(folder, loader, content)
+    if not place.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder / f".{place.name}.lock"):
+            if not place.exists():
+                for stale in folder.glob(f".{place.name}.*/"):  # of a process that was killed
+                    shutil.rmtree(stale, ignore_errors=True)
+                with _appearing(place) as scratch:
+                    dataset = build(scratch)
+                    state = _state(scratch / "inputs.npy")
+                    _write(dataset, scratch, fingerprint=[state, dataset.fingerprint])
+    return open_saved(place)
+
+
+def _place(folder: Path, loader: object, content: object) -> Path:
+    return folder / f"{type(loader).__name__.lower()}-{key(loader, content)}"
+
+
+def _state(path: Path) -> list[int]:
+    """Return what changes when a file is written to: its size, and its time in ns."""
+    found = path.stat()
+    return [found.st_size, found.st_mtime_ns]

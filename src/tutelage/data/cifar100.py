@@ -1,0 +1,123 @@
+"""CIFAR-100, from its official binary archive."""
+
+import hashlib
+import tarfile
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from tutelage.data.dataset import DataSet
+from tutelage.data.store import Progress, cached, home, quiet, stamps, usable
+from tutelage.errors import UserError
+
+ARCHIVE = "cifar-100-binary.tar.gz"
+CHECKSUM = "03b5dce01913d631647c71ecec9e9cb8"  # MD5 of the archive, as published
+_FOLDER = "cifar-100-binary"
+_PIXELS = 3 * 32 * 32
+_CITATION = "Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images"
+
+
+@dataclass(frozen=True)
+class Cifar100:
+    """CIFAR-100: 50,000 images to train on and 10,000 to test, 32x32 RGB, 100 classes in 20 groups.
+
+    Args:
+        folder: the official cifar-100-binary.tar.gz or the folder that holds it; relative to the working
+            directory. None: ``cifar100`` in the data cache.
+        labels: ``fine`` for the 100 classes, ``coarse`` for their 20 groups.
+        expect_official: refuse an archive with another checksum than the published one.
+    """
+
+    name: ClassVar[str] = "cifar100"
+
+    folder: str | None = None
+    labels: Literal["fine", "coarse"] = "fine"
+    expect_official: bool = True
+
+    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
+        """Return the images, parsed at the first time.
+
+        Args:
+            folder: data cache root, default :func:`tutelage.data.home`.
+            progress: called with a text and the fraction done.
+
+        Raises:
+            UserError: no archive, a damaged one, or one with another checksum.
+        """
+        place = (folder or home()) / self.name
+        with usable(place):
+            archive = self._find(place)
+            content = stamps([archive], place / ".hashes.json")
+            build = partial(self._build, archive, progress or quiet)
+            return cached(place, replace(self, folder=None), content, build)
+
+    def _find(self, place: Path) -> Path:
+        root = place if self.folder is None else Path(self.folder).expanduser()
+        archive = root if root.is_file() else root / ARCHIVE
+        if not archive.is_file():
+            raise UserError(
+                f"Cifar100.folder: found no {ARCHIVE} in {root.absolute()}; get it (161 MB) from "
+                f"https://www.cs.toronto.edu/~kriz/cifar.html and put it into {place}, or name where it is: "
+                "folder"
+            )
+        return archive
+
+    def _build(self, archive: Path, progress: Progress) -> DataSet:
+        if self.expect_official:
+            with archive.open("rb") as file:
+                found = hashlib.file_digest(
+                    file, partial(hashlib.md5, usedforsecurity=False)
+                ).hexdigest()
+            if found != CHECKSUM:
+                raise UserError(
+                    f"{archive}: found MD5 {found[:8]}..., the published one is {CHECKSUM[:8]}...; "
+                    "expect_official: false takes it all the same"
+                )
+        progress("reading CIFAR-100", 0.0)
+        files = _read(archive)
+        parts = [
+            np.frombuffer(files[name], np.uint8).reshape(-1, 2 + _PIXELS)
+            for name in ("train.bin", "test.bin")
+        ]
+        rows = np.concatenate(parts)
+        column = 1 if self.labels == "fine" else 0
+        return DataSet(
+            name=self.name if self.labels == "fine" else f"{self.name}-coarse",
+            modality="image",
+            inputs=rows[:, 2:].reshape(-1, 3, 32, 32),
+            labels=rows[:, column].astype(np.int64),
+            subjects=None,
+            class_names=tuple(files[f"{self.labels}_label_names.txt"].decode().split()),
+            channel_names=("red", "green", "blue"),
+            official_test=np.arange(len(rows)) >= len(parts[0]),
+            source=f"{_CITATION}. From: {archive.name}",
+        )
+
+
+def _read(archive: Path) -> dict[str, bytes]:
+    """Return the files of the archive that matter; nothing is written to disk.
+
+    Raises:
+        UserError: it is no such archive.
+    """
+    wanted = ("train.bin", "test.bin", "fine_label_names.txt", "coarse_label_names.txt")
+    found = {}
+    try:
+        with tarfile.open(archive, "r:*") as opened:
+            for name in wanted:
+                file = opened.extractfile(f"{_FOLDER}/{name}")
+                if file is None:
+                    raise KeyError(f"{name} is no file")
+                found[name] = file.read()
+    except (OSError, EOFError, tarfile.TarError, KeyError) as error:
+        raise UserError(f"{archive}: found no readable CIFAR-100 archive ({error})") from error
+    for name in wanted[:2]:
+        if not found[name] or len(found[name]) % (2 + _PIXELS):
+            raise UserError(
+                f"{archive}: {name}: found {len(found[name])} bytes, allowed are multiples of "
+                f"{2 + _PIXELS}, one row for each image"
+            )
+    return found
