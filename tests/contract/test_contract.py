@@ -14,7 +14,7 @@ from tutelage import objectives, terms, weighting
 from tutelage.experiment.build import build
 from tutelage.objectives import Distiller, Objective, PerTeacher, Weighted
 from tutelage.terms import Term
-from tutelage.types import Batch, Clock, Facts, Output, View
+from tutelage.types import Batch, Clock, Facts, Output, Survey, View
 from tutelage.weighting import Weighting
 
 MIX = {"sig": 0.2, "pi": 0.3, "gaf": 0.5}
@@ -26,7 +26,44 @@ EXAMPLES = {
     "SimilarityMap": {"taps": ["stage1", "stage3"]},
     "Uniform": {},
     "Fixed": {"weights": MIX},
+    "AngularMargin": {"taps": ["stage1", "stage2"], "local_weight": 0.2},
+    "AttentionFeature": {"width": 8},
+    "AttentionMap": {},
+    "ChannelAttention": {},
+    "Hint": {},
+    "AccuracyGap": {},
+    "Confidence": {},
+    "Entropy": {},
+    "GradientSpace": {},
+    "ConfidentFeatures": {},
+    "PolicyWeighted": {"width": 8},
+    "OrthogonalFeatures": {"weights": MIX, "patches": 2},
+    "ClassRelations": {},
+    "ContrastiveRepresentation": {"width": 8},
+    "DecoupledTargets": {},
+    "DiscriminativeConsistent": {"width": 8},
+    "FeatureDistance": {"student_tap": "common", "teacher_tap": "common"},
+    "ProjectorDistance": {},
+    "CurriculumLabels": {
+        "classes": {"sig": ["a", "b"], "pi": ["c", "d", "e"]},
+        "floors": {"sig": "many", "pi": 0.5},
+    },
+    "Experts": {"classes": {"sig": ["a", "b"], "pi": ["c", "d"], "gaf": ["e", "a"]}},
+    "MetaFeatures": {},
+    "MetaLogits": {},
 }
+# Adapters that are learned, or a contrast between samples: equal networks do not give zero.
+LEARNED: set[str] = {
+    "AttentionFeature",
+    "Hint",
+    "ConfidentFeatures",
+    "PolicyWeighted",
+    "ContrastiveRepresentation",
+    "DiscriminativeConsistent",
+    "ProjectorDistance",
+}
+# Results that depend on the order inside the batch, as their method says.
+IN_ORDER: set[str] = {"OrthogonalFeatures"}
 SLOTS = {
     "tutelage.objectives": (objectives, Objective),
     "tutelage.terms": (terms, Term),
@@ -56,20 +93,23 @@ def as_objective(slot, name):
     return PerTeacher(made) if slot == "tutelage.terms" else made
 
 
-def output(random, batch, classes, channels, scale=1.0):
+def output(random, batch, classes, channels, scale=1.0, dimensions=1):
     features = {
-        f"stage{i}": torch.randn(batch, channels * i, 8 // i, generator=random) for i in (1, 2, 3)
+        f"stage{i}": torch.randn(batch, channels * i, *(16 // 2**i,) * dimensions, generator=random)
+        for i in (1, 2, 3)
     }
     features["embedding"] = torch.randn(batch, channels, generator=random)
+    features["common"] = features["stage1"][:, :2].clone()  # as wide in every network
     return Output(torch.randn(batch, classes, generator=random) * scale, features)
 
 
 def view(seed=0, batch=6, classes=5, scale=1.0):
     random = torch.Generator().manual_seed(seed)
     labels = torch.randint(0, classes, (batch,), generator=random)
+    # Teachers on signals (1-D) and on images (2-D), of other widths than the student.
     teachers = {
-        name: output(random, batch, classes, c, scale)
-        for name, c in zip(MIX, (4, 3, 5), strict=True)
+        name: output(random, batch, classes, channels, scale, dimensions)
+        for name, (channels, dimensions) in zip(MIX, ((4, 1), (3, 2), (5, 2)), strict=True)
     }
     student = output(random, batch, classes, 2, scale)
     return View(student, teachers, Batch({}, labels, torch.arange(batch)), Clock())
@@ -99,9 +139,40 @@ def permuted(v, p):
     )
 
 
+class Head(torch.nn.Module):
+    """The head of a network: pools its last stage and scores the classes."""
+
+    last = "stage3"
+
+    def __init__(self, channels, classes):
+        super().__init__()
+        self.linear = torch.nn.Linear(channels, classes)
+        self.requires_grad_(False).eval()
+
+    def decode(self, feature):
+        embedding = feature.flatten(2).mean(dim=2)
+        return self.linear(embedding), embedding
+
+
+def facts(v):
+    """All that an objective may learn before training, for a data set that is this one batch."""
+    torch.manual_seed(0)
+    heads = {
+        name: Head(teacher.features["stage3"].shape[1], 5) for name, teacher in v.teachers.items()
+    }
+
+    def survey(teacher, split):
+        return Survey(v.batch.index, v.batch.labels, v.teachers[teacher].logits.detach())
+
+    counts = torch.bincount(v.batch.labels, minlength=5)
+    names = ("a", "b", "c", "d", "e")
+    size = len(v.batch.labels)
+    return Facts(v, counts, names, v.batch.labels, size, heads, survey)
+
+
 def prepared(slot, name, v):
     objective = as_objective(slot, name)
-    objective.prepare(Facts(v, torch.bincount(v.batch.labels, minlength=5)))
+    objective.prepare(facts(v))
     return objective.eval()
 
 
@@ -144,7 +215,7 @@ def test_alone_in_a_distiller_it_reaches_the_student(slot, name):
     v = view()
     v = replace(v, student=leafs(v.student))
     distiller = Distiller({"it": Weighted(as_objective(slot, name), 2.0)})
-    distiller.prepare(Facts(v, torch.bincount(v.batch.labels, minlength=5)))
+    distiller.prepare(facts(v))
     losses = distiller(v)
     torch.testing.assert_close(losses.total, 2.0 * losses.parts["it"])
     losses.total.mean().backward()
@@ -168,14 +239,17 @@ def test_finite_at_extreme_logits_and_in_bf16(slot, name):
     half = replace(
         v, student=lower(v.student), teachers={k: lower(t) for k, t in v.teachers.items()}
     )
+    objective = prepared(slot, name, v)  # anew: some ask the teachers before they begin
     with torch.autocast("cpu", torch.bfloat16):
         found = objective(half)
     assert found.isfinite().all()
-    torch.testing.assert_close(found, prepared(slot, name, v)(v), rtol=0.15, atol=0.15)
+    torch.testing.assert_close(found, objective(v), rtol=0.15, atol=0.15)
 
 
 @pytest.mark.parametrize(("slot", "name"), LOSSES)
 def test_permuting_the_batch_permutes_the_losses(slot, name):
+    if name in IN_ORDER:
+        pytest.skip("depends on the order inside the batch, as its docstring says")
     v = view()
     p = torch.tensor([3, 0, 5, 1, 4, 2])
     objective = prepared(slot, name, v)
@@ -192,31 +266,42 @@ def test_permuting_the_teachers_changes_nothing(slot, name):
 
 @pytest.mark.parametrize(("slot", "name"), LOSSES)
 def test_identical_networks_have_nothing_to_teach(slot, name):
-    if name == "Labels":
-        pytest.skip("labels are not a teacher")
+    if name in ("Labels", "CurriculumLabels") or name in LEARNED:
+        pytest.skip("labels are no teacher; a learned adapter does not begin as the identity")
     v = view()
     v = replace(v, student=v.teachers["pi"], teachers=dict.fromkeys(MIX, v.teachers["pi"]))
     assert prepared(slot, name, v)(v).abs().max() < 1e-5
 
 
+def weighting_of(name, v, **arguments):
+    made = build("tutelage.weighting", {"type": name, **(arguments or EXAMPLES[name])}, "here")
+    made.prepare(facts(v))
+    return made.eval()
+
+
+def soft_losses(v):
+    term = terms.SoftTargets(4.0)
+    return torch.stack([term(v.student, teacher, v) for teacher in v.teachers.values()])
+
+
 @pytest.mark.parametrize("name", WEIGHTINGS)
 def test_weights_are_a_mix_and_follow_their_teachers(name):
     v = view()
-    losses = torch.rand(3, 6) * torch.tensor([[1.0], [2], [3]])
-    made = make("tutelage.weighting", name)
-    weights = made(losses, v).expand(3, 6)
+    v = replace(v, student=leafs(v.student))
+    made = weighting_of(name, v)
+    weights = made(soft_losses(v), v).expand(3, 6)
     assert (weights >= 0).all()
     torch.testing.assert_close(weights.sum(0), torch.ones(6))
     swapped = replace(v, teachers=dict(reversed(v.teachers.items())))
-    torch.testing.assert_close(made(losses.flip(0), swapped).expand(3, 6), weights.flip(0))
+    found = made(soft_losses(swapped), swapped).expand(3, 6)
+    torch.testing.assert_close(found, weights.flip(0), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", WEIGHTINGS)
 def test_one_teacher_is_plain_distillation(name):
     v = view()
-    v = replace(v, teachers={"pi": v.teachers["pi"]})
-    arguments = {"weights": {"pi": 1.0}} if name == "Fixed" else EXAMPLES[name]
-    made = build("tutelage.weighting", {"type": name, **arguments}, "here", base=Weighting)
+    v = replace(v, student=leafs(v.student), teachers={"pi": v.teachers["pi"]})
+    made = weighting_of(name, v, **({"weights": {"pi": 1.0}} if name == "Fixed" else {}))
     term = terms.SoftTargets(4.0)
     alone = term(v.student, v.teachers["pi"], v)
     torch.testing.assert_close(PerTeacher(term, made)(v), alone)

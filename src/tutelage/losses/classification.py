@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tutelage.losses.precision import full
+
 
 def cross_entropy(
     logits: Tensor,
@@ -41,11 +43,9 @@ def cross_entropy(
         raise ValueError(f"focal_gamma: {focal_gamma} must be >= 0")
     if not 0 <= label_smoothing < 1:
         raise ValueError(f"label_smoothing: {label_smoothing} must be in [0, 1)")
-    loss = F.cross_entropy(
-        logits.float(), labels, reduction="none", label_smoothing=label_smoothing
-    )
+    loss = F.cross_entropy(full(logits), labels, reduction="none", label_smoothing=label_smoothing)
     if focal_gamma > 0:
-        log_p = F.log_softmax(logits.float(), dim=1).gather(1, labels[:, None]).squeeze(1)
+        log_p = F.log_softmax(full(logits), dim=1).gather(1, labels[:, None]).squeeze(1)
         # -expm1(log p) is 1 - p without cancellation; the clamp keeps 0**gamma differentiable.
         loss = loss * (-torch.expm1(log_p)).clamp_min(1e-12) ** focal_gamma
     return loss if class_weights is None else loss * class_weights.to(loss)[labels]

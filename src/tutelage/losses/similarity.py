@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tutelage.losses.precision import full
 from tutelage.types import Output
 
 
@@ -30,7 +31,7 @@ def gram(output: Output, tap: str) -> Tensor:
         raise KeyError(f"tap {tap!r} is not among the features {sorted(output.features)}")
     a = output.features[tap]
     with torch.autocast(a.device.type, enabled=False):
-        flat = a.flatten(1).float()
+        flat = full(a.flatten(1))
         return flat @ flat.T
 
 

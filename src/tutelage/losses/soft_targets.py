@@ -5,6 +5,8 @@ from typing import Literal
 from torch import Tensor
 from torch.nn import functional as F
 
+from tutelage.losses.precision import full
+
 
 def soft_targets(
     student: Tensor,
@@ -34,12 +36,13 @@ def soft_targets(
         Differs from common code: ``KLDivLoss()`` averages over classes too (``class_reduction='mean'``).
 
     Example:
+        >>> import torch
         >>> soft_targets(torch.zeros(2, 3), torch.zeros(2, 3), temperature=4.0)
         tensor([0., 0.])
     """
     if temperature <= 0:
         raise ValueError(f"temperature: {temperature} must be > 0")
-    log_s = F.log_softmax(student.float() / temperature, dim=1)
-    log_t = F.log_softmax(teacher.detach().float() / temperature, dim=1)
+    log_s = F.log_softmax(full(student) / temperature, dim=1)
+    log_t = F.log_softmax(full(teacher.detach()) / temperature, dim=1)
     divergence = (log_t.exp() * (log_t - log_s)).sum(dim=1) * temperature**2
     return divergence / student.shape[1] if class_reduction == "mean" else divergence

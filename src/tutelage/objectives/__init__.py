@@ -1,17 +1,27 @@
 """Objectives: what the student is asked for, one number per sample, and the distiller that adds them up."""
 
 from tutelage.objectives.base import Objective
+from tutelage.objectives.confident_features import ConfidentFeatures
+from tutelage.objectives.curriculum_labels import CurriculumLabels
 from tutelage.objectives.distiller import Distiller, Losses, Weighted
+from tutelage.objectives.experts import Experts
 from tutelage.objectives.labels import Labels
 from tutelage.objectives.merged_similarity import MergedSimilarity
+from tutelage.objectives.orthogonal_features import OrthogonalFeatures
 from tutelage.objectives.per_teacher import PerTeacher
+from tutelage.objectives.policy_weighted import PolicyWeighted
 
 __all__ = [
+    "ConfidentFeatures",
+    "CurriculumLabels",
     "Distiller",
+    "Experts",
     "Labels",
     "Losses",
     "MergedSimilarity",
     "Objective",
+    "OrthogonalFeatures",
     "PerTeacher",
+    "PolicyWeighted",
     "Weighted",
 ]

@@ -1,6 +1,7 @@
 """Steps: how parameters move; the only owners of optimizers."""
 
 from tutelage.steps.base import Step, Stepper
+from tutelage.steps.bilevel import BilevelStep
 from tutelage.steps.gradient import GradientStep
 
-__all__ = ["GradientStep", "Step", "Stepper"]
+__all__ = ["BilevelStep", "GradientStep", "Step", "Stepper"]

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from tutelage.errors import UserError
 from tutelage.objectives import Distiller, Losses
 from tutelage.types import Batch, Clock, Output
 
@@ -52,3 +53,17 @@ class Step(Protocol):
     def bind(self, device: Device, student: nn.Module, distiller: Distiller) -> Stepper:
         """Make the optimizers for these parameters."""
         ...
+
+
+def refuse_meta(step: str, distiller: Distiller) -> None:
+    """Refuse weights over teachers that this step would not train.
+
+    Raises:
+        UserError: a weighting of the distiller is learned by a meta step.
+    """
+    if distiller.meta_parameters():
+        raise UserError(
+            f"train.step: the weights over teachers are learned by a meta step, and {step} makes none "
+            "(their own loss would only teach them to prefer the teacher that is easiest to match); "
+            "use step: {type: BilevelStep}"
+        )

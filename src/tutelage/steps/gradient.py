@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tutelage.objectives import Distiller, Losses
 from tutelage.schedules import Schedule, value_at
-from tutelage.steps.base import Device
+from tutelage.steps.base import Device, refuse_meta
 from tutelage.types import Batch, Clock, Output, View
 
 OptimizerFactory = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
@@ -31,25 +31,36 @@ class GradientStep:
     learning_rate: float | Schedule = 0.1
     clip_norm: float | None = None
 
-    def bind(self, device: Device, student: nn.Module, distiller: Distiller) -> "_Bound":
-        """Make the optimizer for these parameters."""
-        return _Bound(self, device, student, distiller)
+    def bind(self, device: Device, student: nn.Module, distiller: Distiller) -> "Descent":
+        """Make the optimizer for these parameters.
+
+        Raises:
+            UserError: a weighting over teachers wants a meta step.
+        """
+        refuse_meta("GradientStep", distiller)
+        return Descent(self, device, student, distiller)
 
 
-class _Bound:
+class Descent:
+    """A gradient step bound to one student and one distiller; what wants a meta step stays as it is."""
+
     def __init__(
         self, rule: GradientStep, device: Device, student: nn.Module, distiller: Distiller
     ) -> None:
         self.rule, self.device = rule, device
         self.student, self.distiller = student, distiller
+        meta = {id(p) for p in distiller.meta_parameters()}
         self.parameters = [
-            p for p in (*student.parameters(), *distiller.parameters()) if p.requires_grad
+            p
+            for p in (*student.parameters(), *distiller.parameters())
+            if p.requires_grad and id(p) not in meta
         ]
         self.optimizer = rule.optimizer(self.parameters)
 
     def __call__(
         self, batch: Batch, teachers: Mapping[str, Output], clock: Clock
     ) -> tuple[Losses, Output]:
+        """Make one step; return the losses before it and the student's output."""
         with self.device.autocast():
             output = self.student(batch)
             losses: Losses = self.distiller(View(output, teachers, batch, clock))
@@ -63,7 +74,9 @@ class _Bound:
         return losses, output
 
     def state(self) -> dict[str, Any]:
+        """Return the state of the optimizer."""
         return {"optimizer": self.optimizer.state_dict()}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Take the state of the optimizer back."""
         self.optimizer.load_state_dict(state["optimizer"])

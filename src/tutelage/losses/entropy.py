@@ -1,0 +1,28 @@
+"""How undecided a network is about each sample."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from tutelage.losses.precision import full
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Entropy of the class probabilities at temperature 1.
+
+    Args:
+        logits: [B, C], unnormalised.
+
+    Returns:
+        [B], in nats, between 0 and log C; differentiable.
+
+    Source:
+        Shannon; through log-softmax, so that a probability that underflows contributes 0 and not NaN, as
+        ``p * log(p)`` does in the released code of CA-MKD.
+
+    Example:
+        >>> import torch
+        >>> entropy(torch.zeros(1, 2))
+        tensor([0.6931])
+    """
+    log_p = F.log_softmax(full(logits), dim=1)
+    return -(log_p.exp() * log_p).sum(dim=1)

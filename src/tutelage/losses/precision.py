@@ -1,0 +1,9 @@
+"""The precision that similarities and angles are computed in."""
+
+import torch
+from torch import Tensor
+
+
+def full(x: Tensor) -> Tensor:
+    """Return x in float32 whatever it came in; float64 stays, so that formulas can be checked in it."""
+    return x if x.dtype == torch.float64 else x.float()

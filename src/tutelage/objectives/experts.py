@@ -1,0 +1,102 @@
+"""Distillation from experts of class subsets, each until the student has caught up with it."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from tutelage import losses
+from tutelage.evaluate import recalls
+from tutelage.objectives.base import Objective
+from tutelage.objectives.class_subsets import own_answers, subsets
+from tutelage.schedules import Schedule, value_at
+from tutelage.types import Clock, Facts, View
+from tutelage.weighting.accuracy_gap import gap_weight
+
+
+class Experts(Objective):
+    """``sum_e w_e · KL(expert_e ‖ student)`` among the classes of each expert (LFME).
+
+    Softmaxes run over the classes of the expert alone; every sample of the batch goes through every expert,
+    whatever its class. With ``a_E`` the mean recall of the expert on its classes and ``a_S`` that of the student
+    on the same classes after the last epoch, both on the validation split, an expert counts 1 while
+    ``a_S < threshold · a_E``, then falls in a straight line to 0 at ``a_S = a_E``. Before the first epoch it
+    counts 1; an expert that recognises nothing counts 0.
+
+    Args:
+        classes: teacher name -> names of the classes it was trained on (the stage's ``classes``). They may
+            overlap, and need not cover all classes.
+        temperature: a number or a schedule, > 0.
+        threshold: part of the expert's recall up to which it counts in full, in [0, 1).
+
+    Shapes:
+        logits [B, C] of the student and of every expert -> [B].
+
+    Raises:
+        ValueError: no class subsets, a name that does not exist, an expert without validation samples, a
+            temperature <= 0 or a threshold outside [0, 1).
+
+    Source:
+        Xiang et al. 2020, LFME, ECCV, arXiv:2001.01536; reference code xiangly55/LFME
+        ``run_network_LFME.py``, ``loss/DistillationLoss.py``; temperature and threshold are those of its
+        configuration (``decay_thresh``). Without the factor temperature², as in their code: at temperature 2 a
+        quarter of :func:`tutelage.losses.soft_targets`. Differs from their code: an expert's accuracy is a mean
+        over its classes, as the student's is there and here; theirs is one over samples (equal for their
+        balanced validation split). Published coefficient: 1, beside 1 for the labels.
+    """
+
+    def __init__(
+        self,
+        classes: Mapping[str, Sequence[str]],
+        temperature: float | Schedule = 2.0,
+        threshold: float = 0.3,
+    ) -> None:
+        super().__init__()
+        if not isinstance(temperature, Schedule) and temperature <= 0:
+            raise ValueError(f"temperature: {temperature} must be > 0")
+        if not 0 <= threshold < 1:
+            raise ValueError(f"threshold: {threshold} must be in [0, 1)")
+        self.classes = {name: list(names) for name, names in classes.items()}
+        self.temperature, self.threshold = temperature, threshold
+        self.numbers: dict[str, Tensor] = {}
+        self.recall: dict[str, float] = {}
+        self.latest: dict[str, Tensor] = {}
+
+    def prepare(self, facts: Facts) -> None:
+        """Find the classes of each expert, and ask it about the validation split."""
+        self.numbers = subsets(self.classes, facts)
+        for name, numbers in self.numbers.items():
+            _, own, logits = own_answers(facts, name, numbers, "validation")
+            self.recall[name] = _mean(recalls(logits, own))
+
+    def weight(self, expert: str, clock: Clock) -> float:
+        """Return how much an expert counts in this epoch, in [0, 1]."""
+        found = [clock.recall[number] for number in self.numbers[expert]] if clock.recall else []
+        if all(one is None for one in found):
+            return 1.0
+        return gap_weight(_mean(found), self.recall[expert], self.threshold)
+
+    def forward(self, view: View) -> Tensor:
+        """Return the weighted sum over experts of each sample, [B]."""
+        temperature = value_at(self.temperature, view.clock)
+        total = torch.zeros(len(view.batch.labels), device=view.student.logits.device)
+        for name, numbers in self.numbers.items():
+            weight = self.weight(name, view.clock)
+            divergence = losses.soft_targets(
+                view.student.logits[:, numbers],
+                view.teachers[name].logits[:, numbers],
+                temperature=temperature,
+            )
+            total = total + weight * divergence / temperature**2
+            self.latest[f"weight.{name}"] = torch.full_like(divergence, weight).detach()
+        return total
+
+    def traces(self) -> Mapping[str, Tensor]:
+        """Return the latest weight of each expert, the same for every sample."""
+        return self.latest
+
+
+def _mean(found: Sequence[float | None]) -> float:
+    """Return the mean over the classes that have samples."""
+    known = [one for one in found if one is not None]
+    return sum(known) / len(known)

@@ -1,0 +1,69 @@
+"""Layers between the features of a student and those of a teacher, built from one dry run."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from tutelage.types import Output
+
+
+def feature(output: Output, tap: str) -> Tensor:
+    """Return a tap of an output.
+
+    Raises:
+        ValueError: there is no such tap; the sentence names those there are.
+    """
+    if tap not in output.features:
+        raise ValueError(f"no feature {tap!r} (there are: {', '.join(sorted(output.features))})")
+    return output.features[tap]
+
+
+def named(taps: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of features.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if not taps:
+        raise ValueError("taps: the list is empty; name at least one feature, such as 'stage3'")
+    return tuple(taps)
+
+
+def pairs(student: Output, teacher: Output, taps: Sequence[str]) -> list[tuple[Tensor, Tensor]]:
+    """Return the features of both outputs, tap by tap.
+
+    Raises:
+        ValueError: an output has no such tap.
+    """
+    return [(feature(student, tap), feature(teacher, tap)) for tap in taps]
+
+
+def means(x: Tensor) -> Tensor:
+    """Return the mean over space of a feature [B, channels, ...], [B, channels]; of a vector, itself."""
+    return x if x.ndim == 2 else x.flatten(2).mean(dim=2)
+
+
+def pointwise(
+    student: Tensor, channels: int, *, norm: bool = True, active: bool = True
+) -> nn.Sequential:
+    """Return a layer from the student's channels to ``channels`` at each position.
+
+    Args:
+        student: a feature of the student, [B, c, ...]; decides the kind of layer.
+        channels: wanted.
+        norm: batch normalisation behind it.
+        active: ReLU at the end.
+    """
+    kinds: dict[int, tuple[type[nn.Module], type[nn.Module]]] = {
+        2: (nn.Linear, nn.BatchNorm1d),
+        3: (nn.Conv1d, nn.BatchNorm1d),
+        4: (nn.Conv2d, nn.BatchNorm2d),
+    }
+    layer, normalise = kinds[student.ndim]
+    sizes = (student.shape[1], channels) if student.ndim == 2 else (student.shape[1], channels, 1)
+    layers = [layer(*sizes, bias=not norm)]
+    if norm:
+        layers.append(normalise(channels))
+    if active:
+        layers.append(nn.ReLU())
+    return nn.Sequential(*layers)

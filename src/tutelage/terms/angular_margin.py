@@ -1,0 +1,80 @@
+"""Angular margin-based distillation from one teacher."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tutelage import losses
+from tutelage.losses.angular_margin import PARTS, Part
+from tutelage.terms.adapters import named, pairs
+from tutelage.terms.base import Term
+from tutelage.types import Needs, Output, View
+
+
+class AngularMargin(Term):
+    """Distance of the angular distributions of student and teacher (AMD), mean over taps.
+
+    Args:
+        taps: features compared, by the same names in both networks.
+        margin: multiplies the angle; in (0, 2].
+        scale: > 0.
+        parts: which of ``angular``, ``positive`` and ``negative`` are compared; the mean over them is taken.
+        local_weight: share of the four quarters of each map, in [0, 1]; 0 is AMD(g), 0.2 is AMD(g+l).
+        mask: compare only with what the teacher looks at most: AMD(g,m), AMD(g+l,m).
+
+    Shapes:
+        features [B, channels, ...] of any two sizes -> [B]; at least two positions in common, four (2 x 2 in
+        an image) with ``local_weight``.
+
+    Raises:
+        ValueError: ``taps`` or ``parts`` is empty, a part is unknown or stands twice, or a number is out of range.
+
+    Source:
+        Jeon et al. 2023, Neurocomputing 518, arXiv:2302.14130. See :func:`tutelage.losses.angular_margin`.
+        Published coefficient: 5000 beside 0.1 labels and 0.9 KD at temperature 4 (CIFAR-10).
+    """
+
+    def __init__(
+        self,
+        taps: Sequence[str] = ("stage1", "stage2", "stage3"),
+        margin: float = 1.35,
+        scale: float = 64.0,
+        parts: Sequence[Part] = PARTS,
+        local_weight: float = 0.0,
+        mask: bool = False,
+    ) -> None:
+        super().__init__()
+        if not parts or not set(parts) <= set(PARTS) or len(set(parts)) != len(parts):
+            raise ValueError(
+                f"parts: found {list(parts)}; allowed: any of {', '.join(PARTS)}, once"
+            )
+        if not 0 < margin <= 2:
+            raise ValueError(f"margin: {margin} must be in (0, 2]; beyond, the cosine turns back")
+        if scale <= 0:
+            raise ValueError(f"scale: {scale} must be > 0")
+        if not 0 <= local_weight <= 1:
+            raise ValueError(f"local_weight: {local_weight} must be in [0, 1]")
+        self.taps, self.parts = named(taps), tuple(parts)
+        self.margin, self.scale = margin, scale
+        self.local_weight, self.mask = local_weight, mask
+
+    def needs(self) -> Needs:
+        """Return the taps whose maps are compared."""
+        return Needs(features=frozenset(self.taps))
+
+    def forward(self, student: Output, teacher: Output, view: View) -> Tensor:
+        """Return the distance of each sample's maps, mean over taps, [B]."""
+        found = [
+            losses.angular_margin(
+                s,
+                t,
+                margin=self.margin,
+                scale=self.scale,
+                parts=self.parts,
+                local_weight=self.local_weight,
+                mask=self.mask,
+            )
+            for s, t in pairs(student, teacher, self.taps)
+        ]
+        return torch.stack(found).mean(dim=0)
