@@ -44,6 +44,9 @@ class Fake:
     running: tuple[tuple[str, str, int], ...] = ()
     skill: dict[str, float] = field(default_factory=dict)
     validation_skill: dict[str, float] = field(default_factory=dict)
+    traces: dict[str, tuple[str, ...]] = field(default_factory=dict)  # stage -> names
+    untrained: tuple[str, ...] = ()  # classes without training samples, where traces are recorded
+    trained: int = 600
 
 
 def fingerprint(*parts: object) -> str:
@@ -182,8 +185,52 @@ def _write_curve(place: Path, fake: Fake, stage: str, seed: int, fold: str) -> N
         }
         if fake.protocol == "legacy":
             line["test"] = {"accuracy": validation - 0.02}
+        if fake.traces.get(stage):
+            line["traces"] = _write_traces(place, fake, (stage, fold, seed), epoch)
         lines.append(json.dumps(line))
     (place / "metrics.jsonl").write_text("\n".join(lines) + "\n")
+
+
+def _write_traces(place: Path, fake: Fake, key: tuple[str, str, int], epoch: int):
+    """Weights over teachers (softmax of a taste by class that sharpens) and other values."""
+    stage, fold, _ = key
+    names = fake.traces[stage]
+    index, labels = trained(fake, fold)
+    own = rng("traces", fake.title, *key, epoch)
+    sharp = 1.2 * (epoch + 1) / fake.epochs
+    found: dict[str, np.ndarray] = {}
+    weights = [name for name in names if ".weight." in name]
+    for objective in dict.fromkeys(name.split(".weight.")[0] for name in weights):
+        mine = [name for name in weights if name.startswith(f"{objective}.weight.")]
+        shape = (len(mine), len(fake.classes))
+        taste = rng("taste", fake.title, stage, objective).normal(0, 0.8, shape)
+        taste += np.linspace(0.9, 0, len(mine))[:, None] + rng("run", *key).normal(0, 0.12, shape)
+        scores = sharp * taste[:, labels] + own.normal(0, 0.4, (len(mine), len(labels)))
+        shares = np.exp(scores) / np.exp(scores).sum(axis=0)
+        found |= dict(zip(mine, shares, strict=True))
+    for name in names:
+        if name not in found:
+            level = 0.3 + 2.5 * rng("level", name).random() * np.exp(-epoch / 6)
+            found[name] = level * own.lognormal(0, 0.3, len(labels))
+    arrays = {name: values.astype(np.float32) for name, values in found.items()}
+    np.savez(place / "traces.npz", index=index, **arrays)
+    return {
+        name: {
+            "mean": float(values.mean()),
+            "by_class": [
+                float(values[labels == c].mean()) if (labels == c).any() else None
+                for c in range(len(fake.classes))
+            ],
+        }
+        for name, values in arrays.items()
+    }
+
+
+def trained(fake: Fake, fold: str):
+    """Ids and labels of the training samples that traces are recorded of."""
+    shared = rng("trained", fake.title, fold)
+    seen = [c for c, name in enumerate(fake.classes) if name not in fake.untrained]
+    return shared.permutation(9000)[: fake.trained], shared.choice(seen, fake.trained)
 
 
 def _write_evaluation(

@@ -1,16 +1,18 @@
 """The sections of the page, in reading order."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tutelage.report import details, setting, tables
+from tutelage.report import details, setting, tables, trusted
 from tutelage.report.example import ExampleWindow
-from tutelage.report.figures import calibration, curves, matrices, results, window
+from tutelage.report.figures import calibration, courses, curves, matrices, results, trust, window
 from tutelage.report.figures.draw import Drawing
 from tutelage.report.table import Table
 from tutelage.report.wording import plural
 from tutelage.study.comparison import Comparison, best_student, compare
 from tutelage.study.frames import curves_frame
 from tutelage.study.ledger import Experiment
+from tutelage.study.traces import Trust, recorded, trusts
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,7 @@ def sections(experiment: Experiment, example: ExampleWindow | None) -> tuple[Sec
         _curves(experiment),
         _confusion(experiment, found),
         _people(experiment),
+        *_traces(experiment),
         _calibration(experiment),
         _window(example),
         _sizes(experiment),
@@ -151,6 +154,47 @@ def _people(experiment: Experiment) -> Section:
         notes=() if subjects.rows or not experiment.runs else ("The data name no subjects.",),
         empty="" if experiment.runs else "No run is complete.",
     )
+
+
+def _traces(experiment: Experiment) -> tuple[Section, ...]:
+    """What objectives recorded while they trained; no section where they recorded nothing."""
+    weighed, other = trusts(experiment), recorded(experiment)
+    named = (teacher for one in weighed for teacher in one.teachers)
+    look = courses.looks((*experiment.record.teachers, *named))
+    found = []
+    if weighed:
+        intro = (
+            "How much each teacher counted where the method decides it while training. Lines: mean "
+            "over runs; bands: lowest to highest run. Cells: mean over runs. All on training "
+            "samples: a teacher that is trusted more need not be right more often."
+        )
+        figures = [figure for i, one in enumerate(weighed, 1) for figure in _trust(one, look, i)]
+        found.append(Section("trust", "Trust in teachers", "Trust", intro, tuple(figures)))
+    if other:
+        intro = (
+            "What objectives wrote down beside their losses, mean over the training samples of an "
+            "epoch. Lines: mean over runs; bands: lowest to highest run."
+        )
+        figures = [
+            Figure(courses.values(one, look, f"recorded-{i}-{one.stage}"), one.stage,
+                   f"{plural(one.runs, 'run')}.")
+            for i, one in enumerate(other, 1)
+        ]  # fmt: skip
+        found.append(
+            Section("recorded", "Other recorded values", "Recorded", intro, tuple(figures))
+        )
+    return tuple(found)
+
+
+def _trust(one: Trust, look: Mapping[str, courses.Look], number: int) -> tuple[Figure, Figure]:
+    """Two figures that stand side by side where there is room; the objective tells them apart."""
+    name, title = f"trust-{number}-{one.stage}", f"{one.stage}, {one.objective}"
+    return (
+        Figure(trust.over_epochs(one, look, name), f"{title}: over epochs",
+               trusted.over_epochs(one)),
+        Figure(trust.by_class(one, look, f"{name}-classes"), f"{title}: by class, last epoch",
+               trusted.by_class(one)),
+    )  # fmt: skip
 
 
 def _calibration(experiment: Experiment) -> Section:

@@ -1,8 +1,9 @@
 """Checks of a ledger: what must agree, what must add up, and what only looks odd."""
 
 import hashlib
+import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.errors import UserError, unknown
-from tutelage.study.records import Entry, Evaluation, ExperimentRecord, RunRecord
+from tutelage.study.records import Entry, Evaluation, ExperimentRecord, RunRecord, Trace
 
 if TYPE_CHECKING:
-    from tutelage.study.ledger import Run
+    from tutelage.study.ledger import Run, SampleTraces
 
 ID_LENGTH = 10
 
@@ -98,29 +99,65 @@ def check_predictions(
     _same(evaluation.accuracy, accuracy, evaluation.n, place, "predictions")
 
 
+def check_traces(traces: Mapping[str, Trace], samples: "SampleTraces | None", run: "Run") -> None:
+    """Refuse traces of other classes, or whose samples give another mean than the log."""
+    classes = len(run.record.data.class_names)
+    for name, trace in traces.items():
+        if len(trace.by_class) != classes:
+            raise UserError(
+                f"{run.folder}/metrics.jsonl: traces.{name}.by_class has {len(trace.by_class)} "
+                f"values for {classes} classes"
+            )
+        values = None if samples is None else samples.values.get(name)
+        if values is None or trace.mean is None or not np.isfinite(values).all():
+            continue
+        found = float(values.mean()) if len(values) else math.nan
+        if not math.isclose(found, trace.mean, rel_tol=1e-3, abs_tol=1e-3):
+            raise UserError(
+                f"{run.folder}/traces.npz: the mean of {name} is {found:.4f}, but the last epoch "
+                f"of metrics.jsonl says {trace.mean:.4f}"
+            )
+
+
 def _same(stated: float, found: float, n: int, place: str, source: str) -> None:
     if abs(stated - found) > 1.5 / n:
         raise UserError(f"{place}: accuracy is {stated:.4f}, but {source} gives {found:.4f}")
 
 
-def check_together(runs: Sequence["Run"]) -> None:
-    """Refuse runs that cannot share a table: other classes, or other test samples in a fold."""
-    tested: dict[str, tuple[bytes, str]] = {}
-    for run in runs:
+def check_together(runs: Sequence["Run"], compared: Collection[str]) -> list[str]:
+    """Refuse runs that cannot share a table: other classes, or other test samples in a fold.
+
+    A teacher that is not compared may have been tested on some of the samples: an expert of some classes.
+
+    Args:
+        runs: the complete ones.
+        compared: the stages that are.
+
+    Returns:
+        What to say of the experts.
+    """
+    tested: dict[str, tuple[set[tuple[int, int]], str]] = {}
+    partial: dict[str, str] = {}
+    for run in sorted(runs, key=lambda run: run.stage not in compared):
         if run.record.data.class_names != runs[0].record.data.class_names:
             raise UserError(f"{run.folder}/run.json: other class names than {runs[0].folder}")
-        fold = run.fold
         predictions = run.predictions()
         if predictions is None:
             continue
-        order = np.argsort(predictions.index, kind="stable")
-        rows = np.stack([predictions.index[order].astype(np.int64), predictions.labels[order]])
-        seen, where = tested.setdefault(fold, (_digest(rows), run.path))
-        if seen != _digest(rows):
+        rows = set(zip(predictions.index.tolist(), predictions.labels.tolist(), strict=True))
+        all_of_them, where = tested.setdefault(run.fold, (rows, run.path))
+        if run.stage not in compared and rows < all_of_them:
+            partial.setdefault(run.stage, f"{len(rows)} of {len(all_of_them)}")
+        elif rows != all_of_them:
             raise UserError(
                 f"{run.folder}/predictions-test.npz: other test samples or labels than {where}; "
-                f"runs of fold {fold!r} cannot be compared"
+                f"runs of fold {run.fold!r} cannot be compared"
             )
+    return [
+        f"{stage} was tested on samples of its own classes alone ({count} in a fold): its numbers are those "
+        "of an easier task than the students'."
+        for stage, count in partial.items()
+    ]
 
 
 def repeated_entries(entries: Iterable[Entry]) -> list[str]:

@@ -69,6 +69,18 @@ def curves_frame(experiment: Experiment) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=names)
 
 
+def traces_frame(experiment: Experiment) -> pd.DataFrame:
+    """One row per run, epoch and trace of ``metrics.jsonl``: its mean over the training samples."""
+    rows = [
+        (run.stage, run.fold, run.seed, epoch.epoch, name, trace.mean)
+        for run in experiment.runs
+        for epoch in run.curve()
+        for name, trace in epoch.traces.items()
+    ]
+    names = ["stage", "fold", "seed", "epoch", "trace", "value"]
+    return pd.DataFrame(rows, columns=names).astype({"value": float})
+
+
 def classes_frame(experiment: Experiment, split: Split = "test") -> pd.DataFrame:
     """One row per run and class."""
     rows = [

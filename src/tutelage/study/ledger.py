@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +41,14 @@ class Predictions:
     labels: NDArray[np.int64]
     subjects: NDArray[Any]
     logits: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SampleTraces:
+    """What objectives recorded of each training sample in the last epoch, by trace."""
+
+    index: NDArray[Any]
+    values: dict[str, NDArray[np.float64]]
 
 
 @dataclass(frozen=True)
@@ -97,6 +106,29 @@ class Run:
                 )
         except (ValueError, KeyError, OSError) as error:
             raise UserError(f"{path}: not a file of predictions ({error})") from None
+
+    def sample_traces(self) -> SampleTraces | None:
+        """Read ``traces.npz``, or None where nothing was recorded; nothing is unpickled.
+
+        Raises:
+            UserError: the file holds objects, or an array that is not one number per sample.
+        """
+        path = self.folder / "traces.npz"
+        if not path.is_file():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as stored:
+                index = stored["index"]
+                names = [name for name in stored.files if name != "index"]
+                values = {name: stored[name].astype(np.float64) for name in names}
+        except (ValueError, KeyError, OSError, BadZipFile) as error:
+            raise UserError(f"{path}: not a file of traces ({error})") from None
+        for name, array in values.items():
+            if array.shape != (len(index),):
+                raise UserError(
+                    f"{path}: {name} is {array.shape}, but there are {len(index)} samples"
+                )
+        return SampleTraces(index, values)
 
 
 @dataclass(frozen=True)
@@ -191,10 +223,9 @@ def read_experiment(folder: Path) -> Experiment:
         found = _read_run(folder, entry, is_given(record, entry.stage))
         runs.append(found) if isinstance(found, Run) else holes.append(found)
     holes = [explained(hole, holes, record) for hole in holes] + not_planned(record)
-    audit.check_together(runs)
-    findings = (
-        audit.repeated_entries(record.runs) + audit.unlisted(folder, record) + audit.oddities(runs)
-    )
+    findings = audit.check_together(runs, {record.baseline, *record.students})
+    findings += audit.repeated_entries(record.runs) + audit.unlisted(folder, record)
+    findings += audit.oddities(runs)
     return Experiment(record, folder, tuple(runs), tuple(holes), tuple(findings))
 
 

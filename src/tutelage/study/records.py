@@ -28,10 +28,15 @@ def _undefined(value: object) -> object:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
+def _finite(value: object) -> object:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 Name = Annotated[str, BeforeValidator(_as_text)]
 Names = Annotated[tuple[Name, ...], BeforeValidator(_none_named)]
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Score = Annotated[Fraction | None, BeforeValidator(_undefined)]
+Finite = Annotated[float | None, BeforeValidator(_finite)]
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 Schema = Literal[1]
@@ -188,6 +193,17 @@ class ExperimentRecord:
 
 
 @dataclass(frozen=True)
+class Trace:
+    """Mean of a recorded value over the training samples of an epoch, and of each class.
+
+    None stands for a class that was not seen, and for a value that is not finite.
+    """
+
+    mean: Finite
+    by_class: tuple[Finite, ...]
+
+
+@dataclass(frozen=True)
 class Epoch:
     """One line of ``metrics.jsonl``; a value may be NaN in a run that diverged."""
 
@@ -197,6 +213,7 @@ class Epoch:
     validation: dict[str, float | None] = field(default_factory=dict)
     test: dict[str, float | None] = field(default_factory=dict)
     learning_rate: float | None = None
+    traces: dict[str, Trace] = field(default_factory=dict)
 
 
 RUN = TypeAdapter(RunRecord)
