@@ -1,0 +1,146 @@
+"""What one training step of every method costs beside plain KD, on cached teachers, in the same run.
+
+python -m benchmarks.step_cost.run --recipes recipes/hapt
+
+Every method's stage is built from its recipe as a run would build it, and reads its teachers from the cache in
+every step. Rounds interleave the methods, so that all see the same noise.
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.common import rounds, write
+from benchmarks.methods import Group, groups
+from tutelage.data import home
+from tutelage.experiment.prepare import Fold, load_data
+from tutelage.experiment.stage import (
+    Ready,
+    adopt,
+    distiller_of,
+    facts_of,
+    make_fabric,
+    network_for,
+    of_classes,
+    step_of,
+)
+from tutelage.teachers import CachedTeachers, cache_teacher
+from tutelage.types import Clock
+
+BATCH, STEPS, EPOCHS, REFERENCE = 128, 5, 6, "kd"  # five steps: one of them is a meta step of MMKD
+LONG = 1000  # steps of an epoch, so that no call ends one
+
+
+class _Held:
+    """Counts the bytes that autograd keeps for the backward pass, each storage once."""
+
+    def __init__(self) -> None:
+        self.sizes: dict[int, int] = {}
+
+    def keep(self, tensor: Tensor) -> Tensor:
+        self.sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+
+def stages(
+    group: Group, small: Fold, cache: Path
+) -> dict[str, tuple[Callable[..., object], nn.Module]]:
+    recipe = group.recipe
+    found, networks = {}, {}
+    for name in [s for s in recipe.stages if s not in group.methods] + group.methods:
+        stage = recipe.stages[name]
+        own = recipe.input_of(name, small.dataset.modality)
+        teachers = {teacher: networks[teacher] for teacher in stage.teachers}
+        samples = small.samples(sorted({own, *(t.modality for t in teachers.values())}))
+        torch.manual_seed(0)
+        networks[name], _ = network_for(recipe, name, small, samples, 0)
+        adopt(networks[name], teachers)
+        if name not in group.methods:
+            continue
+        student = networks[name].train()
+        index = of_classes(torch.from_numpy(small.split.train), samples, stage.classes, name)
+        validation = torch.from_numpy(small.split.validation)
+        ready = Ready(student, distiller_of(recipe, name), teachers, samples)
+        train = recipe.train_of(name)
+        ready.distiller.prepare(facts_of(ready, index, validation, BATCH))
+        entries = {
+            teacher: cache_teacher(
+                network, samples, index, ready.distiller.needs(), folder=cache,
+                modality=network.modality,
+            )
+            for teacher, network in teachers.items()
+        }  # fmt: skip
+        stepper = step_of(train, name).bind(make_fabric(train, "cpu"), student, ready.distiller)
+        batches = [samples.only({own}).take(index[i * BATCH :][:BATCH]) for i in range(STEPS)]
+        found[name] = (_step(stepper, batches, CachedTeachers(entries)), ready.distiller)
+    return found
+
+
+def _step(stepper: object, batches: list, teachers: CachedTeachers) -> Callable[..., object]:
+    done = [LONG]  # in the second epoch, where everything a method does is switched on
+
+    def run(steps: int = STEPS) -> None:
+        for batch in batches[:steps]:
+            clock = Clock(1, done[0], EPOCHS, LONG, {"accuracy": 0.5}, [0.5] * 100)
+            stepper(batch, teachers(batch), clock)
+            done[0] += 1
+
+    return run
+
+
+def held(run: Callable[..., object]) -> int:
+    """Return the bytes kept for backward in one step (of MMKD: one with a meta step)."""
+    counter = _Held()
+    with torch.autograd.graph.saved_tensors_hooks(counter.keep, lambda tensor: tensor):
+        run(1)
+    return sum(counter.sizes.values())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--recipes", type=Path, default=Path("recipes/hapt"))
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--threads", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    runs: dict[str, Callable[..., object]] = {}
+    scaffolding = {}
+    for group in groups(options.recipes.glob("*.yaml")):
+        dataset = load_data(group.recipe, home(), None)
+        data = Fold.of(group.recipe, dataset, 0, Path("runs/.cache/modalities"))
+        small = data.small(BATCH * STEPS)
+        for name, (run, distiller) in stages(group, small, Path("runs/.bench")).items():
+            runs[name] = run
+            scaffolding[name] = sum(p.numel() for p in distiller.parameters())
+    seconds = rounds(runs, options.rounds, warm=2)
+    memory = {name: held(run) for name, run in runs.items()}
+    table = [["method", "ms a step (median)", "times plain KD (median of rounds)",
+              "kept for backward, times plain KD", "parameters dropped at export"]]  # fmt: skip
+    result: dict[str, object] = {"seconds": seconds, "bytes kept": memory}
+    ratios = {}
+    for name in runs:
+        ratios[name] = statistics.median(
+            a / b for a, b in zip(seconds[name], seconds[REFERENCE], strict=True)
+        )
+        table.append(
+            [
+                name,
+                f"{1000 * statistics.median(seconds[name]) / STEPS:.1f}",
+                f"{ratios[name]:.2f}",
+                f"{memory[name] / memory[REFERENCE]:.2f}",
+                f"{scaffolding[name]:,}",
+            ]
+        )
+    result |= {"ratios": ratios, "rows": table}
+    folder = Path(__file__).parent / options.recipes.name
+    folder.mkdir(exist_ok=True)
+    command = f"python -m benchmarks.step_cost.run --recipes {options.recipes}"
+    write(folder, command, result, table)
+
+
+if __name__ == "__main__":
+    main()
