@@ -113,7 +113,7 @@ def rows_of(
     for name in ("alone", *group.methods, *others):
         own = values(name)
         if not own:
-            rows.append([name, "0", "no complete run", "", "", "", "", PUBLISHED.get(name, "")])
+            rows.append([name, "0", "no complete run", "", "", "", PUBLISHED.get(name, "")])
             continue
         accuracies = [100 * value for value in own.values()]
         spread = f" ± {statistics.stdev(accuracies):.1f}" if len(accuracies) > 1 else ""
@@ -128,7 +128,6 @@ def rows_of(
                 f"{100 * statistics.mean(r['macro_f1'] for r in found[name].values()):.1f}",
                 columns["alone"].get(name, ""),
                 columns["forest"].get(name, ""),
-                f"{statistics.median(r['seconds'] for r in found[name].values()):.1f}",
                 PUBLISHED.get(name, ""),
             ]
         )
@@ -151,7 +150,7 @@ def main() -> None:
         if not options.only or path.stem in options.only
     ]
     head = ["method", "runs", "test accuracy, mean ± SD, %", "macro-F1, %", "minus alone, points",
-            "minus forest, points", "seconds an epoch", "published (where, protocol)"]  # fmt: skip
+            "minus forest, points", "published (where, protocol)"]  # fmt: skip
     places = Places(options.runs, jobs=options.jobs)
     table, records = [head], {}
     for number, group in enumerate(groups(paths, options.set)):
@@ -162,11 +161,11 @@ def main() -> None:
         # Folds share training data, so their differences vary together: the interval is widened for it.
         tested = 1 / group.recipe.split.get("of", group.recipe.split)["folds"] if wearable else None
         if number:
-            table.append([f"**other data or split: {', '.join(group.methods)}**", *[""] * 7])
+            table.append([f"**other data or split: {', '.join(group.methods)}**", *[""] * 6])
         table += rows_of(group, found, forest, tested)
         if forest:
             mean = f"{100 * statistics.mean(forest.values()):.1f}"
-            table.append(["random forest", str(len(forest)), mean, "", "", "", "", ""])
+            table.append(["random forest", str(len(forest)), mean, "", "", "", ""])
         records[name] = {
             stage: {f"{f}:{s}": run for (f, s), run in runs.items()}
             for stage, runs in found.items()
@@ -175,6 +174,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     pairs = " ".join(f"{fold}:{seed}" for fold, seed in options.pairs)
     command = f"python -m benchmarks.method_matrix.run --recipes {options.recipes} --pairs {pairs}"
+    if options.only:
+        command += f" --only {' '.join(options.only)}"
     if options.set:
         command += f" --set {' '.join(options.set)}"
     note = (
