@@ -48,7 +48,7 @@ def carry_out(group: Group, pairs: list[Key], places: Places, name: str) -> dict
                 "macro_f1": test["macro_f1"],
                 "nll": test["nll"],
                 "seconds": statistics.median(times),
-                "teacher_seed": run["seed"],
+                "seed": run["seed"],
             }
     return found
 
@@ -90,7 +90,11 @@ def interval(result: PairedDifference | None, adjusted: float | None) -> str:
 
 
 def rows_of(
-    group: Group, found: Mapping[str, Any], forest: Mapping[Key, float], tested: float | None
+    group: Group,
+    found: Mapping[str, Any],
+    forest: Mapping[Key, float],
+    tested: float | None,
+    published: Mapping[str, str],
 ) -> Any:
     def values(stage: str) -> dict[Key, float]:
         return {key: run["accuracy"] for key, run in found.get(stage, {}).items()}
@@ -113,9 +117,12 @@ def rows_of(
     for name in ("alone", *group.methods, *others):
         own = values(name)
         if not own:
-            rows.append([name, "0", "no complete run", "", "", "", PUBLISHED.get(name, "")])
+            rows.append([name, "0", "no complete run", "", "", "", published.get(name, "")])
             continue
-        accuracies = [100 * value for value in own.values()]
+        # A teacher with a seed of its own is one network, however many students it taught.
+        networks = {(key[0], run["seed"]): run["accuracy"] for key, run in found[name].items()}
+        repeated = len(networks) < len(own)
+        accuracies = [100 * value for value in networks.values()]
         spread = f" ± {statistics.stdev(accuracies):.1f}" if len(accuracies) > 1 else ""
         label = name if name not in used or name == "alone" else f"{name} (teacher)"
         if stages[name].classes:
@@ -123,12 +130,12 @@ def rows_of(
         rows.append(
             [
                 label,
-                str(len(own)),
+                str(len(networks)),
                 f"{statistics.mean(accuracies):.1f}{spread}",
                 f"{100 * statistics.mean(r['macro_f1'] for r in found[name].values()):.1f}",
-                columns["alone"].get(name, ""),
-                columns["forest"].get(name, ""),
-                PUBLISHED.get(name, ""),
+                "" if repeated else columns["alone"].get(name, ""),
+                "" if repeated else columns["forest"].get(name, ""),
+                published.get(name, ""),
             ]
         )
     return rows
@@ -152,6 +159,7 @@ def main() -> None:
     head = ["method", "runs", "test accuracy, mean ± SD, %", "macro-F1, %", "minus alone, points",
             "minus forest, points", "published (where, protocol)"]  # fmt: skip
     places = Places(options.runs, jobs=options.jobs)
+    published = PUBLISHED.get(options.recipes.name, {})
     table, records = [head], {}
     for number, group in enumerate(groups(paths, options.set)):
         name = f"matrix-{options.recipes.name}-{number}"
@@ -162,7 +170,7 @@ def main() -> None:
         tested = 1 / group.recipe.split.get("of", group.recipe.split)["folds"] if wearable else None
         if number:
             table.append([f"**other data or split: {', '.join(group.methods)}**", *[""] * 6])
-        table += rows_of(group, found, forest, tested)
+        table += rows_of(group, found, forest, tested, published)
         if forest:
             mean = f"{100 * statistics.mean(forest.values()):.1f}"
             table.append(["random forest", str(len(forest)), mean, "", "", "", ""])
