@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
+from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -216,7 +217,10 @@ class Fold:
         if not kept.exists():
             mean, std = self._statistics(values)
             kept.parent.mkdir(parents=True, exist_ok=True)
-            checkpoint.write(kept, {"mean": mean, "std": std})
+            # Workers side by side may come here together: each writes a file of its own, and the last name wins.
+            own = kept.with_name(f"{key}.{uuid4().hex}.safetensors")
+            checkpoint.write(own, {"mean": mean, "std": std})
+            own.replace(kept)
         found = checkpoint.read(kept)
         return found["mean"], found["std"]
 

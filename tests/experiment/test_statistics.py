@@ -1,0 +1,40 @@
+"""Statistics of the training side: computed once, by however many workers, and read back exactly."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+
+from tests.experiment.small import recipe
+from tutelage.experiment.config import Recipe, parse
+from tutelage.experiment.prepare import Fold, load_data
+
+
+def fold(cache):
+    parsed = parse(Recipe, recipe(), "")
+    return Fold.of(parsed, load_data(parsed, None, None), 0, cache)
+
+
+def read(cache):
+    data = fold(cache)
+    values = data.samples(["signal"]).inputs["signal"]
+    return [part.tolist() for part in data.statistics("signal", values)]
+
+
+def test_they_are_those_of_the_training_side_and_are_read_back(tmp_path, monkeypatch):
+    data = fold(tmp_path)
+    values = data.samples(["signal"]).inputs["signal"]
+    mean, std = data.statistics("signal", values)
+    train = values[torch.from_numpy(data.split.train)].double()
+    torch.testing.assert_close(mean, train.mean(dim=(0, 2)).float())
+    torch.testing.assert_close(std, train.std(dim=(0, 2), correction=0).float())
+    monkeypatch.setattr(Fold, "_statistics", lambda *_: 1 / 0)
+    again = data.statistics("signal", values)
+    assert torch.equal(again[0], mean)
+    assert torch.equal(again[1], std)
+
+
+def test_workers_that_come_together_do_not_disturb_each_other(tmp_path):
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(read, [tmp_path] * 16))
+    assert all(one == found[0] for one in found)
+    assert [path.suffix for path in (tmp_path / "statistics").iterdir()] == [".safetensors"]
