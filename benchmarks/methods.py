@@ -69,9 +69,12 @@ def _joined(first: Recipe, members: list[tuple[str, Recipe, str]]) -> Group:
                 if stages.setdefault(other, resolved) != resolved:
                     raise SystemExit(f"{name}: stage {other!r} differs from that of another recipe")
         stages[name] = _resolved(recipe, stage)
-    change = {"stages": stages, "modalities": modalities, "distiller": {}, "title": "method matrix"}
-    content = first.model_dump() | {key: value for key, value in change.items() if key != "stages"}
-    content["stages"] = {name: stage for name, stage in stages.items()}
+    content = first.model_dump() | {
+        "stages": stages,
+        "modalities": modalities,
+        "distiller": {},
+        "title": "method matrix",
+    }
     return Group(Recipe.model_validate(content), [name for name, _, _ in members])
 
 
