@@ -17,8 +17,7 @@ from torch import Tensor
 
 from tutelage import data as datasets
 from tutelage.batches import Samples
-from tutelage.data import DataSet
-from tutelage.data.leakage import refuse_leakage
+from tutelage.data import DataSet, leakage
 from tutelage.data.splits import Split
 from tutelage.errors import UserError, unknown
 from tutelage.experiment import checkpoint
@@ -72,9 +71,10 @@ def split_of(recipe: Recipe, dataset: DataSet, fold: int, cache: Path) -> Split:
             "split.validation: found 0; the honest protocol chooses the epoch on validation subjects "
             "(allowed: 1 or more, or protocol: legacy)"
         )
-    clean = cache / "clean" / f"{_hash_of(split, dataset.fingerprint)}"
+    # Of this version of the scan: a stricter one must look again.
+    clean = cache / "clean" / _hash_of(split, f"{leakage.VERSION}|{dataset.fingerprint}")
     if not clean.exists():
-        refuse_leakage(dataset, split)
+        leakage.refuse_leakage(dataset, split)
         clean.parent.mkdir(parents=True, exist_ok=True)
         clean.touch()
     return split
