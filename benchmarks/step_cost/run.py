@@ -58,7 +58,7 @@ def stages(
         samples = small.samples(sorted({own, *(t.modality for t in teachers.values())}))
         torch.manual_seed(0)
         networks[name], _ = network_for(recipe, name, small, samples, 0)
-        adopt(networks[name], teachers)
+        adopt(networks[name], teachers, samples, 0)
         if name not in group.methods:
             continue
         student = networks[name].train()
@@ -103,13 +103,18 @@ def held(run: Callable[..., object]) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--recipes", type=Path, default=Path("recipes/hapt"))
+    parser.add_argument(
+        "--only", nargs="*", help="names of recipe files beside kd; prints, writes nothing"
+    )
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     runs: dict[str, Callable[..., object]] = {}
     scaffolding = {}
-    for group in groups(options.recipes.glob("*.yaml")):
+    chosen = None if options.only is None else {REFERENCE, *options.only}
+    paths = [p for p in options.recipes.glob("*.yaml") if chosen is None or p.stem in chosen]
+    for group in groups(paths):
         dataset = load_data(group.recipe, home(), None)
         data = Fold.of(group.recipe, dataset, 0, Path("runs/.cache/modalities"))
         small = data.small(BATCH * STEPS)
@@ -136,6 +141,9 @@ def main() -> None:
             ]
         )
     result |= {"ratios": ratios, "rows": table}
+    if chosen is not None:
+        print("\n".join("  ".join(row) for row in table))
+        return
     folder = Path(__file__).parent / options.recipes.name
     folder.mkdir(exist_ok=True)
     command = f"python -m benchmarks.step_cost.run --recipes {options.recipes}"

@@ -21,7 +21,7 @@ from tutelage.types import Batch, Needs, Output
 
 __all__ = ["CachedTeachers", "LiveTeachers", "Teachers", "cache_teacher", "state_hash"]
 
-_VERSION = 2  # of the cached numbers; raise it when the same inputs would give other ones
+_VERSION = 3  # of the cached numbers; raise it when the same inputs would give other ones
 _SMALL = (
     2**28
 )  # bytes of a Gram matrix that is always kept: reading a slice is faster than computing it
@@ -131,7 +131,8 @@ def cache_teacher(
     """Evaluate one frozen teacher once on a split; a second call finds the files.
 
     Logits and features are stored in float32. A tap of which only the similarity map is needed is stored
-    as the Gram matrix of the split, [n, n], when that is smaller than the features, [n, D], or below 256 MiB.
+    as the Gram matrix of the split, [n, n], when that is smaller than the features, [n, D], or below 256 MiB; a
+    tap of which both are needed as both, below 256 MiB.
 
     Args:
         network: module from Batch to Output.
@@ -244,10 +245,10 @@ def _evaluate(
 
 
 def _gram_where_better(work: Path, needs: Needs, count: int) -> None:
-    for tap in needs.grams - needs.features:
+    for tap in needs.grams:
         path = work / f"feature-{tap}.npy"
         features = _tensor(path).flatten(1)
-        if features.shape[1] <= count and 4 * count**2 > _SMALL:
+        if 4 * count**2 > _SMALL and (features.shape[1] <= count or tap in needs.features):
             continue
         gram = np.lib.format.open_memmap(work / f"gram-{tap}.npy", "w+", np.float32, (count, count))
         for i in range(0, count, _BLOCK):
@@ -257,7 +258,8 @@ def _gram_where_better(work: Path, needs: Needs, count: int) -> None:
                 gram[i : i + _BLOCK, j : j + _BLOCK] = block
                 gram[j : j + _BLOCK, i : i + _BLOCK] = block.T
         gram.flush()
-        path.unlink()
+        if tap not in needs.features:
+            path.unlink()
 
 
 def _keep(output: Output, wanted: frozenset[str], name: str) -> Output:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 
 _NONE: Mapping[str, Tensor] = MappingProxyType({})
 
@@ -130,6 +130,8 @@ class Facts:
         batch_size: samples of one training step; 0 where the caller does not know it.
         heads: teacher name -> its frozen head, for teachers that have one.
         survey: ``(teacher, split) -> Survey``, computed when it is asked for; None where there is nothing to ask.
+        student: the student's network, for objectives that go through its head once more; they do not register it,
+            its parameters are trained and saved with the student.
     """
 
     view: View
@@ -139,6 +141,7 @@ class Facts:
     batch_size: int = 0
     heads: Mapping[str, Decoder] = field(default_factory=dict)
     survey: Ask | None = None
+    student: nn.Module | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,10 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.methods.workspace import Tiny
 from tutelage import objectives, terms, weighting
 from tutelage.experiment.build import build
+from tutelage.models import LatentWorkspace
 from tutelage.objectives import Distiller, Objective, PerTeacher, Weighted
 from tutelage.terms import Term
 from tutelage.types import Batch, Clock, Facts, Output, Survey, View
@@ -33,6 +35,7 @@ EXAMPLES = {
     "Hint": {},
     "AccuracyGap": {},
     "Confidence": {},
+    "Closeness": {"tap": "common"},
     "Entropy": {},
     "GradientSpace": {},
     "ConfidentFeatures": {},
@@ -49,6 +52,12 @@ EXAMPLES = {
         "floors": {"sig": "many", "pi": 0.5},
     },
     "Experts": {"classes": {"sig": ["a", "b"], "pi": ["c", "d"], "gaf": ["e", "a"]}},
+    "KnowledgeBinding": {
+        "objectives": {
+            "labels": {"type": "Labels"},
+            "soft": {"type": "PerTeacher", "term": "SoftTargets", "weighting": "Closeness"},
+        }
+    },
     "MetaFeatures": {},
     "MetaLogits": {},
 }
@@ -57,6 +66,7 @@ LEARNED: set[str] = {
     "AttentionFeature",
     "Hint",
     "ConfidentFeatures",
+    "KnowledgeBinding",
     "PolicyWeighted",
     "ContrastiveRepresentation",
     "DiscriminativeConsistent",
@@ -167,7 +177,9 @@ def facts(v):
     counts = torch.bincount(v.batch.labels, minlength=5)
     names = ("a", "b", "c", "d", "e")
     size = len(v.batch.labels)
-    return Facts(v, counts, names, v.batch.labels, size, heads, survey)
+    # A student that has slots, with the stages of the view's student.
+    student = LatentWorkspace((2, 8), network=Tiny(2, 5, widths=(2, 4, 6)), slots=3, heads=2)
+    return Facts(v, counts, names, v.batch.labels, size, heads, survey, student.eval())
 
 
 def prepared(slot, name, v):

@@ -99,7 +99,7 @@ def test_every_family_can_lend_its_head_and_take_one(family):
     teacher = build(
         "tutelage.models", family, "t", given={"channels": 6, "classes": 5, "dimensions": 2}
     )
-    network.adopt({"image": teacher})
+    network.adopt({"image": teacher}, {})
     teacher.eval()
     feature = torch.randn(2, network.projector[-1][0].out_channels, 3, 4)
     flat, _ = network.decoder.decode(feature.flatten(2))
@@ -113,7 +113,7 @@ def test_the_head_is_the_teachers_and_stays_it():
         for value in teacher.state_dict().values():
             value.add_(torch.rand(value.shape).to(value.dtype))
     kept = copy.deepcopy(teacher.state_dict())
-    network.adopt({"t": teacher})
+    assert network.adopt({"t": teacher}, {}) == {}
     network.train()
     assert not network.decoder.training
     assert network.encoder.training
@@ -164,7 +164,7 @@ def test_students_start_from_the_same_numbers_whatever_they_predict_with():
 )
 def test_a_head_that_does_not_fit_is_refused(teachers, sentence):
     with pytest.raises(UserError, match=sentence):
-        made().adopt(teachers)
+        made().adopt(teachers, {})
 
 
 @pytest.mark.parametrize(

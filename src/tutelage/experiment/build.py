@@ -9,6 +9,8 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from tutelage.errors import UserError, near, unknown
+from tutelage.objectives import Objective, Weighted
+from tutelage.schedules import Schedule
 
 # An annotation of one of these classes makes a nested mapping buildable: class path -> module of the slot.
 _SLOTS = {
@@ -180,6 +182,8 @@ def convert(value: Any, hint: Any, place: str, given: Mapping[str, Any] | None =
     named = isinstance(value, str) and not {str, float} & classes
     if slot is not None and (isinstance(value, Mapping) or named):
         return build(_SLOTS[_path(slot)], value, place, base=slot, given=given)
+    if get_origin(hint) is Mapping and get_args(hint)[1] is Weighted:
+        return weighted(value, place, given)
     if isinstance(value, bool) and bool not in classes and Any not in classes:
         raise UserError(f"{place}: found {value}; allowed: {_describe(hint)}")
     try:
@@ -193,6 +197,29 @@ def convert(value: Any, hint: Any, place: str, given: Mapping[str, Any] | None =
         raise UserError(
             f"{place}{'.' + where if where else ''}: found {first['input']!r}; allowed: {_describe(hint)}"
         ) from error
+
+
+def weighted(value: Any, place: str, given: Mapping[str, Any] | None = None) -> dict[str, Weighted]:
+    """Build named objectives; their ``coefficient`` may be a number or a schedule.
+
+    Args:
+        value: name -> ``{type: ..., coefficient: ..., argument: value, ...}``.
+        place: where in the recipe, for errors.
+        given: see :func:`build`.
+
+    Raises:
+        UserError: an objective does not fit.
+    """
+    if not isinstance(value, Mapping):
+        raise UserError(f"{place}: found {value!r}; allowed: a mapping from names to objectives")
+    found = {}
+    for name, objective in value.items():
+        item = {"type": objective} if isinstance(objective, str) else dict(objective)
+        own = f"{place}.{name}"
+        coefficient = convert(item.pop("coefficient", 1.0), float | Schedule, f"{own}.coefficient")
+        made = build("tutelage.objectives", item, own, base=Objective, given=given)
+        found[str(name)] = Weighted(made, coefficient)
+    return found
 
 
 def _parameters(cls: Any) -> dict[str, inspect.Parameter]:

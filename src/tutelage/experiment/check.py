@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from tutelage.errors import UserError
 from tutelage.experiment.config import Recipe
@@ -21,6 +21,7 @@ from tutelage.experiment.stage import (
     network_for,
     of_classes,
     settings_of,
+    start_from,
     step_of,
     teachers_live,
 )
@@ -95,7 +96,7 @@ def _stage(
         spec = {"input_shape": network.seen(samples.inputs[network.modality].shape[1:])}
     else:
         network, spec = network_for(recipe, name, small, samples, seed=0)
-        adopt(network, teachers)
+        adopt(network, teachers, samples, seed=0)
     networks[name] = network
     ready = Ready(network, distiller_of(recipe, name), teachers, samples)
     index = of_classes(
@@ -111,7 +112,7 @@ def _stage(
     try:
         ready.distiller.prepare(facts_of(ready, index, validation, len(index)))
         if stage.start_from is not None:
-            _same_network(recipe, name, networks)
+            start_from(network, networks[stage.start_from], place, stage.start_from)
         if stage.run is None:
             _bind(step, ready, place)
         reach = _try(ready, index, place) if gradients and stage.run is None else {}
@@ -121,20 +122,6 @@ def _stage(
     scaffolding = sum(p.numel() for p in ready.distiller.parameters())
     kind = type(network.network).__name__
     return Checked(name, network.modality, kind, size.parameters, size.macs, scaffolding, reach)
-
-
-def _same_network(recipe: Recipe, name: str, networks: Mapping[str, On]) -> None:
-    start = recipe.stages[name].start_from
-    assert start is not None
-
-    def shapes(network: nn.Module) -> dict[str, torch.Size]:
-        return {key: value.shape for key, value in network.state_dict().items()}
-
-    if shapes(networks[name].network) != shapes(networks[start].network):
-        raise UserError(
-            f"stages.{name}.start_from: the network of {start!r} has other layers or sizes than this "
-            "stage's; a start needs the same network"
-        )
 
 
 def _like_a_batch(index: Tensor, batch_size: int) -> Tensor:

@@ -46,6 +46,7 @@ def make_network(
         "channels": input_shape[0],
         "classes": len(class_names),
         "dimensions": len(input_shape) - 1,
+        "shape": [input_shape[0], *(min(n, crop or n) for n in input_shape[1:])],
     }
     torch.manual_seed(derive(seed, "init"))
     network = build("tutelage.models", described, place, base=nn.Module, given=given)

@@ -97,6 +97,31 @@ class RunFolder:
         )
         part.replace(self.path / f"predictions-{name}.npz")
 
+    def inspection(
+        self,
+        index: Tensor,
+        labels: Tensor,
+        examples: Tensor,
+        inputs: Tensor,
+        found: Mapping[str, Tensor],
+    ) -> None:
+        """Keep what objectives show of some validation samples.
+
+        Args:
+            index: sample ids, [n].
+            labels: their classes, [n].
+            examples: positions in ``index`` of the samples whose inputs are kept, [m].
+            inputs: of these, as the student reads them, [m, ...].
+            found: ``<objective>.<name>`` -> [n, ...].
+        """
+        part = self.path / "inspection.part.npz"
+        own = {"index": index, "labels": labels, "examples": examples, "inputs": inputs}
+        arrays: dict[str, Any] = {
+            name: values.numpy() for name, values in (own | dict(found)).items()
+        }
+        np.savez_compressed(part, **arrays)
+        part.replace(self.path / "inspection.npz")
+
     def complete(self, evaluation: Mapping[str, Any], selected: Mapping[str, Any]) -> None:
         """Write the evaluation, then the record: from now on the run is immutable."""
         checkpoint.write_json(self.path / "evaluation.json", evaluation)

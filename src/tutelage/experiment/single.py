@@ -11,9 +11,9 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from tutelage.batches import Samples
-from tutelage.errors import UserError
 from tutelage.evaluate import assess, predict
 from tutelage.experiment.config import Recipe, Train
+from tutelage.experiment.inspection import assess_variants, inspect
 from tutelage.experiment.networks import load_network
 from tutelage.experiment.plan import Job
 from tutelage.experiment.prepare import Fold, Progress
@@ -28,11 +28,12 @@ from tutelage.experiment.stage import (
     network_for,
     of_classes,
     settings_of,
+    start_from,
     step_of,
     teachers_live,
     teachers_of,
 )
-from tutelage.models import On, Size, measure
+from tutelage.models import Size, measure
 from tutelage.seeds import derive
 from tutelage.train import DivergedError, Training, fit
 
@@ -97,10 +98,11 @@ def train_one(
     names = sorted({own, *(teacher.modality for teacher in teachers.values())})
     samples = data.samples(names, progress)
     student, spec = network_for(recipe, job.stage, data, samples, job.seed)
-    adopt(student, teachers)
+    spec["network"] |= adopt(student, teachers, samples, job.seed)
     size = measure(student.network, spec["input_shape"])
     if job.start is not None:
-        _start_from(student, context.found[job.start.fingerprint], job)
+        other, _ = load_network(context.found[job.start.fingerprint] / "best.safetensors")
+        start_from(student, other, f"stages.{job.stage}", job.start.stage)
     student.to(fabric.device)
     place = f"stages.{job.stage}"
     sides = {
@@ -137,22 +139,11 @@ def train_one(
         folder.fail({"kind": error.kind, "message": str(error), "epoch": error.epoch,
                      "objective": error.objective})  # fmt: skip
         raise
+    inspect(folder, ready, sides["validation"], own, fabric)
     chosen = "validation" if "validation" in monitors else "test"
     evaluation = _evaluate(folder, samples.only({own}), sides, monitors, fabric)
     folder.complete(evaluation, state.best[chosen] | {"on": chosen})
     return evaluation
-
-
-def _start_from(student: On, folder: Path, job: Job) -> None:
-    assert job.start is not None
-    other, _ = load_network(folder / "best.safetensors")
-    try:
-        student.network.load_state_dict(other.network.state_dict())
-    except RuntimeError as error:
-        raise UserError(
-            f"stages.{job.stage}.start_from: the network of {job.start.stage!r} has other layers or "
-            "sizes than this stage's; a start needs the same network"
-        ) from error
 
 
 def _evaluate(
@@ -177,6 +168,9 @@ def _evaluate(
         who = None if samples.subjects is None else samples.subjects[index.numpy()]
         folder.predictions(name, index, labels, logits, who)
         found[name] = assess(logits, labels, samples.class_names, who)
+        variants = assess_variants(network, samples, index, fabric)
+        if variants:
+            found[name]["variants"] = variants
     return found
 
 

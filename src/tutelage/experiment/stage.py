@@ -16,13 +16,14 @@ from tutelage.batches import Samples
 from tutelage.errors import UserError, unknown
 from tutelage.evaluate import predict
 from tutelage.experiment import checkpoint
-from tutelage.experiment.build import build, call, convert, described
+from tutelage.experiment.build import build, call, convert, described, weighted
 from tutelage.experiment.config import Recipe, Train
 from tutelage.experiment.networks import load_network, make_network
 from tutelage.experiment.prepare import Fold
 from tutelage.models import On
-from tutelage.objectives import Distiller, Objective, Weighted
+from tutelage.objectives import Distiller
 from tutelage.schedules import Schedule
+from tutelage.seeds import derive
 from tutelage.steps import Step
 from tutelage.teachers import CachedTeachers, LiveTeachers, Teachers, cache_teacher, freeze
 from tutelage.train import Augmentation, Settings
@@ -37,6 +38,7 @@ __all__ = [
     "network_for",
     "of_classes",
     "settings_of",
+    "start_from",
     "step_of",
 ]
 
@@ -85,23 +87,57 @@ def network_for(
 
 def distiller_of(recipe: Recipe, name: str) -> Distiller:
     """Build the objectives of a stage; their ``coefficient`` may be a number or a schedule."""
-    found = {}
-    for key, described_objective in recipe.distiller_of(name).items():
-        place = f"stages.{name}.distiller.{key}"
-        item = dict(described_objective)
-        coefficient = convert(
-            item.pop("coefficient", 1.0), float | Schedule, f"{place}.coefficient"
-        )
-        objective = build("tutelage.objectives", item, place, base=Objective)
-        found[key] = Weighted(objective, coefficient)
-    return Distiller(found)
+    return Distiller(weighted(recipe.distiller_of(name), f"stages.{name}.distiller"))
 
 
-def adopt(student: On, teachers: Mapping[str, On]) -> None:
-    """Let a network that reuses parts of its teachers take them (SimKD takes the head)."""
+def adopt(student: On, teachers: Mapping[str, On], samples: Samples, seed: int) -> dict[str, Any]:
+    """Let a network that depends on its teachers take what it needs: SimKD the head, a workspace the sizes.
+
+    Args:
+        student: the network.
+        teachers: those of its stage.
+        samples: the data; one sample is shown to the teachers.
+        seed: of the run.
+
+    Returns:
+        Arguments of the network that are settled by the teachers: with them it is built again without teachers.
+    """
     take = getattr(student.network, "adopt", None)
-    if take is not None:
-        take({name: teacher.network for name, teacher in teachers.items()})
+    if take is None:
+        return {}
+    torch.manual_seed(derive(seed, "adopt"))
+    batch = samples.take(torch.arange(1))
+    with torch.no_grad():
+        outputs = {name: teacher.eval()(batch) for name, teacher in teachers.items()}
+    settled: dict[str, Any] = take(
+        {name: teacher.network for name, teacher in teachers.items()}, outputs
+    )
+    return settled
+
+
+def start_from(student: On, other: On, place: str, name: str) -> None:
+    """Let a student begin with the weights of another stage's network.
+
+    Args:
+        student: the network; one with a ``start`` decides itself what it takes.
+        other: the network to begin with.
+        place: of the student's stage, for errors.
+        name: of the other stage, for errors.
+
+    Raises:
+        UserError: the networks differ.
+    """
+    take = getattr(student.network, "start", None)
+    try:
+        if take is not None:
+            take(other.network)
+        else:
+            student.network.load_state_dict(other.network.state_dict())
+    except RuntimeError as error:
+        raise UserError(
+            f"{place}.start_from: the network of {name!r} has other layers or sizes than this stage's; a start "
+            "needs the same network"
+        ) from error
 
 
 def of_classes(index: Tensor, samples: Samples, classes: Sequence[str], place: str) -> Tensor:
@@ -168,6 +204,7 @@ def facts_of(
         batch_size,
         cast("dict[str, Decoder]", heads),
         survey,
+        ready.student.network,
     )
 
 

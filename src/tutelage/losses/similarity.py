@@ -1,7 +1,7 @@
 """Batch similarity maps: which samples a network finds alike."""
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -31,8 +31,27 @@ def gram(output: Output, tap: str) -> Tensor:
         raise KeyError(f"tap {tap!r} is not among the features {sorted(output.features)}")
     a = output.features[tap]
     with torch.autocast(a.device.type, enabled=False):
-        flat = full(a.flatten(1))
-        return flat @ flat.T
+        return _OwnProduct.apply(full(a.flatten(1)))  # type: ignore[no-any-return]
+
+
+class _OwnProduct(torch.autograd.Function):
+    """``A Aᵀ``: both factors are one tensor, so backward is one product, ``(G + Gᵀ) A``, not two."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(a: Tensor) -> Tensor:
+        return a @ a.mT
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (a,) = ctx.saved_tensors
+        found: Tensor = (gradient + gradient.mT) @ a
+        return found
 
 
 def row_normalise(matrix: Tensor) -> Tensor:

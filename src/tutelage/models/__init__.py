@@ -1,5 +1,6 @@
 """Networks: students and teachers on signals and images, with named features."""
 
+from tutelage.models.latent_workspace import LatentWorkspace
 from tutelage.models.mobilenet import MobileNetV2
 from tutelage.models.on import On
 from tutelage.models.resnet import CifarResNet, ResNet
@@ -13,6 +14,7 @@ from tutelage.models.wide_resnet import WideResNet
 
 __all__ = [
     "CifarResNet",
+    "LatentWorkspace",
     "MobileNetV2",
     "On",
     "ResNet",

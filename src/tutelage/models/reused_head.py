@@ -1,7 +1,7 @@
 """A student that predicts with its teacher's frozen head."""
 
 from collections.abc import Collection, Mapping
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -66,8 +66,17 @@ class ReusedHead(nn.Module):
         self.projector = _projector(fan_in, fan_out // factor, fan_out, active, dimensions)
         self.train()
 
-    def adopt(self, teachers: Mapping[str, nn.Module]) -> None:
+    def adopt(
+        self, teachers: Mapping[str, nn.Module], outputs: Mapping[str, Output]
+    ) -> dict[str, Any]:
         """Take the head of the one teacher.
+
+        Args:
+            teachers: the networks.
+            outputs: what each gives for one sample; not looked at.
+
+        Returns:
+            Nothing: no argument of this network follows from its teacher.
 
         Raises:
             UserError: there is not exactly one teacher, or its head is not the one described.
@@ -87,6 +96,7 @@ class ReusedHead(nn.Module):
                 f"than the {type(self.decoder).__name__} described; describe the network of {name!r}"
             )
         self.decoder.load_state_dict({key: theirs[key] for key in own})
+        return {}
 
     def train(self, mode: bool = True) -> "ReusedHead":
         """Set the mode of everything but the head, whose running statistics stay the teacher's."""

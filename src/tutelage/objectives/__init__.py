@@ -5,6 +5,7 @@ from tutelage.objectives.confident_features import ConfidentFeatures
 from tutelage.objectives.curriculum_labels import CurriculumLabels
 from tutelage.objectives.distiller import Distiller, Losses, Weighted
 from tutelage.objectives.experts import Experts
+from tutelage.objectives.knowledge_binding import KnowledgeBinding
 from tutelage.objectives.labels import Labels
 from tutelage.objectives.merged_similarity import MergedSimilarity
 from tutelage.objectives.orthogonal_features import OrthogonalFeatures
@@ -16,6 +17,7 @@ __all__ = [
     "CurriculumLabels",
     "Distiller",
     "Experts",
+    "KnowledgeBinding",
     "Labels",
     "Losses",
     "MergedSimilarity",

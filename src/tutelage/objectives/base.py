@@ -25,6 +25,14 @@ class Objective(nn.Module, ABC):
         """
         return {}
 
+    def inspect(self, view: View) -> Mapping[str, Tensor]:
+        """Return what there is to look at in a batch after training, by name, [B, ...] each.
+
+        Called in evaluation mode, without gradient, with live teachers. ``logits`` [B, C], where there are
+        any, are those of a student that sees the teachers.
+        """
+        return {}
+
     @abstractmethod
     def forward(self, view: View) -> Tensor:
         """Return one number per sample, [B]."""

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tutelage.errors import unknown
+from tutelage.losses import gram
 from tutelage.objectives.base import Objective
 from tutelage.terms import Term
 from tutelage.types import Facts, Needs, Output, View
@@ -60,8 +61,9 @@ class PerTeacher(Objective):
     def forward(self, view: View) -> Tensor:
         """Return the weighted sum over teachers of each sample, [B]."""
         teachers = select(view, self.teachers)
+        student = self._with_grams(view.student)
         losses = torch.stack(
-            [self._term(name)(view.student, teacher, view) for name, teacher in teachers.items()]
+            [self._term(name)(student, teacher, view) for name, teacher in teachers.items()]
         )
         weights = self.weighting(losses, replace(view, teachers=teachers))
         if not self.weighting.constant:
@@ -73,6 +75,15 @@ class PerTeacher(Objective):
     def traces(self) -> Mapping[str, Tensor]:
         """Return the latest weight of each teacher for each sample, unless the weights are constants."""
         return self.latest
+
+    def _with_grams(self, student: Output) -> Output:
+        """Return the student with the similarity maps the term compares: made once, not once per teacher."""
+        taps = self.template[0].needs().grams & (student.features.keys() - student.grams.keys())
+        if not taps:
+            return student
+        return replace(
+            student, grams={**student.grams, **{tap: gram(student, tap) for tap in taps}}
+        )
 
     def _term(self, teacher: str) -> nn.Module:
         return self.copies[teacher] if teacher in self.copies else self.template[0]

@@ -9,7 +9,8 @@ from markupsafe import Markup
 
 from tutelage.report.example import ExampleWindow
 from tutelage.report.figures.draw import Drawing
-from tutelage.report.sections import Section, sections
+from tutelage.report.section import Section
+from tutelage.report.sections import sections
 from tutelage.report.summary import Summary, summary
 from tutelage.report.table import Table
 from tutelage.study.ledger import Experiment, read_experiment
@@ -74,6 +75,7 @@ def render(page: Page) -> str:
     )
     environment.filters["csv_link"] = csv_link
     environment.filters["svg"] = _svg
+    environment.filters["markup"] = Markup
     loader = environment.loader
     assert loader is not None
     css = loader.get_source(environment, "style.css")[0]

@@ -1,45 +1,16 @@
 """The sections of the page, in reading order."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from tutelage.report import details, setting, tables, trusted
+from tutelage.report import details, inside, setting, tables, trusted
 from tutelage.report.example import ExampleWindow
 from tutelage.report.figures import calibration, courses, curves, matrices, results, trust, window
-from tutelage.report.figures.draw import Drawing
-from tutelage.report.table import Table
+from tutelage.report.section import Figure, Section
 from tutelage.report.wording import plural
 from tutelage.study.comparison import Comparison, best_student, compare
 from tutelage.study.frames import curves_frame
 from tutelage.study.ledger import Experiment
 from tutelage.study.traces import Trust, recorded, trusts
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A drawing with the sentence that says what to see in it."""
-
-    drawing: Drawing
-    title: str
-    caption: str
-    folded: bool = False
-
-
-@dataclass(frozen=True)
-class Section:
-    """One section; ``empty`` says why there is nothing to show."""
-
-    key: str
-    title: str
-    short: str
-    intro: str = ""
-    figures: tuple[Figure, ...] = ()
-    tables: tuple[Table, ...] = ()
-    folded_tables: tuple[str, ...] = ()
-    facts: tuple[tuple[str, str], ...] = ()
-    recipe: str = ""
-    notes: tuple[str, ...] = ()
-    empty: str = ""
 
 
 def sections(experiment: Experiment, example: ExampleWindow | None) -> tuple[Section, ...]:
@@ -51,7 +22,7 @@ def sections(experiment: Experiment, example: ExampleWindow | None) -> tuple[Sec
         _curves(experiment),
         _confusion(experiment, found),
         _people(experiment),
-        *_traces(experiment),
+        *_traces(experiment, example),
         _calibration(experiment),
         _window(example),
         _sizes(experiment),
@@ -156,7 +127,7 @@ def _people(experiment: Experiment) -> Section:
     )
 
 
-def _traces(experiment: Experiment) -> tuple[Section, ...]:
+def _traces(experiment: Experiment, example: ExampleWindow | None) -> tuple[Section, ...]:
     """What objectives recorded while they trained; no section where they recorded nothing."""
     weighed, other = trusts(experiment), recorded(experiment)
     named = (teacher for one in weighed for teacher in one.teachers)
@@ -170,6 +141,7 @@ def _traces(experiment: Experiment) -> tuple[Section, ...]:
         )
         figures = [figure for i, one in enumerate(weighed, 1) for figure in _trust(one, look, i)]
         found.append(Section("trust", "Trust in teachers", "Trust", intro, tuple(figures)))
+    found += inside.section(experiment, look, example)
     if other:
         intro = (
             "What objectives wrote down beside their losses, mean over the training samples of an "

@@ -25,7 +25,18 @@ def metric_cell(
     bar: bool = False,
 ) -> Cell:
     """Mean over folds ± pooled seed SD, with the runs behind it."""
-    values = experiment.values(stage, metric, split)
+    return mean_cell(experiment, stage, experiment.values(stage, metric, split), show, bar=bar)
+
+
+def mean_cell(
+    experiment: Experiment,
+    stage: str,
+    values: dict[tuple[str, int], float],
+    show: Callable[[float], str] = percent,
+    *,
+    bar: bool = False,
+) -> Cell:
+    """Mean over folds ± pooled seed SD of values by fold and seed."""
     if not values:
         return EMPTY
     mean, sd = mean_of_folds(values), spread(values, SPREAD).value

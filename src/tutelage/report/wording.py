@@ -1,5 +1,7 @@
 """Numbers and names as people read them."""
 
+import math
+
 from tutelage.study.statistics import minus
 
 MODALITIES = {
@@ -16,6 +18,17 @@ MODALITIES = {
 def percent(fraction: float, digits: int = 1) -> str:
     """Format a fraction as a percentage without the sign."""
     return minus(100 * fraction, digits)
+
+
+def significant(value: float, digits: int = 2) -> str:
+    """Format a number with so many significant digits, never as a power of ten.
+
+    Example:
+        >>> significant(0.0000791), significant(0.0285), significant(12.3), significant(0.0)
+        ('0.000079', '0.029', '12', '0.0')
+    """
+    places = digits - 1 - math.floor(math.log10(abs(value))) if value else digits - 1
+    return minus(value, max(places, 0))
 
 
 def signed(value: float, digits: int = 1) -> str:

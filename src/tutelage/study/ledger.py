@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tutelage.errors import UserError
 from tutelage.study import audit
 from tutelage.study.holes import Hole, explained, is_given, not_planned, stopped, unambiguous
+from tutelage.study.inspection import Inspection, read_inspection
 from tutelage.study.records import (
     EPOCH,
     EVALUATIONS,
@@ -129,6 +130,18 @@ class Run:
                     f"{path}: {name} is {array.shape}, but there are {len(index)} samples"
                 )
         return SampleTraces(index, values)
+
+    def inspection(self) -> Inspection | None:
+        """Read ``inspection.npz``, or None where no objective showed anything; nothing is unpickled.
+
+        Raises:
+            UserError: the file is damaged, or contradicts itself or the predictions.
+        """
+        said = self.predictions("validation")
+        known = None if said is None else dict(
+            zip(said.index.tolist(), said.labels.tolist(), strict=True))  # fmt: skip
+        classes = len(self.record.data.class_names)
+        return read_inspection(self.folder / "inspection.npz", classes, known)
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,15 @@ class SubjectScore:
 
 
 @dataclass(frozen=True)
+class Variant:
+    """Quality of a prediction in another mode than the deployed one."""
+
+    loss: Amount
+    accuracy: Fraction
+    macro_f1: Fraction
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Every metric of one split; fractions lie in [0, 1]."""
 
@@ -76,6 +85,7 @@ class Evaluation:
     per_class: dict[str, ClassScore]
     per_subject: dict[str, SubjectScore]
     confusion: tuple[tuple[Count, ...], ...]
+    variants: dict[str, Variant] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,9 @@ from tutelage.study.ledger import Experiment, Run, SampleTraces
 from tutelage.study.records import Trace
 
 WEIGHT = re.compile(r"(?P<objective>.+?)\.weight\.(?P<teacher>.+)", re.DOTALL)
+BOUND = re.compile(r"(?P<objective>.+?)\.bound\.(?P<teacher>.+)\.(?P<slot>\d+)", re.DOTALL)
+"""How much of a teacher a slot of a workspace binds: the mark of an objective that has slots."""
+OF_SLOTS = re.compile(r"(bound|distance)\..+|read\.\d+|alignment|correct", re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class Trust:
 
     Args:
         stage: the stage.
-        objective: the objective that recorded the weights.
+        objective: the objective that recorded the weights; several, with commas, that recorded the same.
         courses: one per teacher, in the order they were recorded.
         classes: C names.
         by_class: [C, K], last epoch, mean over the runs that saw the class; NaN where none did.
@@ -106,31 +109,64 @@ def trusts(experiment: Experiment) -> tuple[Trust, ...]:
     """
     frame = traces_frame(experiment)
     found = []
-    for stage in _stages(experiment, frame):
+    for stage in stages_of(experiment, frame):
         mine = frame[frame["stage"] == stage]
         lasts = [_last(run) for run in experiment.of(stage)]
         for objective, names in _weights(mine["trace"].unique()).items():
             found.append(_trust(experiment, stage, objective, names, mine, lasts))
-    return tuple(found)
+    return tuple(_folded(found))
+
+
+def _folded(found: Iterable[Trust]) -> list[Trust]:
+    """Join objectives of a stage that weighed their teachers exactly alike: one rule, asked more than once."""
+    kept: list[Trust] = []
+    for one in found:
+        same = next((k for k, other in enumerate(kept) if _alike(one, other)), None)
+        if same is None:
+            kept.append(one)
+        else:
+            joined = f"{kept[same].objective}, {one.objective}"
+            kept[same] = replace(kept[same], objective=joined)
+    return kept
+
+
+def _alike(one: Trust, other: Trust) -> bool:
+    if (one.stage, one.teachers, one.runs) != (other.stage, other.teachers, other.runs):
+        return False
+    pairs = zip(_numbers(one), _numbers(other), strict=True)
+    return all(np.array_equal(mine, theirs, equal_nan=True) for mine, theirs in pairs)
+
+
+def _numbers(found: Trust) -> list[NDArray[np.float64]]:
+    courses = [part for one in found.courses for part in (one.mean, one.low, one.high)]
+    return [*courses, found.by_class, np.empty(0) if found.top is None else found.top]
 
 
 def recorded(experiment: Experiment) -> tuple[Recorded, ...]:
-    """Return every other recorded value, by stage."""
+    """Return every other recorded value, by stage; those of slots have figures of their own."""
     frame = traces_frame(experiment)
-    weights = [name for name in frame["trace"].unique() if WEIGHT.fullmatch(name)]
-    other = frame[~frame["trace"].isin(weights)]
+    names = [str(name) for name in frame["trace"].unique()]
+    slots = [f"{match['objective']}." for name in names if (match := BOUND.fullmatch(name))]
+    shown = [name for name in names if WEIGHT.fullmatch(name) or _of_slots(name, slots)]
+    other = frame[~frame["trace"].isin(shown)]
     return tuple(
         Recorded(
             stage,
-            tuple(_course(mine, str(name), str(name)) for name in mine["trace"].unique()),
-            _runs(mine),
+            tuple(course(mine, str(name), str(name)) for name in mine["trace"].unique()),
+            count_runs(mine),
         )
-        for stage in _stages(experiment, other)
+        for stage in stages_of(experiment, other)
         if len(mine := other[other["stage"] == stage])
     )
 
 
-def _stages(experiment: Experiment, frame: pd.DataFrame) -> list[str]:
+def _of_slots(name: str, objectives: Iterable[str]) -> bool:
+    rest = (name.removeprefix(objective) for objective in objectives if name.startswith(objective))
+    return any(OF_SLOTS.fullmatch(part) for part in rest)
+
+
+def stages_of(experiment: Experiment, frame: pd.DataFrame) -> list[str]:
+    """Return the stages of a frame, in the order of the experiment."""
     logged = set(frame["stage"])
     return [s for s in (*experiment.teachers, *experiment.students) if s in logged]
 
@@ -164,19 +200,20 @@ def _trust(
     return Trust(
         stage,
         objective,
-        tuple(_course(frame, trace, teacher) for teacher, trace in names.items()),
+        tuple(course(frame, trace, teacher) for teacher, trace in names.items()),
         experiment.class_names,
         np.stack(
             [_by_class(lasts, trace, len(experiment.class_names)) for trace in names.values()],
             axis=1,
         ),
-        _runs(frame[frame["trace"].isin(list(names.values()))]),
+        count_runs(frame[frame["trace"].isin(list(names.values()))]),
         np.mean(tops, axis=0) if tops else None,
         len(tops),
     )
 
 
-def _course(frame: pd.DataFrame, trace: str, name: str) -> Course:
+def course(frame: pd.DataFrame, trace: str, name: str) -> Course:
+    """Return a trace over epochs from rows of ``traces_frame``."""
     grouped = frame[frame["trace"] == trace].groupby("epoch")["value"]
     found = grouped.agg(["mean", "min", "max", "count"]).reset_index()
     mean, low, high = (found[key].to_numpy(np.float64) for key in ("mean", "min", "max"))
@@ -203,5 +240,6 @@ def _top(samples: SampleTraces | None, names: Sequence[str]) -> NDArray[np.float
     return share
 
 
-def _runs(frame: pd.DataFrame) -> int:
+def count_runs(frame: pd.DataFrame) -> int:
+    """Return how many runs a frame has rows of."""
     return int(frame.groupby(["fold", "seed"]).ngroups)

@@ -2,6 +2,7 @@
 
 from tutelage.weighting.accuracy_gap import AccuracyGap
 from tutelage.weighting.base import Weighting
+from tutelage.weighting.closeness import Closeness
 from tutelage.weighting.confidence import Confidence
 from tutelage.weighting.entropy import Entropy
 from tutelage.weighting.fixed import Fixed
@@ -11,6 +12,7 @@ from tutelage.weighting.uniform import Uniform
 
 __all__ = [
     "AccuracyGap",
+    "Closeness",
     "Confidence",
     "Entropy",
     "Fixed",

@@ -103,6 +103,7 @@ def names(
     look: Mapping[str, Look],
     height: int,
     show: Callable[[float], str],
+    longest: int = 12,
 ) -> None:
     """Write name and last value where each line ends; the panel is ``height`` pixels high."""
     kept = [course for course in courses if np.isfinite(course.mean[-1])]
@@ -111,7 +112,7 @@ def names(
     gap = (high - low) * min(15.5 / height, 1 / max(len(kept), 1))
     for course, end, place in zip(kept, ends, apart(ends, gap, low, high), strict=True):
         axes.annotate(
-            f"{short(course.name, 12)} {show(end)}".strip(),
+            f"{short(course.name, longest)} {show(end)}".strip(),
             (float(course.epochs[-1]), end), xytext=(1.05, place),
             textcoords=axes.get_yaxis_transform(), va="center", color=INK, fontsize=11.5,
             annotation_clip=False,
