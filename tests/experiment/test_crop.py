@@ -1,7 +1,6 @@
 """A recipe's ``crop``: training and evaluation see the same part of a picture."""
 
 import json
-from pathlib import Path
 
 import pytest
 import torch
@@ -37,19 +36,19 @@ RECIPE = {
 }
 
 
-def fold_of(content, cache=Path()):
+def fold_of(content, cache):
     recipe = parse(Recipe, content, "")
     return recipe, Fold.of(recipe, load_data(recipe, cache, None), 0, cache)
 
 
-def test_the_crop_is_part_of_networks_costs_and_fingerprints():
-    recipe, data = fold_of(RECIPE)
+def test_the_crop_is_part_of_networks_costs_and_fingerprints(tmp_path):
+    recipe, data = fold_of(RECIPE, tmp_path)
     assert (recipe.crop_of("student"), recipe.crop_of("whole")) == (12, 14)
     costs = {one.stage: one.macs for one in check(recipe, data)}
     assert costs["whole"] > 1.2 * costs["student"]
     prints = set()
     for crop in (None, 12, 13):
-        recipe, data = fold_of({**RECIPE, "crop": crop})
+        recipe, data = fold_of({**RECIPE, "crop": crop}, tmp_path)
         prints |= {job.fingerprint for job in plan(recipe, 0, data) if job.stage == "student"}
     assert len(prints) == 3
     with pytest.raises(UserError, match=r"crop: found 0"):
