@@ -6,6 +6,19 @@ from collections.abc import Sequence
 from torch import Tensor
 from torch.nn import functional as F
 
+from tutelage.types import Output
+
+
+def feature(output: Output, tap: str) -> Tensor:
+    """Return a tap of an output.
+
+    Raises:
+        ValueError: there is no such tap; the sentence names those there are.
+    """
+    if tap not in output.features:
+        raise ValueError(f"no feature {tap!r} (there are: {', '.join(sorted(output.features))})")
+    return output.features[tap]
+
 
 def same_space(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
     """Bring two feature maps to the same positions; channels stay as they are.

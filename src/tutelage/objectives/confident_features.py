@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from tutelage import losses
+from tutelage.losses.shapes import feature
 from tutelage.objectives._imitations import Imitations
 from tutelage.objectives.base import Objective
 from tutelage.objectives.per_teacher import select
-from tutelage.terms.adapters import feature
 from tutelage.types import Decoder, Facts, Needs, View
 from tutelage.weighting.complement import complement
 

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from tutelage.losses.shapes import feature
 from tutelage.models.latent_workspace import FewerTokens, LatentWorkspace, as_tokens
 from tutelage.objectives.base import Objective
 from tutelage.objectives.distiller import Distiller, Weighted
 from tutelage.objectives.per_teacher import select
 from tutelage.schedules import Schedule, value_at
-from tutelage.terms.adapters import feature
 from tutelage.types import Facts, Needs, Output, View
 from tutelage.weighting import Fixed
 

@@ -9,11 +9,12 @@ from torch.nn import functional as F
 
 from tutelage import losses
 from tutelage.losses.precision import full
+from tutelage.losses.shapes import feature
 from tutelage.objectives._imitations import Imitations
 from tutelage.objectives.base import Objective
 from tutelage.objectives.per_teacher import select
 from tutelage.schedules import Schedule, value_at
-from tutelage.terms.adapters import feature, means
+from tutelage.terms.adapters import means
 from tutelage.types import Facts, Needs, View
 from tutelage.weighting.complement import complement
 

@@ -4,18 +4,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from tutelage.losses.shapes import feature
 from tutelage.types import Output
-
-
-def feature(output: Output, tap: str) -> Tensor:
-    """Return a tap of an output.
-
-    Raises:
-        ValueError: there is no such tap; the sentence names those there are.
-    """
-    if tap not in output.features:
-        raise ValueError(f"no feature {tap!r} (there are: {', '.join(sorted(output.features))})")
-    return output.features[tap]
 
 
 def named(taps: Sequence[str]) -> tuple[str, ...]:

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from tutelage import losses
 from tutelage.losses.precision import full
-from tutelage.terms.adapters import feature, means, named, pointwise
+from tutelage.losses.shapes import feature
+from tutelage.terms.adapters import means, named, pointwise
 from tutelage.terms.base import Term
 from tutelage.types import Facts, Needs, Output, View
 

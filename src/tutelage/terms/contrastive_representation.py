@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 from tutelage import losses
 from tutelage.losses.precision import full
-from tutelage.terms.adapters import feature, means
+from tutelage.losses.shapes import feature
+from tutelage.terms.adapters import means
 from tutelage.terms.base import Term
 from tutelage.types import Facts, Needs, Output, View
 

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from tutelage import losses
-from tutelage.terms.adapters import feature, means
+from tutelage.losses.shapes import feature
+from tutelage.terms.adapters import means
 from tutelage.terms.base import Term
 from tutelage.types import Facts, Needs, Output, View
 

@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from tutelage import losses
-from tutelage.terms.adapters import feature
+from tutelage.losses.shapes import feature
 from tutelage.terms.base import Term
 from tutelage.types import Needs, Output, View
 

@@ -5,7 +5,8 @@ from typing import Literal
 from torch import Tensor, nn
 
 from tutelage import losses
-from tutelage.terms.adapters import feature, pointwise
+from tutelage.losses.shapes import feature
+from tutelage.terms.adapters import pointwise
 from tutelage.terms.base import Term
 from tutelage.types import Facts, Needs, Output, View
 

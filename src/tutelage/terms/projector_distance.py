@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from tutelage import losses
 from tutelage.losses.precision import full
-from tutelage.terms.adapters import feature, means
+from tutelage.losses.shapes import feature
+from tutelage.terms.adapters import means
 from tutelage.terms.base import Term
 from tutelage.types import Facts, Needs, Output, View
 

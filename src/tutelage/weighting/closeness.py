@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tutelage import losses
 from tutelage.errors import unknown
-from tutelage.terms.adapters import feature
+from tutelage.losses.shapes import feature
 from tutelage.types import Needs, View
 from tutelage.weighting.base import Weighting
 
