@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -21,10 +21,14 @@ __all__ = [
     "Missing",
     "Mixup",
     "RandomResizedCrop",
+    "Rotation",
     "Scaling",
     "Shift",
     "augmented",
 ]
+
+# Names of a data set's own input, at whose places concepts are annotated.
+_OWN = ("signal", "image")
 
 
 class Augment(ABC):
@@ -33,6 +37,25 @@ class Augment(ABC):
     @abstractmethod
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return the changed inputs; the given ones are not written to."""
+
+    def follow(self, places: Tensor, generator: torch.Generator) -> Tensor:
+        """Move a map of places as the same draws of the generator move the inputs.
+
+        Args:
+            places: numbers of the places that the positions of each input belong to, [B, 1, ...], whole numbers
+                from 1 on.
+            generator: in the state in which the inputs were changed.
+
+        Returns:
+            The numbers where they are now, 0 where there is nothing of the input.
+
+        Raises:
+            UserError: it is not known how this change moves places.
+        """
+        raise UserError(
+            f"augment: concepts are annotated at places, and {type(self).__name__} does not say how it moves them "
+            "(allowed: a change with the method follow)"
+        )
 
 
 class Mix(ABC):
@@ -58,6 +81,10 @@ class Jitter(Augment):
         noise = torch.randn(x.shape, generator=generator)
         return x + noise * x.float().std(dim=-1, keepdim=True) * self.sigma
 
+    def follow(self, places: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the places as they are: nothing moves."""
+        return places
+
 
 @dataclass(frozen=True)
 class Scaling(Augment):
@@ -73,6 +100,10 @@ class Scaling(Augment):
         """Return [B, channels, time] with scaled channels."""
         gain = 1 + self.sigma * torch.randn(x.shape[0], x.shape[1], 1, generator=generator)
         return x * gain
+
+    def follow(self, places: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the places as they are: nothing moves."""
+        return places
 
 
 @dataclass(frozen=True)
@@ -93,6 +124,10 @@ class Shift(Augment):
         position = (torch.arange(length) - offset) % length
         return x.gather(-1, position.expand(x.shape))
 
+    def follow(self, places: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the places moved in the same way."""
+        return self(places, generator)
+
 
 @dataclass(frozen=True)
 class Missing(Augment):
@@ -111,6 +146,10 @@ class Missing(Augment):
         start = torch.randint(0, length - gap + 1, (len(x), 1, 1), generator=generator)
         position = torch.arange(length)
         return x.masked_fill((position >= start) & (position < start + gap), 0)
+
+    def follow(self, places: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the places as they are: nothing moves."""
+        return places
 
 
 @dataclass(frozen=True)
@@ -157,6 +196,10 @@ class CropFlip(Augment):
         picked = x.permute(0, 2, 3, 1)[sample, rows[:, :, None], columns[:, None, :]]
         return picked.permute(0, 3, 1, 2)
 
+    def follow(self, places: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the places moved in the same way."""
+        return self(places, generator)
+
 
 def _reflected(position: Tensor, size: int) -> Tensor:
     """Return positions mirrored into 0 to size - 1; -1 becomes 1."""
@@ -200,6 +243,15 @@ class RandomResizedCrop(Augment):
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return [B, channels, size, size] of the same type; whole numbers are rounded."""
+        return self._cut(x, generator, _resized)
+
+    def follow(self, places: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the places moved in the same way, each position with the number of the nearest one."""
+        return self._cut(places, generator, _nearest)
+
+    def _cut(
+        self, x: Tensor, generator: torch.Generator, resize: Callable[[Tensor, int], Tensor]
+    ) -> Tensor:
         count, _, height, width = x.shape
         top, left, tall, wide = self.boxes(count, height, width, generator)
         flipped = torch.rand(count, generator=generator) < self.flip
@@ -208,7 +260,7 @@ class RandomResizedCrop(Augment):
         for one, picture, (row, column, rows, columns, mirrored) in zip(
             found, x, boxes, strict=True
         ):
-            resized = _resized(picture[:, row : row + rows, column : column + columns], self.size)
+            resized = resize(picture[:, row : row + rows, column : column + columns], self.size)
             one.copy_(resized.flip(-1) if mirrored else resized)
         return found
 
@@ -245,6 +297,52 @@ def _resized(picture: Tensor, size: int) -> Tensor:
         ready[None], (size, size), mode="bilinear", align_corners=False, antialias=True
     )[0]
     return (found if known or picture.is_floating_point() else found.round_()).to(picture.dtype)
+
+
+def _nearest(picture: Tensor, size: int) -> Tensor:
+    """Return a picture of numbers at ``size`` squared, none of them mixed."""
+    wanted = torch.arange(size)
+    rows, columns = (((wanted + 0.5) * n / size).long() for n in picture.shape[1:])
+    return picture[:, rows[:, None], columns]
+
+
+@dataclass(frozen=True)
+class Rotation(Augment):
+    """Each picture turned about its centre by a random angle, after a random horizontal flip.
+
+    Bilinear; what comes from outside the picture is zero. The size stays. The CUB recipe of CCT trains with it.
+
+    Args:
+        degrees: largest angle in either direction.
+        flip: probability of a horizontal flip.
+    """
+
+    degrees: float = 30.0
+    flip: float = 0.5
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Return [B, channels, height, width] of the same type; whole numbers are rounded."""
+        found = self._turned(x.float(), generator, "bilinear")
+        return (found if x.is_floating_point() else found.round_()).to(x.dtype)
+
+    def follow(self, places: Tensor, generator: torch.Generator) -> Tensor:
+        """Return the places moved in the same way, each position with the number of the nearest one."""
+        return self._turned(places.double(), generator, "nearest").to(places.dtype)
+
+    def _turned(self, x: Tensor, generator: torch.Generator, mode: str) -> Tensor:
+        count, _, height, width = x.shape
+        angle = (2 * torch.rand(count, generator=generator) - 1) * math.radians(self.degrees)
+        sign = 1 - 2 * (torch.rand(count, generator=generator) < self.flip).float()
+        cos, sin, none = torch.cos(angle), torch.sin(angle), torch.zeros(count)
+        # In units of half a picture, so that a picture that is not square is turned, not sheared.
+        from_x = torch.stack([sign * cos, -sign * sin * height / width, none], dim=1)
+        from_y = torch.stack([sin * width / height, cos, none], dim=1)
+        grid = torch.nn.functional.affine_grid(
+            torch.stack([from_x, from_y], dim=1), [count, 1, height, width], align_corners=False
+        )
+        return torch.nn.functional.grid_sample(
+            x, grid.to(x.dtype), mode=mode, padding_mode="zeros", align_corners=False
+        )
 
 
 @dataclass(frozen=True)
@@ -372,14 +470,40 @@ def _mean(own: Tensor, other: Tensor, share: Tensor) -> Tensor:
 
 
 def augmented(batch: Batch, augments: Mapping[str, Augment], generator: torch.Generator) -> Batch:
-    """Return the batch with the named modalities changed.
+    """Return the batch with the named modalities changed; annotated places move with the data set's own input.
 
     Raises:
-        UserError: a modality is not in the batch.
+        UserError: a modality is not in the batch, or it is not known how places move.
     """
-    inputs = dict(batch.inputs)
+    inputs, concepts = dict(batch.inputs), dict(batch.concepts)
     for name, augment in augments.items():
         if name not in inputs:
             raise unknown("augment", "modality", name, inputs)
+        before = generator.get_state()
+        size = inputs[name].shape[2:]
         inputs[name] = augment(inputs[name], generator)
-    return replace(batch, inputs=inputs)
+        if name in _OWN and "spatial" in concepts:
+            again = torch.Generator().set_state(before)
+            concepts["spatial"] = _moved(concepts["spatial"], size, augment, again)
+    return replace(batch, inputs=inputs, concepts=concepts)
+
+
+def _moved(
+    concepts: Tensor, size: Sequence[int], augment: Augment, generator: torch.Generator
+) -> Tensor:
+    """Return annotations of places, [B, *places, M], after a change of inputs of this size.
+
+    A place of the changed input has the annotation of the place that its centre shows; NaN where it shows none.
+    """
+    count, space = len(concepts), concepts.shape[1:-1]
+    numbers = torch.arange(1, math.prod(space) + 1).view(1, 1, *space)
+    for axis, (wanted, have) in enumerate(zip(size, space, strict=True), start=2):
+        cell = (torch.arange(wanted) + 0.5) * have / wanted
+        numbers = numbers.index_select(axis, cell.long())
+    moved = augment.follow(numbers.expand(count, 1, *size), generator).squeeze(1)
+    for axis, have in enumerate(space, start=1):
+        centre = (torch.arange(have) + 0.5) * moved.shape[axis] / have
+        moved = moved.index_select(axis, centre.long())
+    rows = torch.nn.functional.pad(concepts.flatten(1, -2), (0, 0, 1, 0), value=math.nan)
+    index = moved.reshape(count, -1, 1).expand(-1, -1, concepts.shape[-1])
+    return rows.gather(1, index).view(concepts.shape)

@@ -1,7 +1,7 @@
 """Samples in memory or memory-mapped, and the batches drawn from them."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import numpy as np
@@ -25,6 +25,8 @@ class Samples:
         class_names: one per class.
         subjects: [N] strings, or None.
         fingerprints: modality -> hash of the content; what the teacher cache trusts.
+        concepts: annotated concepts, as :class:`~tutelage.data.DataSet` has them: scope -> [N, ..., M].
+        concept_names: scope -> M names.
 
     Raises:
         UserError: the modalities do not have the same number of samples.
@@ -35,6 +37,8 @@ class Samples:
     class_names: tuple[str, ...]
     subjects: npt.NDArray[np.str_] | None = None
     fingerprints: Mapping[str, str] | None = None
+    concepts: Mapping[str, Tensor] = field(default_factory=dict)
+    concept_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, values in self.inputs.items():
@@ -51,12 +55,13 @@ class Samples:
     def take(self, index: Tensor) -> Batch:
         """Return the samples with these ids, in this order."""
         inputs = {name: values[index] for name, values in self.inputs.items()}
-        return Batch(inputs, self.labels[index], index)
+        concepts = {scope: values[index].float() for scope, values in self.concepts.items()}
+        return Batch(inputs, self.labels[index], index, concepts)
 
     def only(self, names: set[str]) -> "Samples":
         """Return the same samples with only these modalities: the others are never read from disk."""
         kept = {name: values for name, values in self.inputs.items() if name in names}
-        return Samples(kept, self.labels, self.class_names, self.subjects, self.fingerprints)
+        return replace(self, inputs=kept)
 
     def class_counts(self, index: Tensor) -> Tensor:
         """Return the number of these samples per class, [C], int64."""

@@ -1,14 +1,26 @@
-"""The command line: run, check, list, report, data. Heavy modules are imported inside the commands."""
+"""The command line: run, check, list, report, data, concepts. Heavy modules are imported inside the commands."""
 
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from tutelage import concept_commands
 from tutelage.errors import UserError, unknown
+
+
+class _Sentences(TyperGroup):
+    """A group of commands whose users' mistakes are shown as one sentence."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Carry out the command."""
+        with _sentences("answers in the file of answers, if one was named, are kept"):
+            return super().invoke(ctx)
+
 
 app = typer.Typer(
     name="tutelage",
@@ -18,6 +30,8 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(concept_commands.app, name="concepts", cls=_Sentences)
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (YAML).")]
 Overrides = Annotated[
@@ -39,7 +53,9 @@ SLOTS = {
     "schedules": "tutelage.schedules",
     "networks": "tutelage.models",
     "modalities": "tutelage.modalities",
+    "encoders": "tutelage.vlm",
     "augmentations": "tutelage.augment",
+    "averages": "tutelage.averaging",
     "data": "tutelage.data",
     "splits": "tutelage.data.splits",
     "steps": "tutelage.steps",
@@ -164,7 +180,9 @@ def data(
 
 
 @contextmanager
-def _sentences() -> Iterator[None]:
+def _sentences(
+    stopped: str = "the same command goes on from the last finished epoch",
+) -> Iterator[None]:
     """Turn a user's mistake into one sentence and exit code 2, an interruption into exit code 130."""
     try:
         yield
@@ -172,7 +190,7 @@ def _sentences() -> Iterator[None]:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on from the last finished epoch", err=True)
+        typer.echo(f"stopped; {stopped}", err=True)
         raise typer.Exit(130) from None
 
 

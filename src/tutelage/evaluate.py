@@ -1,6 +1,6 @@
 """What a network predicts on a set of samples, and how good that is."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tutelage.batches import Samples, batches
 from tutelage.types import Batch
 
-__all__ = ["assess", "monitor", "predict", "recalls"]
+__all__ = ["assess", "assess_groups", "harmonic_mean", "monitor", "predict", "recalls"]
 
 BINS = 15  # of the calibration errors, as in the literature
 
@@ -131,6 +131,58 @@ def assess(
         "per_subject": {} if subjects is None else _per_subject(logits, labels, subjects),
         "confusion": confusion_matrix(labels, predicted, labels=range(classes)).tolist(),
     }
+
+
+def assess_groups(
+    logits: Tensor, labels: Tensor, class_names: Sequence[str], groups: Mapping[str, Sequence[str]]
+) -> dict[str, Any]:
+    """Return metrics of groups of classes, each among its own classes alone.
+
+    Of a group, the samples of its classes count, and only its classes may be predicted: the logits of all others
+    are left out. This is how base and novel classes are evaluated in the literature.
+
+    Args:
+        logits: [n, C].
+        labels: [n], int64.
+        class_names: C names.
+        groups: name of each group -> names of its classes.
+
+    Returns:
+        ``groups``: name -> n, accuracy, macro_f1, nll (nats), for groups that have samples; ``harmonic_mean`` of
+        the accuracies, None where a group has no sample. Nothing where there are no groups.
+
+    Source:
+        Zhou et al. 2022, CoCoOp, arXiv:2203.05557, sec. 4.1 (base-to-new generalisation).
+    """
+    found = {}
+    for group, names in groups.items():
+        numbers = torch.tensor([class_names.index(name) for name in names])
+        mine = torch.isin(labels, numbers)
+        if bool(mine.any()):
+            own = torch.zeros(len(class_names), dtype=torch.int64)
+            own[numbers] = torch.arange(len(numbers))
+            seen, right = logits[mine][:, numbers], own[labels[mine]]
+            metrics = monitor(seen.double(), right)
+            hits = (seen.argmax(dim=1) == right).double()
+            found[group] = {
+                "n": int(mine.sum()), "accuracy": float(hits.mean()), "macro_f1": metrics["macro_f1"],
+                "nll": metrics["loss"],
+            }  # fmt: skip
+    if not groups:
+        return {}
+    whole = len(found) == len(groups)
+    scores = [metrics["accuracy"] for metrics in found.values()]
+    return {"groups": found, "harmonic_mean": harmonic_mean(scores) if whole else None}
+
+
+def harmonic_mean(values: Sequence[float]) -> float:
+    """Return the harmonic mean of values in [0, 1]: 0 as soon as one is 0.
+
+    Example:
+        >>> round(harmonic_mean([0.8696, 0.8073]), 4)
+        0.8373
+    """
+    return len(values) / sum(1 / value for value in values) if all(values) else 0.0
 
 
 def _per_subject(

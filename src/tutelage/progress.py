@@ -58,10 +58,9 @@ class Screen:
     def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
         """Show the latest numbers."""
         seen = row.get("validation") or row.get("test") or row["train"]
-        note = (
-            f"epoch {row['epoch'] + 1}/{epochs}  loss {row['train']['loss']:.3f}  "
-            f"validation {100 * seen['accuracy']:.1f} %"
-        )
+        note = f"epoch {row['epoch'] + 1}/{epochs}  loss {row['train']['loss']:.3f}"
+        if "accuracy" in seen:  # a run without labels and without validation knows none
+            note += f"  validation {100 * seen['accuracy']:.1f} %"
         task, label = self.running[job]
         self.bars.update(task, completed=(row["epoch"] + 1) / epochs, note=note)
         if not self.console.is_terminal:

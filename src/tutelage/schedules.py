@@ -12,7 +12,7 @@ from itertools import pairwise
 
 from tutelage.types import Clock
 
-__all__ = ["Constant", "Cosine", "Linear", "Piecewise", "Schedule", "value_at"]
+__all__ = ["Constant", "Cosine", "EpochCosine", "Linear", "Piecewise", "Schedule", "value_at"]
 
 
 class Schedule(ABC):
@@ -96,6 +96,40 @@ class Cosine(Schedule):
             )
         done = (clock.fraction - self.warmup) / (1 - self.warmup)
         return self.end + (self.start - self.end) * 0.5 * (1 + math.cos(math.pi * done))
+
+
+@dataclass(frozen=True)
+class EpochCosine(Schedule):
+    """A small value in the first epochs, then a cosine in steps of one epoch that does not quite end.
+
+    Args:
+        start: value after the first epochs.
+        first: value in them.
+        warmup: how many they are.
+
+    Raises:
+        ValueError: ``warmup`` is negative.
+
+    Source:
+        Dassl's ``ConstantWarmupScheduler`` (zhengli97/PromptKD@ec244f7), with which CoOp, PromptSRC and PromptKD
+        train: ``first`` 1e-5 for one epoch. Half the cosine is as long as all epochs, but begins after the first
+        ones, so that training stops before it is at zero.
+    """
+
+    start: float
+    first: float = 1e-5
+    warmup: int = 1
+
+    def __post_init__(self) -> None:
+        if self.warmup < 0:
+            raise ValueError(f"warmup: {self.warmup}; allowed: at least 0 epochs")
+
+    def __call__(self, clock: Clock) -> float:
+        """Return the value at this time."""
+        if clock.epoch < self.warmup:
+            return self.first
+        done = (clock.epoch - self.warmup) / clock.epochs
+        return self.start * 0.5 * (1 + math.cos(math.pi * done))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tutelage import augment as augmenting
+from tutelage.averaging import Average, add_epoch, averaged
 from tutelage.batches import Samples, batches, class_aware, order
 from tutelage.errors import UserError
 from tutelage.evaluate import monitor, predict, recalls
@@ -57,13 +58,15 @@ class Settings:
     """Length and order of training.
 
     Args:
-        epochs: passes over the training split.
+        epochs: passes over the training split; 0: nothing is trained, the network is kept as it is.
         batch_size: samples per step; an incomplete last batch is left out, because similarity losses
             depend on the batch size.
         seed: of the run; every random stream is derived from it.
         augmentation: random changes of the training inputs.
         sampler: ``shuffled``: every training sample once per epoch; ``class_aware``: as many samples, of every
             class equally often.
+        select: the network that is kept: that of the ``best`` epoch by accuracy on validation, or of the ``last``.
+        average: how much every epoch counts in the network that is kept, instead of a single one; None for none.
     """
 
     epochs: int
@@ -71,6 +74,15 @@ class Settings:
     seed: int
     augmentation: Augmentation = Augmentation()
     sampler: Literal["shuffled", "class_aware"] = "shuffled"
+    select: Literal["best", "last"] = "best"
+    average: Average | None = None
+
+    @property
+    def kept(self) -> Literal["best", "last", "average", "start"]:
+        """Which network is kept: of an epoch, of their average, or, without epochs, as it was at the start."""
+        if not self.epochs:
+            return "start"
+        return "average" if self.average is not None else self.select
 
 
 @dataclass
@@ -83,15 +95,17 @@ class State:
         recall: validation recall per class after the last of them.
         best: split -> {epoch, value} of the best epoch so far, by accuracy.
         student, distiller, step: their states.
+        average: sum over the epochs so far, where training averages.
     """
 
     epoch: int = 0
     validation: dict[str, float] = field(default_factory=dict)
     recall: list[float | None] = field(default_factory=list)
-    best: dict[str, dict[str, float]] = field(default_factory=dict)
+    best: dict[str, dict[str, float | None]] = field(default_factory=dict)
     student: dict[str, Tensor] = field(default_factory=dict)
     distiller: dict[str, Tensor] = field(default_factory=dict)
     step: dict[str, Any] = field(default_factory=dict)
+    average: dict[str, Tensor] = field(default_factory=dict)
 
 
 class Record(Protocol):
@@ -105,8 +119,10 @@ class Record(Protocol):
         """Keep what objectives recorded of each sample, [n] each, in the epoch that just ended."""
         ...
 
-    def best(self, split: str, student: nn.Module, epoch: int, value: float) -> None:
-        """Keep the student: it is the best so far on this split."""
+    def best(
+        self, split: str, student: nn.Module, epoch: int, value: float | None, on: str
+    ) -> None:
+        """Keep the student as the one of this split; ``on`` says why: a split, or ``Settings.kept``."""
         ...
 
     def last(self, state: State) -> None:
@@ -126,6 +142,7 @@ class Training:
         train: sample ids of the training split.
         monitors: split name -> sample ids evaluated after each epoch; ``validation`` feeds the clock. Under
             the honest protocol the test split is not among them, so the loop cannot reach it.
+        labelled: the labels of training samples are true; where they are hidden, nothing is told of them.
     """
 
     student: nn.Module
@@ -134,6 +151,7 @@ class Training:
     samples: Samples
     train: Tensor
     monitors: Mapping[str, Tensor]
+    labelled: bool = True
 
 
 def fit(
@@ -156,6 +174,8 @@ def fit(
         UserError: the training split is smaller than one batch.
         DivergedError: a loss is not finite, or the student predicts a single class.
     """
+    if not settings.epochs:
+        return _end(training, settings, device, record, state)
     steps_per_epoch = len(training.train) // settings.batch_size
     if steps_per_epoch == 0:
         raise UserError(
@@ -176,22 +196,47 @@ def fit(
         row: dict[str, Any] = {"epoch": epoch, "step": clock.step + steps_per_epoch}
         row["train"], index, traces = _epoch(training, stepper, settings, device, clock)
         if traces:
-            row["traces"] = _summary(traces, training.samples, index)
+            row["traces"] = _summary(traces, training, index)
             record.traces(index, traces)
         monitored, state.recall = _monitor(training, device)
         row |= monitored
         _refuse_constant(training, row, clock)
         state.epoch, state.validation = epoch + 1, row.get("validation", {})
         record.epoch(row, time.perf_counter() - started)
-        for split in training.monitors:
+        for split in training.monitors if settings.kept == "best" else ():
             value = row[split]["accuracy"]
-            if value > state.best.get(split, {"value": -1.0})["value"]:
+            before = state.best.get(split, {}).get("value")
+            if before is None or value > before:
                 state.best[split] = {"epoch": epoch, "value": value}
-                record.best(split, training.student, epoch, value)
+                record.best(split, training.student, epoch, value, split)
+        if settings.average is not None:
+            weight = float(settings.average.weights(settings.epochs)[epoch])
+            state.average = add_epoch(state.average, training.student, weight)
         state.student = training.student.state_dict()
         state.distiller = training.distiller.state_dict()
         state.step = stepper.state()
         record.last(state)
+    return state if settings.kept == "best" else _end(training, settings, device, record, state)
+
+
+def _end(
+    training: Training, settings: Settings, device: Device, record: Record, state: State
+) -> State:
+    """Keep the network that training ends with, whatever the others were like."""
+    student = training.student
+    if settings.kept == "start":
+        state.student = student.state_dict()
+        state.distiller = training.distiller.state_dict()
+        record.last(state)
+    if settings.kept == "average":
+        student.load_state_dict(averaged(state.average, student))
+    monitored, _ = _monitor(training, device)
+    epoch = max(0, settings.epochs - 1)
+    # Without anything to validate on, it is still the network that is tested.
+    for split, metrics in (monitored or {"validation": {}}).items():
+        value = metrics.get("accuracy")
+        state.best[split] = {"epoch": epoch, "value": value}
+        record.best(split, student, epoch, value, settings.kept)
     return state
 
 
@@ -228,17 +273,19 @@ def _epoch(
     table = torch.stack(rows).cpu()
     _refuse_non_finite(table, names, clock.epoch)
     means = dict(zip(names, table.mean(dim=0).tolist(), strict=True))
+    if not training.labelled:
+        del means["accuracy"]
     seen_ids = ids[: len(rows) * settings.batch_size]
     traces = {name: torch.cat(values).cpu() for name, values in traced.items()}
     return means | {"classes_predicted": float(predicted.sum())}, seen_ids, traces
 
 
 def _summary(
-    traces: Mapping[str, Tensor], samples: Samples, index: Tensor
+    traces: Mapping[str, Tensor], training: Training, index: Tensor
 ) -> dict[str, dict[str, Any]]:
     """Return the mean of each trace, over all samples and per class (None for a class not seen)."""
-    labels, classes = samples.labels[index], len(samples.class_names)
-    counts = torch.bincount(labels, minlength=classes)
+    labels, classes = training.samples.labels[index], len(training.samples.class_names)
+    counts = torch.bincount(labels, minlength=classes) * training.labelled
     found = {}
     for name, values in traces.items():
         sums = torch.zeros(classes).index_add_(0, labels, values)
@@ -269,6 +316,7 @@ def _to(batch: Batch, device: torch.device) -> Batch:
         batch,
         inputs=inputs,
         labels=batch.labels.to(device),
+        concepts={scope: values.to(device) for scope, values in batch.concepts.items()},
         partner=None if batch.partner is None else batch.partner.to(device),
         share=None if batch.share is None else batch.share.to(device),
     )

@@ -36,7 +36,9 @@ class Batch:
             images: [B, channels, height, width]).
         labels: class numbers, [B], int64.
         index: sample ids in the data set, [B], int64; the key of the teacher cache.
-        concepts: annotated concepts, [B, M], where the data set has them.
+        concepts: what is annotated of the concepts, where the data set has them: ``global``, of the whole input,
+            [B, M]; ``spatial``, of its places, [B, places, M] of a signal, [B, rows, columns, M] of an image;
+            NaN where there is no annotation.
         partner: class of the sample that was mixed in, [B], int64; None where inputs are not mixed.
         share: part of each input that is the sample's own, [B], in [0, 1]; None where inputs are not mixed.
     """
@@ -44,7 +46,7 @@ class Batch:
     inputs: Mapping[str, Tensor]
     labels: Tensor
     index: Tensor
-    concepts: Tensor | None = None
+    concepts: Mapping[str, Tensor] = field(default_factory=lambda: _NONE)
     partner: Tensor | None = None
     share: Tensor | None = None
 
@@ -74,6 +76,44 @@ class Clock:
     def fraction(self) -> float:
         """Part of the stage that is done, in [0, 1)."""
         return self.step / max(1, self.epochs * self.steps_per_epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """What one set of named concepts adds to the scores of a batch.
+
+    Args:
+        names: M concepts.
+        space: positions that the L tokens lie at, such as (14, 14) or (32,); (1,) for the whole input.
+        attention: how much each token is about each concept, for display, [B, L, M].
+        contributions: what each concept at each token adds to each class score, [B, L, M, N].
+    """
+
+    names: tuple[str, ...]
+    space: tuple[int, ...]
+    attention: Tensor
+    contributions: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Scores taken apart: the contributions of all streams, summed, and ``rest`` are the logits.
+
+    Args:
+        streams: name -> what its concepts add.
+        rest: what belongs to no concept (a bias), [B, N].
+    """
+
+    streams: Mapping[str, Stream]
+    rest: Tensor
+
+    @property
+    def logits(self) -> Tensor:
+        """Return the scores put together again, [B, N]."""
+        total = self.rest
+        for stream in self.streams.values():
+            total = total + stream.contributions.sum(dim=(1, 2))
+        return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +172,8 @@ class Facts:
         survey: ``(teacher, split) -> Survey``, computed when it is asked for; None where there is nothing to ask.
         student: the student's network, for objectives that go through its head once more; they do not register it,
             its parameters are trained and saved with the student.
+        concept_names: names of the annotated concepts by scope, as in ``Batch.concepts``; empty where the data set
+            has none.
     """
 
     view: View
@@ -142,6 +184,7 @@ class Facts:
     heads: Mapping[str, Decoder] = field(default_factory=dict)
     survey: Ask | None = None
     student: nn.Module | None = None
+    concept_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +194,17 @@ class Needs:
     Args:
         features: taps whose activations are read.
         grams: taps of which only the batch similarity map is read.
+        concepts: annotated concepts of the batch are read; this says nothing of the teacher.
     """
 
     features: frozenset[str] = frozenset()
     grams: frozenset[str] = frozenset()
+    concepts: bool = False
 
     def __or__(self, other: "Needs") -> "Needs":
         """Return the needs of both."""
-        return Needs(self.features | other.features, self.grams | other.grams)
+        return Needs(
+            self.features | other.features,
+            self.grams | other.grams,
+            self.concepts or other.concepts,
+        )

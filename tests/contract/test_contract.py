@@ -35,7 +35,6 @@ EXAMPLES = {
     "Hint": {},
     "AccuracyGap": {},
     "Confidence": {},
-    "Closeness": {"tap": "common"},
     "Entropy": {},
     "GradientSpace": {},
     "ConfidentFeatures": {},
@@ -52,25 +51,37 @@ EXAMPLES = {
         "floors": {"sig": "many", "pi": 0.5},
     },
     "Experts": {"classes": {"sig": ["a", "b"], "pi": ["c", "d"], "gaf": ["e", "a"]}},
+    "MetaFeatures": {},
+    "MetaLogits": {},
+    "ConceptExplanation": {},
+    "ConceptSparsity": {},
+    "SelfRegulation": {},
+    "Closeness": {"tap": "common"},
     "KnowledgeBinding": {
         "objectives": {
             "labels": {"type": "Labels"},
             "soft": {"type": "PerTeacher", "term": "SoftTargets", "weighting": "Closeness"},
         }
     },
-    "MetaFeatures": {},
-    "MetaLogits": {},
 }
 # Adapters that are learned, or a contrast between samples: equal networks do not give zero.
 LEARNED: set[str] = {
     "AttentionFeature",
     "Hint",
     "ConfidentFeatures",
-    "KnowledgeBinding",
     "PolicyWeighted",
     "ContrastiveRepresentation",
     "DiscriminativeConsistent",
     "ProjectorDistance",
+    "KnowledgeBinding",
+}
+# Asked of the student alone: what a teacher says does not count.
+WITHOUT_TEACHERS = {
+    "Labels",
+    "CurriculumLabels",
+    "ConceptExplanation",
+    "ConceptSparsity",
+    "SelfRegulation",
 }
 # Results that depend on the order inside the batch, as their method says.
 IN_ORDER: set[str] = {"OrthogonalFeatures"}
@@ -110,7 +121,20 @@ def output(random, batch, classes, channels, scale=1.0, dimensions=1):
     }
     features["embedding"] = torch.randn(batch, channels, generator=random)
     features["common"] = features["stage1"][:, :2].clone()  # as wide in every network
+    for name, places in (("global", ()), ("spatial", (3,))):
+        scores = torch.randn(batch, *places, 4, generator=torch.Generator().manual_seed(channels))
+        features[f"{name}_attention"] = torch.softmax(scores, dim=-1)
+    features |= prompted(batch, classes, torch.Generator().manual_seed(channels))
     return Output(torch.randn(batch, classes, generator=random) * scale, features)
+
+
+def prompted(batch, classes, random, channels=4):
+    """What a network with prompts says with them and without."""
+    found = {}
+    for name, shape in (("image", (batch,)), ("text", (batch, classes))):
+        for kind in (name, f"{name}_frozen"):
+            found[kind] = torch.randn(*shape, channels, generator=random)
+    return found | {"logits_frozen": torch.randn(batch, classes, generator=random)}
 
 
 def view(seed=0, batch=6, classes=5, scale=1.0):
@@ -122,7 +146,16 @@ def view(seed=0, batch=6, classes=5, scale=1.0):
         for name, (channels, dimensions) in zip(MIX, ((4, 1), (3, 2), (5, 2)), strict=True)
     }
     student = output(random, batch, classes, 2, scale)
-    return View(student, teachers, Batch({}, labels, torch.arange(batch)), Clock())
+    seen = Batch({}, labels, torch.arange(batch), annotated(labels))
+    return View(student, teachers, seen, Clock())
+
+
+def annotated(labels):
+    """Concepts of whole samples, one not annotated, and of three places, of which the second never is."""
+    whole = torch.nn.functional.one_hot(labels % 4, 4).float()
+    whole[1] = torch.nan
+    places = whole[:, None] + torch.tensor([0.0, torch.nan, 1.0])[:, None]
+    return {"global": whole, "spatial": places}
 
 
 def leafs(out):
@@ -144,7 +177,9 @@ def permuted(v, p):
     return View(
         pick(v.student),
         {k: pick(t) for k, t in v.teachers.items()},
-        Batch({}, v.batch.labels[p], v.batch.index[p]),
+        Batch(
+            {}, v.batch.labels[p], v.batch.index[p], {k: h[p] for k, h in v.batch.concepts.items()}
+        ),
         v.clock,
     )
 
@@ -278,8 +313,8 @@ def test_permuting_the_teachers_changes_nothing(slot, name):
 
 @pytest.mark.parametrize(("slot", "name"), LOSSES)
 def test_identical_networks_have_nothing_to_teach(slot, name):
-    if name in ("Labels", "CurriculumLabels") or name in LEARNED:
-        pytest.skip("labels are no teacher; a learned adapter does not begin as the identity")
+    if name in WITHOUT_TEACHERS or name in LEARNED:
+        pytest.skip("nothing of a teacher in it, or an adapter that does not begin as the identity")
     v = view()
     v = replace(v, student=v.teachers["pi"], teachers=dict.fromkeys(MIX, v.teachers["pi"]))
     assert prepared(slot, name, v)(v).abs().max() < 1e-5

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from tutelage.schedules import Constant, Cosine, Linear, Piecewise, value_at
+from tutelage.schedules import Constant, Cosine, EpochCosine, Linear, Piecewise, value_at
 from tutelage.types import Clock
 
 
@@ -23,6 +23,19 @@ def test_cosine_follows_its_formula_after_the_warmup():
     assert 0 < schedule(at(0)) < schedule(at(5)) < schedule(at(10)) == pytest.approx(0.1)
     done = (30 / 50 - 0.2) / 0.8
     assert schedule(at(30)) == pytest.approx(0.01 + 0.09 * (1 + math.cos(math.pi * done)) / 2)
+
+
+def test_epoch_cosine_is_that_of_prompt_learning():
+    # zhengli97/PromptKD@ec244f783c8b9b2503ad5a838a3fd97365686ddb, dassl/optim/lr_scheduler.py: cosine, 5 epochs,
+    # lr 0.005, one constant epoch of 1e-5, WARMUP_RECOUNT; and four of 20 epochs at 0.0025.
+    published = [1e-5, 0.005, 0.0045225424859, 0.0032725424859, 0.0017274575140]
+    schedule = EpochCosine(0.005)
+    assert [schedule(Clock(e, 3 * e, 5, 3)) for e in range(5)] == pytest.approx(published)
+    longer = [1e-5, 0.0025, 0.00125, 6.117935463105809e-05]
+    schedule = EpochCosine(0.0025)
+    assert [schedule(Clock(e, e, 20, 1)) for e in (0, 1, 11, 19)] == pytest.approx(longer)
+    with pytest.raises(ValueError, match="warmup: -1"):
+        EpochCosine(1.0, warmup=-1)
 
 
 def test_piecewise_reproduces_the_published_borders():

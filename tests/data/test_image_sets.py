@@ -642,6 +642,20 @@ def test_imagenet_is_resized_and_cropped_as_torchvision_does(imagenet, tmp_path)
         ImageNet(str(imagenet), stored=0).load(tmp_path / "cache")
 
 
+def test_imagenet_takes_the_first_classes(imagenet, tmp_path):
+    imagenet_files(imagenet)
+    mapping(imagenet)
+    first = sorted(WNIDS)[:2]
+    found = ImageNet(str(imagenet), stored=16, first=2).load(tmp_path / "cache")
+    named = ImageNet(str(imagenet), stored=16, classes=tuple(first)).load(tmp_path / "cache")
+    assert found.class_names == ("goldfish", "crane (n02012849)")
+    assert found.fingerprint == named.fingerprint
+    with pytest.raises(UserError, match=r"ImageNet.first: found 5, allowed are 1 to 4 classes"):
+        ImageNet(str(imagenet), first=5).load(tmp_path / "cache")
+    with pytest.raises(UserError, match=r"ImageNet.first: found classes as well"):
+        ImageNet(str(imagenet), first=2, classes=("goldfish",)).load(tmp_path / "cache")
+
+
 @pytest.mark.parametrize("form", ["folders", "kaggle", "meta.mat", "synsets.txt"])
 def test_every_form_of_the_truth_gives_the_same_data(imagenet, tmp_path, form):
     root = imagenet / "ILSVRC" / "Data" / "CLS-LOC" if form == "kaggle" else imagenet
@@ -701,7 +715,8 @@ def test_imagenet_that_is_not_whole_is_refused(imagenet, tmp_path):
         ImageNet(str(imagenet)).load(cache)
     folder = devkit(imagenet, "synsets.txt")
     with pytest.raises(
-        UserError, match=r"found no names of the classes; put one of LOC_synset_mapping.txt"
+        UserError,
+        match=r"found no names of the classes; put one of classnames.txt, LOC_synset_mapping.txt",
     ):
         ImageNet(str(imagenet)).load(cache)
     mapping(imagenet)
@@ -786,6 +801,10 @@ def test_cifar100_has_fine_and_coarse_labels(cifar100, tmp_path):
     coarse = Cifar100(labels="coarse").load(tmp_path)
     assert coarse.labels.tolist() == [int(y) for group, *_ in parts.values() for y in group]
     assert (coarse.name, len(coarse.class_names)) == ("cifar100-coarse", 20)
+    fine = [int(y) for _, fine, _ in parts.values() for y in fine]
+    assert coarse.concepts["global"].argmax(axis=1).tolist() == fine
+    assert (coarse.concepts["global"].sum(axis=1) == 1).all()
+    assert (coarse.concept_names["global"], found.concepts) == (found.class_names, {})
 
 
 def test_another_cifar100_is_refused(cifar100, tmp_path, monkeypatch):

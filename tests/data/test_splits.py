@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from tutelage.data import DataSet, SyntheticImages
 from tutelage.data import splits as module
 from tutelage.data.splits import (
+    FewShot,
     GroupedFolds,
     LeaveOneSubjectOut,
     NamedSubjects,
@@ -165,11 +166,51 @@ def test_named_subjects():
     check_split(dataset, split, ["B", "C"], 1)
     for wrong, sentence in {
         (("X",), ()): "found subject 'X', allowed are A, B, C, D",
-        (("A",), ("A",)): r"found \['A'\] in test and validation",
+        (("A",), ("A",)): r"found \['A'\] twice",
+        (("A",), ("B",), False, ("B",)): r"found \['B'\] twice",
         ((), ("A",)): "0 test subjects",
     }.items():
         with pytest.raises(UserError, match=sentence):
             NamedSubjects(*wrong).split(dataset)
+
+
+def test_named_subjects_may_leave_some_out():
+    dataset = data(["A", "B", "C", "D"] * 2)
+    split = NamedSubjects(("B",), ("D",), train=("A",)).split(dataset, 0)
+    assert [sorted(set(dataset.subjects[side])) for side in split.sides().values()] == [
+        ["A"],
+        ["D"],
+        ["B"],
+    ]
+
+
+def test_few_shots_are_the_same_of_every_class_and_nested():
+    dataset = SyntheticImages(classes=3, samples=50, test=0.2).load()
+    whole = OfficialSplit(0.1)
+    sides = {n: FewShot(whole, n).split(dataset, 0) for n in (1, 2, 8)}
+    for shots, split in sides.items():
+        assert np.bincount(dataset.labels[split.train]).tolist() == [shots] * 3
+        assert set(split.train) <= set(whole.split(dataset, 0).train)
+        for side in ("validation", "test"):
+            assert np.array_equal(getattr(split, side), getattr(whole.split(dataset, 0), side))
+        assert split.name == f"official-{shots}-shot"
+        assert np.array_equal(FewShot(whole, shots).split(dataset, 0).train, split.train)
+        assert not np.array_equal(
+            FewShot(whole, shots, seed=2).split(dataset, 0).train, split.train
+        )
+    assert set(sides[1].train) < set(sides[2].train) < set(sides[8].train)
+    assert np.array_equal(
+        FewShot(whole, None).split(dataset, 0).train, whole.split(dataset, 0).train
+    )
+    assert FewShot(whole).count(dataset) == 1
+
+
+def test_too_many_shots_are_refused():
+    dataset = SyntheticImages(classes=3, samples=50, test=0.2).load()
+    with pytest.raises(UserError, match=r"found 100, but class '.*' has 36 training samples"):
+        FewShot(OfficialSplit(0.1), 100).split(dataset, 0)
+    with pytest.raises(UserError, match="1 or more"):
+        FewShot(OfficialSplit(), 0)
 
 
 @pytest.mark.parametrize("fraction", [0.0, 0.1, 0.25])

@@ -20,6 +20,19 @@ class Other:
     window: int = 8
 
 
+def test_a_new_argument_at_its_default_does_not_hide_stored_data():
+    before = store.key(Loader(), ["a"]), store.key(Loader(9), ["a"])
+
+    @dataclass(frozen=True)
+    class Loader2:
+        window: int = 8
+        more: int = 0
+
+    Loader2.__name__ = "Loader"
+    assert (store.key(Loader2(), ["a"]), store.key(Loader2(9), ["a"])) == before
+    assert store.key(Loader2(more=1), ["a"]) not in before
+
+
 def test_home(monkeypatch):
     monkeypatch.setenv("TUTELAGE_DATA", "~/there")
     assert home() == Path.home() / "there"
@@ -89,6 +102,7 @@ def test_key_depends_on_class_arguments_content_and_format(monkeypatch):
         store.key(Other(), ["a"]),
     ]  # fmt: skip
     assert store.key(Loader(), ["a"]) == keys[0]
+    assert store.key(Loader(8), ["a"]) == keys[0]
     monkeypatch.setattr(store, "_FORMAT", 99)
     assert len({*keys, store.key(Loader(), ["a"])}) == 5
 

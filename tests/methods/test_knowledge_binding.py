@@ -546,7 +546,7 @@ class Reader(Objective):
     """Reads scores, which no teacher has to be asked for, and what only a batch can give."""
 
     def needs(self):
-        return Needs(frozenset({"stage1", SCORES}), frozenset({SCORES, "stage2"}))
+        return Needs(frozenset({"stage1", SCORES}), frozenset({SCORES, "stage2"}), concepts=True)
 
     def forward(self, view):
         return view.student.logits.sum(1)
@@ -557,7 +557,7 @@ def test_what_is_asked_of_the_teachers():
     taps = frozenset({"stage1", "stage2", "stage3"})
     assert objective.needs() == Needs(frozenset({"stage3"}), taps)
     objective = KnowledgeBinding({"it": Weighted(Reader())}, tap="last")
-    assert objective.needs() == Needs(frozenset({"stage1", "last"}), frozenset({"stage2"}))
+    assert objective.needs() == Needs(frozenset({"stage1", "last"}), frozenset({"stage2"}), True)
 
 
 def test_every_parameter_is_trained_and_saved_once():

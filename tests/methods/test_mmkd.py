@@ -491,7 +491,7 @@ def test_the_buffer_fills_up_and_then_takes_in_what_was_wrong():
         (teachers["sig"].features["stage3"][:, 0, 0], number * 2.0),
     ):
         assert torch.equal(values, wanted.to(values.dtype))
-    assert batch.concepts is None
+    assert batch.concepts == {}
 
 
 def test_the_buffer_does_not_change_with_what_it_was_given():

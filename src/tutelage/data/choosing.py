@@ -1,5 +1,7 @@
 """How the splits pick subjects and samples, and what they refuse."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tutelage.data.dataset import DataSet, Ints, Strings
@@ -106,3 +108,47 @@ def draw(dataset: DataSet, pool: Ints, fraction: float, rng: np.random.Generator
         members = pool[dataset.labels[pool] == number]
         parts.append(rng.permutation(members)[: round(fraction * len(members))])
     return np.sort(np.concatenate(parts))
+
+
+def few(
+    labels: Ints,
+    class_names: Sequence[str],
+    index: Ints,
+    shots: int,
+    seed: Sequence[int],
+    place: str,
+    classes: Sequence[int] | None = None,
+) -> Ints:
+    """Return the same number of samples of every class, increasing.
+
+    Fewer shots are a part of more shots, and a class's draw does not depend on which other classes are drawn.
+
+    Args:
+        labels: of all samples, [N].
+        class_names: C names.
+        index: sample numbers to draw from.
+        shots: of each class.
+        seed: of the draw.
+        place: what asks for them, for the sentence.
+        classes: numbers of the classes to draw from; None: all.
+
+    Raises:
+        UserError: a class has fewer samples than shots.
+    """
+    kept = []
+    for number in range(len(class_names)) if classes is None else classes:
+        members = index[labels[index] == number]
+        if len(members) < shots:
+            raise UserError(
+                f"{place}: found {shots}, but class {class_names[number]!r} has {len(members)} training "
+                "samples"
+            )
+        kept.append(np.random.default_rng([*seed, number]).permutation(members)[:shots])
+    return np.sort(np.concatenate(kept))
+
+
+def tested(dataset: DataSet) -> Ints:
+    """Return the samples of the official test part, or all of them where there is none."""
+    official = dataset.official_test
+    everyone = np.arange(len(dataset))
+    return everyone if official is None or not official.any() else np.flatnonzero(official)

@@ -5,11 +5,12 @@ import tarfile
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 
 from tutelage.data.dataset import DataSet
+from tutelage.data.hierarchy import as_concepts
 from tutelage.data.store import Progress, cached, home, quiet, stamps, usable
 from tutelage.errors import UserError
 
@@ -27,7 +28,8 @@ class Cifar100:
     Args:
         folder: the official cifar-100-binary.tar.gz or the folder that holds it; relative to the working
             directory. None: ``cifar100`` in the data cache.
-        labels: ``fine`` for the 100 classes, ``coarse`` for their 20 groups.
+        labels: ``fine`` for the 100 classes; ``coarse`` for their 20 groups: the 100 classes are then the
+            annotated concepts of each image.
         expect_official: refuse an archive with another checksum than the published one.
     """
 
@@ -84,6 +86,10 @@ class Cifar100:
         ]
         rows = np.concatenate(parts)
         column = 1 if self.labels == "fine" else 0
+        concepts: dict[str, Any] = {}
+        if self.labels == "coarse":
+            names = files["fine_label_names.txt"].decode().split()
+            concepts = as_concepts(rows[:, 1].astype(np.int64), names)
         return DataSet(
             name=self.name if self.labels == "fine" else f"{self.name}-coarse",
             modality="image",
@@ -94,6 +100,7 @@ class Cifar100:
             channel_names=("red", "green", "blue"),
             official_test=np.arange(len(rows)) >= len(parts[0]),
             source=f"{_CITATION}. From: {archive.name}",
+            **concepts,
         )
 
 

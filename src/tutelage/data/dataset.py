@@ -2,8 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -48,6 +48,10 @@ class DataSet:
         official_validation: the same for a validation part of the publisher, if there is one.
         synthetic: the samples were generated, not measured.
         source: whom to cite, and where the files came from.
+        concepts: how much each concept is present, at least 0, NaN where that is not annotated; float32 or
+            float16. ``global``: of a whole sample, [N, M]. ``spatial``: of its places, [N, places, M] of signals,
+            [N, rows, columns, M] of images: equal cells of the input. Empty, one of them, or both.
+        concept_names: M names for each of ``concepts``.
 
     Raises:
         UserError: the parts do not fit together.
@@ -68,12 +72,15 @@ class DataSet:
     synthetic: bool = False
     source: str = ""
     official_validation: Bools | None = None
+    concepts: Mapping[str, np.ndarray] = field(default_factory=dict)
+    concept_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._check_inputs()
         self._check_columns()
         self._check_labels()
         self._check_windows()
+        self._check_concepts()
         if self.synthetic and "synthetic" not in self.name:
             raise UserError(
                 f"data set {self.name!r}: generated data need the word 'synthetic' in the name"
@@ -154,6 +161,30 @@ class DataSet:
         if (self.recordings is None) != (self.starts is None):
             raise self._refuse("recordings and starts", "only one of them", "both or neither")
 
+    def _check_concepts(self) -> None:
+        axes = {"global": 2, "spatial": self.inputs.ndim}
+        if self.concepts.keys() != self.concept_names.keys():
+            raise self._refuse("concept_names", list(self.concept_names), str(list(self.concepts)))
+        for scope, values in self.concepts.items():
+            place, names = f"concepts.{scope}", self.concept_names[scope]
+            if scope not in axes:
+                raise self._refuse("concepts", repr(scope), "'global' or 'spatial'")
+            if len(set(names)) != len(names) or not names:
+                raise self._refuse(place, list(names), "a different name for every concept")
+            shape, kind = list(values.shape), values.dtype
+            wanted = "[N, M]" if scope == "global" else (
+                "[N, places, M]" if self.modality == "signal" else "[N, rows, columns, M]"
+            )  # fmt: skip
+            if len(shape) != axes[scope] or shape[0] != len(self) or shape[-1] != len(names):
+                text = f"{wanted} with N = {len(self)} and M = {len(names)} names"
+                raise self._refuse(place, shape, text)
+            if kind not in (np.float32, np.float16):
+                raise self._refuse(place, f"type {kind}", "float32 or float16")
+            if any(((part < 0) | (part == np.inf)).any() for part in blocks(values)):
+                raise self._refuse(
+                    place, "a negative or infinite value", "0 or more, NaN where not annotated"
+                )
+
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 (hex) over contents and metadata; equal data give equal fingerprints.
@@ -170,6 +201,10 @@ class DataSet:
         columns = [self.inputs, self.labels, self.recordings, self.starts, self.official_test]
         if self.official_validation is not None:
             columns.append(self.official_validation)
+        if self.concepts:
+            scopes = sorted(self.concepts)
+            state.update(json.dumps([[s, self.concept_names[s]] for s in scopes]).encode())
+            columns += [self.concepts[scope] for scope in scopes]
         for column in columns:
             state.update(b"-" if column is None else b"+")
             for part in () if column is None else blocks(column):
@@ -194,6 +229,7 @@ class DataSet:
             "official_validation": (
                 None if self.official_validation is None else int(self.official_validation.sum())
             ),
+            "concepts": {scope: list(names) for scope, names in self.concept_names.items()},
             "synthetic": self.synthetic,
             "source": self.source,
             "fingerprint": self.fingerprint,

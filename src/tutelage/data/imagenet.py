@@ -19,7 +19,8 @@ CLASSES = 1000
 COUNTS = {"train": (1_281_167, None), "test": (50_000, 50)}
 _KAGGLE = "ILSVRC/Data/CLS-LOC/"
 _DEVKITS = ("", "ILSVRC2012_devkit_t12/data/", "devkit/data/")
-_WORDS = ("LOC_synset_mapping.txt", "synset_words.txt", "words.txt")
+_COOP = "images/"  # where the layout of prompt learning has train and val
+_WORDS = ("classnames.txt", "LOC_synset_mapping.txt", "synset_words.txt", "words.txt")
 _SOLUTION = "LOC_val_solution.csv"
 _TRUTH = "ILSVRC2012_validation_ground_truth.txt"
 _NUMBERS = ("meta.mat", "synsets.txt")
@@ -41,11 +42,13 @@ class ImageNet:
 
     Args:
         folder: the folder with ``train``, ``val`` and the text files (or the Kaggle folder that holds
-            ``ILSVRC``); relative to the working directory. None: ``imagenet`` in the data cache.
+            ``ILSVRC``, or the one of CoOp's layout that holds ``images`` and ``classnames.txt``); relative to the
+            working directory. None: ``imagenet`` in the data cache.
         stored: height and width of the stored images in pixels; 256 needs 262 GB.
         expect_official: refuse numbers of images other than the published ones.
         per_class: at most that many images of each class in each part, evenly spaced; None: all.
         classes: names or wnids of the classes to take; none: all.
+        first: take this many classes, the first in the order of their wnids; None: all.
     """
 
     name: ClassVar[str] = "imagenet"
@@ -55,6 +58,7 @@ class ImageNet:
     expect_official: bool = True
     per_class: int | None = None
     classes: tuple[str, ...] = ()
+    first: int | None = None
 
     def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
         """Return the images, decoded at the first time.
@@ -68,22 +72,33 @@ class ImageNet:
         """
         if self.stored < 1:
             raise UserError(f"ImageNet.stored: found {self.stored}, allowed are 1 pixel or more")
+        if self.first is not None and self.classes:
+            raise UserError("ImageNet.first: found classes as well, allowed is one of the two")
         place = (folder or home()) / self.name
         with usable(place):
             source = self._find(place)
-            choice = Choice(self.expect_official, self.per_class, self.classes)
             return cached_on_disk(
                 place,
                 replace(self, folder=None),
                 source.stamp(place / ".listing.json"),
-                lambda scratch: build(
-                    source, self._layout(source), choice, scratch, progress or quiet
-                ),
+                lambda scratch: self._build(source, scratch, progress or quiet),
             )
+
+    def _build(self, source: Folder, scratch: Path, progress: Progress) -> DataSet:
+        layout = self._layout(source)
+        classes = self.classes
+        if self.first is not None:
+            if not 1 <= self.first <= len(layout.classes):
+                raise UserError(
+                    f"ImageNet.first: found {self.first}, allowed are 1 to {len(layout.classes)} classes"
+                )
+            classes = tuple(layout.classes)[: self.first]
+        choice = Choice(self.expect_official, self.per_class, classes)
+        return build(source, layout, choice, scratch, progress)
 
     def _find(self, place: Path) -> Folder:
         root = place if self.folder is None else Path(self.folder).expanduser()
-        for head in ("", _KAGGLE):
+        for head in ("", _COOP, _KAGGLE):
             if (root / head / "train").is_dir():
                 texts = [*_WORDS, _SOLUTION, _TRUTH, *_NUMBERS]
                 tops = [

@@ -48,6 +48,8 @@ def scan(dataset: DataSet, split: Split) -> list[Finding]:
     """
     sides = {name: np.asarray(index) for name, index in split.sides().items() if len(index)}
     pairs = list(combinations(sides, 2))
+    if split.transductive:  # stated, and labels of the training side are hidden
+        pairs = [pair for pair in pairs if pair != ("train", "test")]
     prints = prints_of(dataset, np.concatenate(list(sides.values()))) if sides else {}
     found = [_same_sample(a, b, sides) for a, b in pairs]
     found += [_same_subject(dataset, a, b, sides) for a, b in pairs]

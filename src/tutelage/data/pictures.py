@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, TypeVar
+from typing import IO, TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
@@ -44,6 +44,9 @@ class Layout:
         counts: part -> published number of images, and number in each class (None: it varies).
         size: height and width in pixels of the stored images.
         fit: makes an RGB image that size; refuses what it must not change.
+        box: from the path of an image to the part of it that is taken: left, top, right, bottom in pixels;
+            None: all.
+        formats: what the files may be, whatever their names end with; Pillow's words.
     """
 
     name: str
@@ -54,6 +57,8 @@ class Layout:
     counts: Mapping[str, tuple[int, int | None]]
     size: int
     fit: "Callable[[Image, int], Image]"
+    box: Callable[[str], tuple[int, int, int, int]] | None = None
+    formats: tuple[str, ...] = ("PNG", "JPEG")
 
 
 @dataclass(frozen=True)
@@ -279,8 +284,11 @@ def _image(source: Source, layout: Layout, name: str, content: Content) -> bytes
     place = f"{source.path}: {name}"
     try:
         # One file of ImageNet is a PNG by the name of .JPEG; some are grey, some CMYK.
-        with Image.open(BytesIO(content()), formats=["PNG", "JPEG"]) as stored:
-            image = layout.fit(stored.convert("RGB"), layout.size)
+        with Image.open(BytesIO(content()), formats=layout.formats) as stored:
+            picture = stored.convert("RGB")
+            if layout.box is not None:
+                picture = picture.crop(layout.box(name))
+            image = layout.fit(picture, layout.size)
     except UserError as error:
         raise UserError(f"{place}: {error}") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
@@ -299,14 +307,23 @@ def exactly(image: "Image", size: int) -> "Image":
     return image
 
 
-def central(image: "Image", size: int) -> "Image":
-    """Return the centre of an image whose shorter side was made ``size`` pixels (bilinear, antialiased)."""
+def squeezed(image: "Image", size: int) -> "Image":
+    """Return the whole image at ``size`` pixels in both directions (bilinear, antialiased)."""
+    from PIL import Image
+
+    return image.resize((size, size), Image.Resampling.BILINEAR)
+
+
+def central(
+    image: "Image", size: int, interpolation: Literal["bilinear", "bicubic"] = "bilinear"
+) -> "Image":
+    """Return the centre of an image whose shorter side was made ``size`` pixels (antialiased)."""
     from PIL import Image
 
     width, height = image.size
     longer = int(size * max(width, height) / min(width, height))
     wanted = (size, longer) if width <= height else (longer, size)
     if image.size != wanted:
-        image = image.resize(wanted, Image.Resampling.BILINEAR)
+        image = image.resize(wanted, Image.Resampling[interpolation.upper()])
     left, top = (round((length - size) / 2) for length in wanted)
     return image.crop((left, top, left + size, top + size))

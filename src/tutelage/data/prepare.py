@@ -10,6 +10,8 @@ from tutelage.data.dataset import DataSet
 from tutelage.data.names import natural
 from tutelage.data.store import Progress, home, usable
 
+_SHOWN = 5  # concepts that are named
+
 
 class Loader(Protocol):
     """What every loader of :mod:`tutelage.data` is."""
@@ -117,6 +119,9 @@ def _notes(dataset: DataSet, groups: list[str], table: np.ndarray) -> tuple[str,
     notes = []
     if dataset.synthetic:
         notes.append("synthetic data: generated, no measurement")
+    for scope, names in dataset.concept_names.items():
+        more = ", ..." if len(names) > _SHOWN else ""
+        notes.append(f"{len(names)} annotated concepts, {scope}: {', '.join(names[:_SHOWN])}{more}")
     totals = table.sum(1)
     empty = [dataset.class_names[number] for number in np.flatnonzero(totals == 0)]
     if empty:

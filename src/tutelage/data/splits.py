@@ -12,7 +12,9 @@ from tutelage.data.choosing import (
     choose_validation,
     column,
     draw,
+    few,
     subjects_of,
+    tested,
 )
 from tutelage.data.copies import without_copies
 from tutelage.data.dataset import DataSet, Ints
@@ -21,6 +23,7 @@ from tutelage.errors import UserError, unknown
 
 __all__ = [
     "LeaveOneSubjectOut", "GroupedFolds", "NamedSubjects", "OfficialSplit", "RandomSplit", "Thinned",
+    "FewShot", "Transductive",
 ]  # fmt: skip
 
 
@@ -33,12 +36,14 @@ class Split:
         train: sample numbers, increasing, int64.
         validation: the same; empty only when a splitter was told ``validation=0``.
         test: the same; read once, at the end.
+        transductive: training sees the inputs of the test side, and none of their labels.
     """
 
     name: str
     train: Ints
     validation: Ints
     test: Ints
+    transductive: bool = False
 
     def sides(self) -> dict[str, Ints]:
         """Return the sample numbers by the name of the side."""
@@ -155,13 +160,16 @@ class NamedSubjects:
 
     Args:
         test: subjects that are tested.
-        validation: subjects that decide; all others train.
+        validation: subjects that decide.
         strict: refuse when the test side has a class that training never sees.
+        train: subjects that train; all others unless given. Subjects on no side are left out, for example
+            because an encoder was trained on them.
     """
 
     test: tuple[str, ...]
     validation: tuple[str, ...] = ()
     strict: bool = False
+    train: tuple[str, ...] = ()
 
     def count(self, dataset: DataSet) -> int:
         """Return 1."""
@@ -175,19 +183,25 @@ class NamedSubjects:
         """
         subjects = subjects_of(dataset, "NamedSubjects")
         check_fold("NamedSubjects", fold, 1)
-        for name in (*self.test, *self.validation):
+        named = (*self.test, *self.validation, *self.train)
+        for name in named:
             if name not in subjects:
                 raise UserError(
                     f"NamedSubjects: found subject {name!r}, allowed are {', '.join(subjects)}"
                 )
-        both = set(self.test) & set(self.validation)
-        if both or not self.test:
+        twice = sorted({name for name in named if named.count(name) > 1})
+        if twice or not self.test:
             raise UserError(
-                f"NamedSubjects: found {sorted(both)} in test and validation and {len(self.test)} "
-                "test subjects, allowed is every subject once and at least one for the test"
+                f"NamedSubjects: found {twice} twice and {len(self.test)} test subjects, allowed is every subject "
+                "once and at least one for the test"
             )
         return _by_subject(
-            dataset, "named-subjects", list(self.test), list(self.validation), self.strict
+            dataset,
+            "named-subjects",
+            list(self.test),
+            list(self.validation),
+            self.strict,
+            list(self.train) or None,
         )
 
 
@@ -338,6 +352,77 @@ class Thinned:
         return replace(whole, name=f"{whole.name}-thinned", train=np.sort(np.concatenate(kept)))
 
 
+@dataclass(frozen=True)
+class FewShot:
+    """Another split with the same number of training samples of every class.
+
+    Validation and test stay as they are. Fewer shots are a part of more shots with the same seed, and every method
+    gets the same samples.
+
+    Args:
+        of: the split whose training side is drawn from.
+        shots: samples of each class; None: all there are.
+        seed: for the draw.
+
+    Raises:
+        UserError: fewer than one shot.
+
+    Source:
+        The protocol of few-shot transfer of CLIP (1, 2, 4, 8, 16 shots, all), as LaBo and CoOp run it.
+    """
+
+    of: Splitter
+    shots: int | None = 16
+    seed: int = 1
+
+    def __post_init__(self) -> None:
+        if self.shots is not None and self.shots < 1:
+            raise UserError(f"FewShot.shots: found {self.shots}, allowed is 1 or more, or null")
+
+    def count(self, dataset: DataSet) -> int:
+        """Return the number of folds of the other split."""
+        return self.of.count(dataset)
+
+    def split(self, dataset: DataSet, fold: int = 0) -> Split:
+        """Return the fold of the other split with a few training samples.
+
+        Raises:
+            UserError: a class has fewer training samples than shots.
+        """
+        whole = self.of.split(dataset, fold)
+        if self.shots is None:
+            return whole
+        train = few(
+            dataset.labels, dataset.class_names, whole.train, self.shots, [self.seed, fold], "FewShot.shots"
+        )  # fmt: skip
+        name = f"{whole.name}-{self.shots}-shot"
+        return replace(whole, name=name, train=train)
+
+
+@dataclass(frozen=True)
+class Transductive:
+    """Training on the images that are tested, without their labels: domain generalisation as published.
+
+    There is no validation side, so nothing can be chosen by it: every stage must state ``train: {select: last}``
+    and ``unlabelled: true``, which hides the labels of training samples. These numbers are those of a network that
+    has seen its test images; ``transfer`` measures one that has not.
+
+    Source:
+        Li et al. 2024, PromptKD, arXiv:2403.02781, domain generalisation: the student is distilled on the
+        unlabelled images of the target (ImageNet V2, Sketch, A, R), which are its evaluation data.
+    """
+
+    def count(self, dataset: DataSet) -> int:
+        """Return 1."""
+        return 1
+
+    def split(self, dataset: DataSet, fold: int = 0) -> Split:
+        """Return the official test part, or all samples where there is none, on both sides."""
+        check_fold("Transductive", fold, 1)
+        index = tested(dataset)
+        return Split("transductive", index, index[:0], index, transductive=True)
+
+
 def unseen_classes(dataset: DataSet, split: Split) -> tuple[str, ...]:
     """Return the classes of the test side that training never sees."""
     missing = np.setdiff1d(dataset.labels[split.test], dataset.labels[split.train])
@@ -345,11 +430,17 @@ def unseen_classes(dataset: DataSet, split: Split) -> tuple[str, ...]:
 
 
 def _by_subject(
-    dataset: DataSet, name: str, tested: list[str], chosen: list[str], strict: bool
+    dataset: DataSet,
+    name: str,
+    tested: list[str],
+    chosen: list[str],
+    strict: bool,
+    trained: list[str] | None = None,
 ) -> Split:
     owner = column(dataset, name)
     test, validation = np.isin(owner, tested), np.isin(owner, chosen)
-    train = np.flatnonzero(~test & ~validation)
+    others = ~test & ~validation
+    train = np.flatnonzero(others if trained is None else np.isin(owner, trained))
     split = Split(name, train, np.flatnonzero(validation), np.flatnonzero(test))
     unseen = unseen_classes(dataset, split)
     if strict and unseen:

@@ -19,7 +19,8 @@ from tutelage.errors import UserError
 
 Progress = Callable[[str, float], None]
 
-_FORMAT = 2  # raise it when the meaning of a stored file changes
+_FORMAT = 3  # raise it when the meaning of a stored file, or a default of a loader, changes
+_CONCEPTS = "concepts-"  # before the scope, in the name of an array
 _ARRAYS = (
     "inputs", "labels", "subjects", "recordings", "starts", "official_test", "official_validation",
 )  # fmt: skip
@@ -91,8 +92,15 @@ def write_text(path: Path, text: str) -> None:
 
 
 def key(loader: object, content: object) -> str:
-    """Return 16 hex digits that stand for a loader's arguments and the files it read."""
-    arguments = {field.name: getattr(loader, field.name) for field in fields(loader)}  # type: ignore[arg-type]
+    """Return 16 hex digits that stand for a loader's arguments and the files it read.
+
+    Arguments at their default are left out: a new one does not make stored data unfindable.
+    """
+    arguments = {
+        field.name: value
+        for field in fields(loader)  # type: ignore[arg-type]
+        if (value := getattr(loader, field.name)) != field.default
+    }
     text = json.dumps(
         [_FORMAT, type(loader).__name__, arguments, content], sort_keys=True, default=str
     )
@@ -126,8 +134,9 @@ def _appearing(folder: Path) -> Iterator[Path]:
 def _write(dataset: DataSet, folder: Path, **more: object) -> None:
     """Write everything that is not there yet."""
     meta = {field.name: getattr(dataset, field.name) for field in fields(dataset)} | more
-    for name in _ARRAYS:
-        array = meta.pop(name)
+    arrays = {name: meta.pop(name) for name in _ARRAYS}
+    arrays |= {_CONCEPTS + scope: values for scope, values in meta.pop("concepts").items()}
+    for name, array in arrays.items():
         if array is not None:
             if not (folder / f"{name}.npy").exists():
                 np.save(folder / f"{name}.npy", array, allow_pickle=False)
@@ -146,6 +155,12 @@ def open_saved(folder: Path) -> DataSet:
         for name in ("class_names", "channel_names"):
             meta[name] = tuple(meta[name])
         stored = meta.pop("arrays")
+        names = meta.get("concept_names", {})
+        meta["concept_names"] = {scope: tuple(listed) for scope, listed in names.items()}
+        meta["concepts"] = {
+            scope: np.load(folder / f"{_CONCEPTS}{scope}.npy", mmap_mode="r", allow_pickle=False)
+            for scope in names
+        }
         state, known = meta.pop("fingerprint", ([], ""))
         for name in _ARRAYS:
             mode: Literal["r"] | None = "r" if name == "inputs" else None

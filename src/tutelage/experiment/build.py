@@ -1,5 +1,6 @@
 """From a mapping with a ``type`` to an object: names are imports, arguments are checked by annotation."""
 
+import dataclasses
 import importlib
 import inspect
 import types
@@ -22,6 +23,8 @@ _SLOTS = {
     "tutelage.data.splits.Splitter": "tutelage.data.splits",
     "tutelage.modalities.base.Modality": "tutelage.modalities",
     "tutelage.models._layers.Staged": "tutelage.models",
+    "tutelage.vlm.base.EncoderSource": "tutelage.vlm",
+    "torch.nn.modules.module.Module": "tutelage.models",
 }
 
 _NOUNS = {
@@ -30,9 +33,11 @@ _NOUNS = {
     "tutelage.objectives": "objective",
     "tutelage.schedules": "schedule",
     "tutelage.augment": "augmentation",
+    "tutelage.averaging": "average",
     "tutelage.steps": "step",
     "tutelage.models": "network",
     "tutelage.modalities": "modality",
+    "tutelage.vlm": "encoder",
     "tutelage.data": "data set",
     "tutelage.data.splits": "split",
     "torch.optim": "optimizer",
@@ -184,6 +189,9 @@ def convert(value: Any, hint: Any, place: str, given: Mapping[str, Any] | None =
         return build(_SLOTS[_path(slot)], value, place, base=slot, given=given)
     if get_origin(hint) is Mapping and get_args(hint)[1] is Weighted:
         return weighted(value, place, given)
+    plain = next((c for c in classes if inspect.isclass(c) and dataclasses.is_dataclass(c)), None)
+    if plain is not None and isinstance(value, Mapping):
+        return call(plain, value, place, given=given)
     if isinstance(value, bool) and bool not in classes and Any not in classes:
         raise UserError(f"{place}: found {value}; allowed: {_describe(hint)}")
     try:

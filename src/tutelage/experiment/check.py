@@ -1,6 +1,7 @@
 """Everything of a recipe built and tried on one small batch, before anything is trained."""
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,8 +9,12 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
+from tutelage.augment import augmented
 from tutelage.errors import UserError
-from tutelage.experiment.config import Recipe
+from tutelage.experiment.build import build
+from tutelage.experiment.config import Recipe, Train
+from tutelage.experiment.explanations import try_explaining
+from tutelage.experiment.groups import compete, refuse_unfit, taught
 from tutelage.experiment.plan import order_of
 from tutelage.experiment.prepare import Fold
 from tutelage.experiment.stage import (
@@ -20,7 +25,9 @@ from tutelage.experiment.stage import (
     load_teacher,
     network_for,
     of_classes,
+    refuse_misplaced,
     settings_of,
+    settle,
     start_from,
     step_of,
     teachers_live,
@@ -72,10 +79,15 @@ def check(recipe: Recipe, data: Fold, *, gradients: bool = True) -> list[Checked
         UserError: anything does not fit; an objective does not reach the student; a trainable
             parameter gets no gradient; a teacher does.
     """
-    small = data.small(_SAMPLES)
+    refuse_unfit(recipe, data)
+    for target, description in recipe.transfer.items():
+        build("tutelage.data", description, f"transfer.{target}", method="load")
+    whole = data.small(_SAMPLES)
     networks: dict[str, On] = {}
     found = []
     for name in order_of(recipe):
+        classes = taught(recipe, name, data.dataset.class_names)
+        small = data.small(_SAMPLES, classes) if classes else whole
         for modality in recipe.train_of(name).augment:
             data.check_input(modality, f"stages.{name}.train.augment")
         data.check_input(recipe.input_of(name, data.dataset.modality), f"stages.{name}.input")
@@ -91,31 +103,41 @@ def _stage(
     teachers = {teacher: networks[teacher] for teacher in stage.teachers}
     modalities = sorted({own, *(teacher.modality for teacher in teachers.values())})
     samples = small.samples(modalities)
+    index = of_classes(
+        torch.from_numpy(small.split.train), samples, stage.classes, f"stages.{name}"
+    )
     if stage.run is not None:
         network = load_teacher(Path(stage.run), name, small)
         spec = {"input_shape": network.seen(samples.inputs[network.modality].shape[1:])}
     else:
         network, spec = network_for(recipe, name, small, samples, seed=0)
         adopt(network, teachers, samples, seed=0)
+        # As few as there are: a thousand classes' texts with gradients are more than a laptop holds.
+        compete(network, [samples.class_names[i] for i in samples.labels[index].unique().tolist()])
+        settle(network, samples, index, 0, f"stages.{name}")
     networks[name] = network
     ready = Ready(network, distiller_of(recipe, name), teachers, samples)
-    index = of_classes(
-        torch.from_numpy(small.split.train), samples, stage.classes, f"stages.{name}"
-    )
     validation = torch.from_numpy(small.split.validation)
     place = f"stages.{name}"
     train = recipe.train_of(name)
     index = _like_a_batch(index, train.batch_size)
     step = step_of(train, f"{place}.train")
-    settings_of(train, 0, modalities, f"{place}.train")
+    refuse_misplaced(ready, train, place)
+    augmentation = settings_of(train, 0, modalities, f"{place}.train").augmentation
+    if samples.concepts:  # a change may not know how to move them
+        augmented(samples.take(index[:1]), augmentation.augments, torch.Generator())
     teachers_live(train, teachers, f"{place}.train")
     try:
         ready.distiller.prepare(facts_of(ready, index, validation, len(index)))
         if stage.start_from is not None:
             start_from(network, networks[stage.start_from], place, stage.start_from)
-        if stage.run is None:
+        trained = stage.run is None and train.epochs > 0
+        if trained:
             _bind(step, ready, place)
-        reach = _try(ready, index, place) if gradients and stage.run is None else {}
+        if trained and stage.unlabelled:
+            _refuse_labels(ready, train, index, place)
+        reach = _try(ready, index, place) if gradients and trained else {}
+        try_explaining(network, samples, index, place)
     except (KeyError, ValueError) as error:
         raise error if isinstance(error, UserError) else UserError(f"{place}: {error}") from error
     size = measure(network.network, spec["input_shape"])
@@ -139,6 +161,33 @@ def _bind(step: Step, ready: Ready, place: str) -> None:
         step.bind(Fabric(accelerator="cpu", devices=1), ready.student, ready.distiller)
     except UserError as error:
         raise UserError(f"{place}.{error}") from error
+
+
+def _refuse_labels(ready: Ready, train: Train, index: Tensor, place: str) -> None:
+    """Refuse whatever says something else when the labels of the training samples are others."""
+    wanted = "allowed: what reads no labels, or unlabelled: false"
+    if train.sampler == "class_aware":
+        raise UserError(
+            f"{place}.train.sampler: class_aware reads labels, which are hidden ({wanted})"
+        )
+    if hasattr(ready.student.network, "settle"):
+        raise UserError(f"{place}.network: it is settled by labels, which are hidden ({wanted})")
+    batch = ready.samples.take(index)
+    other = replace(batch, labels=(batch.labels + 1) % len(ready.samples.class_names))
+    ready.student.train()
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        teachers = {name: teacher.eval()(batch) for name, teacher in ready.teachers.items()}
+        student = ready.student(batch)
+        for key, objective in ready.distiller.objectives.items():
+            said = []
+            for seen in (batch, other):
+                torch.manual_seed(0)
+                # A copy: an objective may remember what it was asked before.
+                said.append(deepcopy(objective)(View(student, teachers, seen, Clock())))
+            if not torch.equal(*said):
+                raise UserError(
+                    f"{place}.distiller.{key}: reads labels, which are hidden ({wanted})"
+                )
 
 
 def _try(ready: Ready, index: Tensor, place: str) -> dict[str, float]:

@@ -3,6 +3,7 @@
 Nothing is unpickled, and a file is complete or absent: it is written beside its place and renamed.
 """
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from tutelage.errors import UserError
 
-__all__ = ["read", "read_json", "write", "write_json"]
+__all__ = ["digest", "read", "read_json", "write", "write_json"]
 
 _TENSOR = "__tensor__"
 _ITEMS = "__items__"
@@ -46,6 +47,19 @@ def read(path: Path) -> dict[str, Any]:
         raise UserError(f"{path}: is no checkpoint of Tutelage, or is damaged ({error})") from error
     assert isinstance(tree, dict)
     return tree
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 (hex) of a file.
+
+    Raises:
+        UserError: the file is missing.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error})") from error
 
 
 def write_json(path: Path, content: Any) -> None:

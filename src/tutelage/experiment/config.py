@@ -21,7 +21,7 @@ class _Strict(BaseModel):
 class Train(_Strict):
     """How one stage is trained."""
 
-    epochs: int = Field(20, ge=1)
+    epochs: int = Field(20, ge=0)
     batch_size: int = Field(64, ge=2)
     optimizer: Described = {"type": "SGD", "momentum": 0.9, "weight_decay": 1e-4, "nesterov": True}
     learning_rate: float | Described = 0.05
@@ -30,6 +30,8 @@ class Train(_Strict):
     step: Described = {"type": "GradientStep"}
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     compile: bool = False
+    select: Literal["best", "last"] | None = None
+    average: Described | None = None
     teachers: Literal["auto", "cached", "live"] = "auto"
     augment: dict[str, Described] = {}
     mix: Described | None = None
@@ -50,6 +52,10 @@ class Stage(_Strict):
     train: dict[str, Any] = {}
     seed: int | None = Field(None, ge=0)
     run: str | None = None
+    train_classes: str | list[str] = []
+    shots: int | None = Field(None, ge=1)
+    unlabelled: bool = False
+    published: dict[str, float] = {}
 
 
 class Recipe(_Strict):
@@ -69,6 +75,9 @@ class Recipe(_Strict):
     distiller: dict[str, Described] = {}
     stages: dict[str, Stage]
     baseline: str | None = None
+    groups: Literal["base_novel"] | dict[str, list[str]] = {}
+    transfer: dict[str, Described] = {}
+    encoders: dict[str, Described] = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -79,12 +88,25 @@ class Recipe(_Strict):
             value["seeds"] = [value.pop("seed")]
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _encoders(cls, value: Any) -> Any:
+        """Let ``encoder: large`` stand for what ``encoders`` says of ``large``."""
+        known = value.get("encoders") if isinstance(value, dict) else None
+        if not isinstance(known, dict):
+            return value
+        rest = {key: item for key, item in value.items() if key != "encoders"}
+        return _spelled_out(rest, known) | {"encoders": known}
+
     @model_validator(mode="after")
     def _names(self) -> "Recipe":
         for name, stage in self.stages.items():
             _check_stage(name, stage, self.stages)
         if self.baseline is not None and self.baseline not in self.stages:
             raise unknown("baseline", "stage", self.baseline, self.stages)
+        for name in self.transfer:
+            if not re.fullmatch(r"[\w-]+", name):
+                raise UserError(f"transfer.{name}: allowed in a name: letters, digits, _ and -")
         if not self.stages:
             raise UserError("stages: there is none, so nothing would be trained")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
@@ -112,8 +134,11 @@ class Recipe(_Strict):
         return self.stages[name].input or default
 
     def network_of(self, name: str) -> Described:
-        """Return the network of a stage; the recipe's unless it says otherwise."""
-        return dict(self.stages[name].network or self.network)
+        """Return the network of a stage: the recipe's, its own, or, without a ``type``, the recipe's changed."""
+        own = self.stages[name].network
+        if own and "type" not in own:
+            return merge(self.network, own)
+        return dict(own or self.network)
 
     def crop_of(self, name: str) -> int | None:
         """Return the centre crop of a stage's inputs; the recipe's unless it says otherwise."""
@@ -183,6 +208,20 @@ def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+def _spelled_out(item: Any, encoders: Mapping[str, Any]) -> Any:
+    """Return a recipe's content with the names of encoders replaced by what they stand for."""
+    if isinstance(item, list):
+        return [_spelled_out(part, encoders) for part in item]
+    if not isinstance(item, dict):
+        return item
+    return {
+        key: encoders[part]
+        if key == "encoder" and isinstance(part, str) and part in encoders
+        else _spelled_out(part, encoders)
+        for key, part in item.items()
+    }
+
+
 def _check_stage(name: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
     place = f"stages.{name}"
     others = [other for other in stages if other != name]
@@ -193,9 +232,15 @@ def _check_stage(name: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
         raise unknown(f"{place}.start_from", "stage", stage.start_from, others)
     if len(set(stage.teachers)) != len(stage.teachers):
         raise UserError(f"{place}.teachers: {stage.teachers} names one teacher twice")
-    if stage.run is not None and (stage.teachers or stage.start_from or stage.train):
+    if stage.train_classes and stage.classes:
         raise UserError(
-            f"{place}.run: an earlier run is taken as it is; remove teachers, start_from and train"
+            f"{place}.train_classes: found classes as well, whose samples alone are tested; allowed is one of both"
+        )
+    given = ("teachers", "start_from", "train", "train_classes", "shots", "unlabelled")
+    stated = [key for key in given if getattr(stage, key)]
+    if stage.run is not None and stated:
+        raise UserError(
+            f"{place}.run: an earlier run is taken as it is; remove {', '.join(stated)}"
         )
 
 

@@ -40,7 +40,9 @@ def write_example(path: Path, data: Fold) -> None:
         "subject": "" if dataset.subjects is None else dataset.subjects[number],
     }
     for name in data.modalities:
-        content[f"image-{name}"] = np.asarray(data.values(name)[number])
+        values = np.asarray(data.values(name)[number])
+        if values.ndim == 3:  # vectors and signals are no pictures
+            content[f"image-{name}"] = values
     part = path.with_suffix(".part.npz")
     np.savez(part, **content)
     part.replace(path)

@@ -9,15 +9,16 @@ from torch import Tensor, nn
 
 from tutelage.errors import UserError
 from tutelage.experiment import checkpoint
-from tutelage.experiment.build import build
+from tutelage.experiment.build import build, convert, described
 from tutelage.models import On
 from tutelage.seeds import derive
+from tutelage.vlm import EncoderSource
 
-__all__ = ["load_network", "make_network", "save_network"]
+__all__ = ["content_of", "load_network", "make_network", "reads_as_is", "save_network"]
 
 
 def make_network(
-    described: Mapping[str, Any],
+    description: Mapping[str, Any],
     *,
     place: str,
     modality: str,
@@ -26,11 +27,13 @@ def make_network(
     statistics: tuple[Tensor, Tensor],
     seed: int,
     crop: int | None = None,
+    concept_names: Mapping[str, Sequence[str]] | None = None,
+    encoder: EncoderSource | None = None,
 ) -> On:
     """Build a network on one modality, initialised from the run's seed.
 
     Args:
-        described: ``{type: WideResNet, depth: 16, ...}``; channels, classes and dimensions follow from the data.
+        description: ``{type: WideResNet, depth: 16, ...}``; channels, classes and dimensions follow from the data.
         place: where in the recipe, for errors.
         modality: name of the input.
         input_shape: one sample without the batch axis: (channels, time) or (channels, height, width).
@@ -38,6 +41,8 @@ def make_network(
         statistics: mean and standard deviation per channel of the training split.
         seed: of the run.
         crop: larger inputs are cut to their centre, see :class:`~tutelage.models.On`.
+        concept_names: what the data set annotates, by scope.
+        encoder: the dual encoder that makes the input, where one does.
 
     Raises:
         UserError: the description is wrong.
@@ -45,13 +50,37 @@ def make_network(
     given = {
         "channels": input_shape[0],
         "classes": len(class_names),
+        "class_names": list(class_names),
         "dimensions": len(input_shape) - 1,
         "shape": [input_shape[0], *(min(n, crop or n) for n in input_shape[1:])],
-    }
+        "concept_names": concept_names or {},
+    } | ({} if encoder is None else {"encoder": encoder})
     torch.manual_seed(derive(seed, "init"))
-    network = build("tutelage.models", described, place, base=nn.Module, given=given)
+    network = build("tutelage.models", description, place, base=nn.Module, given=given)
     on = On(modality, network, *statistics, crop)
     return on.to(memory_format=torch.channels_last)
+
+
+def content_of(description: Mapping[str, Any], place: str) -> str:
+    """Return what a network depends on besides its description: the content of files it names; or nothing.
+
+    Args:
+        description: ``{type: ConceptBottleneck, concepts: cifar10, ...}``.
+        place: where in the recipe, for errors.
+    """
+    cls, arguments = described("tutelage.models", description, place, base=nn.Module)
+    ask = getattr(cls, "content", None)
+    found = "" if ask is None else str(ask(arguments))
+    if "encoder" in arguments:
+        source: EncoderSource = convert(arguments["encoder"], EncoderSource, f"{place}.encoder")
+        found += source.fingerprint
+    return found
+
+
+def reads_as_is(description: Mapping[str, Any], place: str) -> bool:
+    """Return whether a network reads its inputs as the data set gives them, images in [0, 1], not standardised."""
+    cls, _ = described("tutelage.models", description, place, base=nn.Module)
+    return bool(getattr(cls, "as_is", False))
 
 
 def save_network(path: Path, network: On, spec: Mapping[str, Any]) -> None:
@@ -61,7 +90,7 @@ def save_network(path: Path, network: On, spec: Mapping[str, Any]) -> None:
         path: a ``.safetensors`` file.
         network: the network.
         spec: ``network``, ``modality``, ``input_shape`` and ``class_names`` as for :func:`make_network`,
-            ``crop`` where there is one, and anything else worth keeping (epoch, value).
+            ``crop`` and ``concept_names`` where there are any, and anything else worth keeping (epoch, value).
     """
     checkpoint.write(path, {"spec": dict(spec), "state": network.state_dict()})
 
@@ -89,6 +118,7 @@ def load_network(path: Path) -> tuple[On, dict[str, Any]]:
         statistics=(torch.zeros_like(ones), ones),
         seed=0,
         crop=spec.get("crop"),
+        concept_names=spec.get("concept_names"),
     )
     try:
         network.load_state_dict(state)

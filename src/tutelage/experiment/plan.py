@@ -10,6 +10,8 @@ from typing import Any
 
 from tutelage.errors import UserError
 from tutelage.experiment.config import Recipe
+from tutelage.experiment.groups import groups_of, taught
+from tutelage.experiment.networks import content_of
 from tutelage.experiment.prepare import Fold
 from tutelage.experiment.record import read_record
 
@@ -127,7 +129,14 @@ def _fingerprint(
         "teachers": {teacher: job.fingerprint for teacher, job in teachers.items()},
         "start": start and start.fingerprint,
     }
-    parts |= stage.model_dump(include={"classes", "teacher_epoch"}, exclude_defaults=True)
+    content = content_of(recipe.network_of(name), f"stages.{name}.network")
+    parts |= {"content": content} if content else {}
+    shown = {"classes", "teacher_epoch", "shots", "unlabelled"}
+    parts |= stage.model_dump(include=shown, exclude_defaults=True)
+    class_names = data.dataset.class_names
+    names, groups = taught(recipe, name, class_names), groups_of(recipe, class_names)
+    parts |= {"train_classes": names} if names else {}
+    parts |= {"groups": groups} if groups else {}
     crop = recipe.crop_of(name)
     parts |= {} if crop is None else {"crop": crop}
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -25,8 +25,10 @@ from tutelage.experiment.build import build
 from tutelage.experiment.config import Recipe
 from tutelage.modalities.cache import represent
 from tutelage.modalities.stored import Stored
+from tutelage.vlm import EncoderSource
+from tutelage.vlm.texts import Remembering
 
-__all__ = ["Fold", "folds", "load_data"]
+__all__ = ["Fold", "folds", "load_data", "tensor_of"]
 
 Progress = Callable[[str, float], None]
 Statistics = tuple[Tensor, Tensor]
@@ -66,10 +68,10 @@ def split_of(recipe: Recipe, dataset: DataSet, fold: int, cache: Path) -> Split:
     """
     splitter = build("tutelage.data.splits", recipe.split, "split", method="split")
     split: Split = splitter.split(dataset, fold)
-    if recipe.protocol == "honest" and len(split.validation) == 0:
+    if recipe.protocol == "honest" and len(split.validation) == 0 and _choosing(recipe):
         raise UserError(
             "split.validation: found 0; the honest protocol chooses the epoch on validation subjects "
-            "(allowed: 1 or more, or protocol: legacy)"
+            "(allowed: 1 or more; train: {select: last}, which chooses nothing; or protocol: legacy)"
         )
     # Of this version of the scan: a stricter one must look again.
     clean = cache / "clean" / _hash_of(split, f"{leakage.VERSION}|{dataset.fingerprint}")
@@ -78,6 +80,16 @@ def split_of(recipe: Recipe, dataset: DataSet, fold: int, cache: Path) -> Split:
         clean.parent.mkdir(parents=True, exist_ok=True)
         clean.touch()
     return split
+
+
+def _choosing(recipe: Recipe) -> list[str]:
+    """Return the stages whose epoch is chosen by its accuracy."""
+    trains = {name: recipe.train_of(name) for name in recipe.stages if not recipe.stages[name].run}
+    return [
+        name
+        for name, train in trains.items()
+        if train.epochs and train.average is None and train.select != "last"
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,20 +125,31 @@ class Fold:
         split = split_of(recipe, dataset, fold, cache)
         return cls(dataset, split, recipe.modalities, recipe.standardise, cache)
 
-    def small(self, count: int) -> "Fold":
-        """Return the same fold with at most ``count`` training and a few validation samples, for a dry run."""
-        train = _spread(self.split.train, self.dataset.labels, count)
-        rest = _spread(self.split.validation, self.dataset.labels, 16)
+    def small(self, count: int, classes: Sequence[str] = ()) -> "Fold":
+        """Return the same fold with at most ``count`` training and a few validation samples, for a dry run.
+
+        Args:
+            count: of training samples.
+            classes: names of the classes to take; none for all.
+        """
+        sides = [self.split.train, self.split.validation]
+        if classes:
+            numbers = [self.dataset.class_names.index(name) for name in classes]
+            sides = [side[np.isin(self.dataset.labels[side], numbers)] for side in sides]
+        train = _spread(sides[0], self.dataset.labels, count)
+        rest = _spread(sides[1], self.dataset.labels, 16)
         kept = np.concatenate([train, rest])
         d = self.dataset
         dataset = DataSet(
             d.name, d.modality, np.asarray(d.inputs[kept]), d.labels[kept],
             None if d.subjects is None else d.subjects[kept], d.class_names, d.channel_names,
             d.rate, d.window, synthetic=d.synthetic,
+            concepts={scope: np.asarray(values[kept]) for scope, values in d.concepts.items()},
+            concept_names=d.concept_names,
         )  # fmt: skip
         ids = np.arange(len(kept))
         split = Split(self.split.name, ids[: len(train)], ids[len(train) :], ids[:0])
-        return Fold(dataset, split, self.modalities, self.standardise, Path(), kept, len(d))
+        return Fold(dataset, split, self.modalities, self.standardise, self.cache, kept, len(d))
 
     def check_input(self, name: str, place: str) -> None:
         """Raise if there is no such modality."""
@@ -139,6 +162,8 @@ class Fold:
         parts = [self.dataset.fingerprint]
         if name != self.dataset.modality:
             parts += [json.dumps(self.modalities[name], sort_keys=True), self.train_hash]
+            content = getattr(self._modality(name), "content", "")
+            parts += [content] if content else []
         return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
     @cached_property
@@ -155,9 +180,7 @@ class Fold:
         """Return one modality for all samples, [N, ...]; made if it is not cached yet."""
         if name == self.dataset.modality:
             return self.dataset.inputs
-        modality = build(
-            "tutelage.modalities", self.modalities[name], f"modalities.{name}", base=BaseEstimator
-        )
+        modality = self._modality(name)
         if isinstance(modality, Stored):
             return self._stored(modality, name)
         if self.picked is not None:  # a dry run: a few samples, not worth a place in the cache
@@ -178,6 +201,18 @@ class Fold:
             progress=tell,
         )
 
+    def _modality(self, name: str) -> Any:
+        return build(
+            "tutelage.modalities", self.modalities[name], f"modalities.{name}", base=BaseEstimator
+        )
+
+    def encoder(self, name: str) -> EncoderSource | None:
+        """Return the dual encoder that makes a modality, with texts remembered on disk; None where none does."""
+        if name == self.dataset.modality:
+            return None
+        source = getattr(self._modality(name), "encoder", None)
+        return None if source is None else Remembering(source, self.cache / "texts")
+
     def _stored(self, modality: Stored, name: str) -> npt.NDArray[Any]:
         values = modality.open(f"modalities.{name}")
         total = self.total or len(self.dataset)
@@ -193,23 +228,28 @@ class Fold:
     def samples(self, names: Sequence[str], progress: Progress | None = None) -> Samples:
         """Return the samples with these modalities."""
         return Samples(
-            {name: _tensor(self.values(name, progress)) for name in names},
+            {name: tensor_of(self.values(name, progress)) for name in names},
             torch.from_numpy(self.dataset.labels),
             self.dataset.class_names,
             self.dataset.subjects,
             {name: self.key(name) for name in names},
+            {scope: tensor_of(values) for scope, values in self.dataset.concepts.items()},
+            self.dataset.concept_names,
         )
 
     def statistics(self, name: str, values: Tensor) -> Statistics:
         """Return mean and standard deviation per channel over the training split; computed once.
 
         ``within_window`` takes the mean over windows of the standard deviation inside each window,
-        as the published sensor code does; a channel that never changes gets 1.
+        as the published sensor code does; a channel that never changes gets 1. A modality that is to be read as it
+        is gets 0 and 1.
 
         Args:
             name: of the modality.
             values: its samples, [N, channels, ...].
         """
+        if name != self.dataset.modality and getattr(self._modality(name), "as_is", False):
+            return torch.zeros(values.shape[1]), torch.ones(values.shape[1])
         if self.picked is not None:
             return self._statistics(values)
         key = hashlib.sha256(f"{self.key(name)}|{self.hash}".encode()).hexdigest()[:32]
@@ -231,7 +271,8 @@ class Fold:
         # At most half a gigabyte in double precision at a time.
         rows = max(1, min(512, 2**26 // values[0].numel()))
         for start in range(0, len(train), rows):
-            x = values[train[start : start + rows]].double().flatten(2)
+            x = values[train[start : start + rows]].double()
+            x = x.reshape(len(x), values.shape[1], -1)  # vectors are of one point
             total = total + x.sum(dim=(0, 2))
             square = square + x.square().sum(dim=(0, 2))
             within = within + x.std(dim=2, correction=0).sum(dim=0)
@@ -262,7 +303,8 @@ def _spread(index: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], count: 
     return np.sort(index[np.argsort(rank, kind="stable")[:count]])
 
 
-def _tensor(values: npt.NDArray[Any]) -> Tensor:
+def tensor_of(values: npt.NDArray[Any]) -> Tensor:
+    """Return an array as a tensor; a memory-map stays on disk."""
     if isinstance(values, np.memmap) and not values.flags.writeable:
         # torch wants a writable buffer; copy-on-write gives one and never touches the file.
         values = np.load(str(values.filename), mmap_mode="c", allow_pickle=False)

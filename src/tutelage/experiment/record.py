@@ -70,10 +70,12 @@ class RunFolder:
         np.savez(part, index=index.numpy(), **arrays)
         part.replace(self.path / "traces.npz")
 
-    def best(self, split: str, student: nn.Module, epoch: int, value: float) -> None:
-        """Keep the student that is best so far on this split."""
+    def best(
+        self, split: str, student: nn.Module, epoch: int, value: float | None, on: str
+    ) -> None:
+        """Keep the student that is best so far on this split, or the one that training ends with."""
         assert isinstance(student, On)
-        chosen = {"epoch": epoch, "on": split, "value": value}
+        chosen = {"epoch": epoch, "on": on, "value": value}
         save_network(self.best_path(split), student, dict(self.spec) | {"selected": chosen})
 
     def last(self, state: State) -> None:
@@ -121,6 +123,13 @@ class RunFolder:
         }
         np.savez_compressed(part, **arrays)
         part.replace(self.path / "inspection.npz")
+
+    def explanations(self, found: Mapping[str, Tensor]) -> None:
+        """Keep what the selected student says of its own predictions (``docs/run-folder.md``)."""
+        part = self.path / "explanations.part.npz"
+        arrays: dict[str, Any] = {name: values.numpy() for name, values in found.items()}
+        np.savez_compressed(part, **arrays)
+        part.replace(self.path / "explanations.npz")
 
     def complete(self, evaluation: Mapping[str, Any], selected: Mapping[str, Any]) -> None:
         """Write the evaluation, then the record: from now on the run is immutable."""

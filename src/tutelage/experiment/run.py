@@ -16,6 +16,7 @@ from tutelage.experiment.prepare import Fold, folds, load_data
 from tutelage.experiment.record import code_version, read_record
 from tutelage.experiment.single import Context, relative
 from tutelage.experiment.stage import load_teacher
+from tutelage.experiment.transfer import evaluate_elsewhere, load_targets
 from tutelage.experiment.workers import Outcome, Places, Workers, make_workers
 
 __all__ = ["Listener", "Places", "Quiet", "execute"]
@@ -29,6 +30,7 @@ class _Experiment:
     listener: Listener
     dataset: DataSet
     found: dict[str, Path] = field(default_factory=dict)
+    transfer: dict[str, Any] = field(default_factory=dict)
     code: dict[str, Any] = field(default_factory=code_version)
 
     @property
@@ -54,6 +56,7 @@ def execute(recipe: Recipe, name: str, places: Places, listener: Listener | None
     listener = listener or Quiet()
     dataset = load_data(recipe, places.data, listener.progress)
     experiment = _Experiment(recipe, name, places, listener, dataset)
+    targets = load_targets(recipe, dataset, places.data, listener.progress)
     experiment.folder.mkdir(parents=True, exist_ok=True)
     data = {fold: Fold.of(recipe, dataset, fold, places.cache / "modalities")
             for fold in folds(recipe, dataset)}  # fmt: skip
@@ -66,6 +69,12 @@ def execute(recipe: Recipe, name: str, places: Places, listener: Listener | None
         data[job.fold].values(recipe.input_of(job.stage, dataset.modality), listener.progress)
     with make_workers(places, len(missing), data, listener) as workers:
         _carry_out(experiment, jobs, workers)
+    if targets:
+        experiment.transfer = evaluate_elsewhere(
+            recipe, targets, jobs, experiment.found, experiment.folder, places.accelerator,
+            listener.progress,
+        )  # fmt: skip
+        _write(experiment, jobs)
     write_example(experiment.folder / "example.npz", next(iter(data.values())))
     return experiment.folder
 
@@ -147,5 +156,5 @@ def _write(experiment: _Experiment, jobs: list[Job]) -> None:
             "resolved": recipe.model_dump(), "data": experiment.dataset.summary(),
             "protocol": recipe.protocol, "baseline": recipe.reference(),
             "students": recipe.students(), "teachers": recipe.teachers(), "runs": runs,
-        },
+        } | ({"transfer": experiment.transfer} if experiment.transfer else {}),
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """One run: a network trained from its stage, evaluated once, and recorded."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +11,10 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from tutelage.batches import Samples
-from tutelage.evaluate import assess, predict
+from tutelage.evaluate import assess, assess_groups, predict
 from tutelage.experiment.config import Recipe, Train
+from tutelage.experiment.explanations import explain
+from tutelage.experiment.groups import compete, groups_of, lesson_of
 from tutelage.experiment.inspection import assess_variants, inspect
 from tutelage.experiment.networks import load_network
 from tutelage.experiment.plan import Job
@@ -27,13 +29,15 @@ from tutelage.experiment.stage import (
     make_fabric,
     network_for,
     of_classes,
+    refuse_misplaced,
     settings_of,
+    settle,
     start_from,
     step_of,
     teachers_live,
     teachers_of,
 )
-from tutelage.models import Size, measure
+from tutelage.models import On, Size, measure
 from tutelage.seeds import derive
 from tutelage.train import DivergedError, Training, fit
 
@@ -91,26 +95,22 @@ def train_one(
     train = recipe.train_of(job.stage)
     fabric = make_fabric(train, context.accelerator)
     own = recipe.input_of(job.stage, data.dataset.modality)
-    teachers = {
-        name: load_teacher(context.found[other.fingerprint], name, data, stage.teacher_epoch)
-        for name, other in job.teachers.items()
-    }
-    names = sorted({own, *(teacher.modality for teacher in teachers.values())})
-    samples = data.samples(names, progress)
-    student, spec = network_for(recipe, job.stage, data, samples, job.seed)
-    spec["network"] |= adopt(student, teachers, samples, job.seed)
-    size = measure(student.network, spec["input_shape"])
-    if job.start is not None:
-        other, _ = load_network(context.found[job.start.fingerprint] / "best.safetensors")
-        start_from(student, other, f"stages.{job.stage}", job.start.stage)
-    student.to(fabric.device)
+    teachers, samples, student, spec = _networks(context, job, data, progress)
     place = f"stages.{job.stage}"
     sides = {
         name: of_classes(torch.from_numpy(side), samples, stage.classes, place)
         for name, side in data.split.sides().items()
     }
-    index = sides["train"]
-    ready = Ready(student, distiller_of(recipe, job.stage), teachers, samples)
+    lesson = lesson_of(recipe, job.stage, samples, sides, [job.seed, job.fold])
+    compete(student, lesson.classes)
+    index = lesson.index
+    spec["network"] |= settle(student, lesson.samples, index, job.seed, place)
+    size = measure(student.network, spec["input_shape"])
+    if job.start is not None:
+        other, _ = load_network(context.found[job.start.fingerprint] / "best.safetensors")
+        start_from(student, other, place, job.start.stage)
+    student.to(fabric.device)
+    ready = Ready(student, distiller_of(recipe, job.stage), teachers, lesson.samples)
     outputs = teachers_of(
         ready, train, index, context.cache, fabric, f"{place}.train",
         lambda done, total: progress("teachers of " + job.stage, done / total),
@@ -118,19 +118,21 @@ def train_one(
     # Adapters have a stream of their own: a cache hit must not change their initial values.
     torch.manual_seed(derive(job.seed, "adapters"))
     ready.distiller.prepare(
-        facts_of(ready, index, sides["validation"], train.batch_size, fabric.autocast)
+        facts_of(ready, index, lesson.validation, train.batch_size, fabric.autocast)
     )
     ready.distiller.to(fabric.device)
     if train.compile:
         student.network.compile()
     # Cached teachers are read by sample id: their inputs need not be gathered in training.
     kept = set(samples.inputs) if teachers_live(train, teachers, f"{place}.train") else {own}
-    monitors = {"validation": sides["validation"]} if len(sides["validation"]) else {}
+    monitors = {"validation": lesson.validation} if len(lesson.validation) else {}
     if recipe.protocol == "legacy":
         monitors["test"] = sides["test"]
     folder = RunFolder(path, spec, listen)
-    state = folder.begin(_facts(context, job, data, spec, size, train))
-    training = Training(student, ready.distiller, outputs, samples.only(kept), index, monitors)
+    state = folder.begin(_facts(context, job, data, spec, size, train, len(index)))
+    seen = lesson.samples.only(kept)
+    training = Training(student, ready.distiller, outputs, seen, index, monitors, lesson.labelled)
+    refuse_misplaced(ready, train, place)
     step = step_of(train, f"{place}.train")
     settings = settings_of(train, job.seed, sorted(kept), f"{place}.train")
     try:
@@ -140,10 +142,33 @@ def train_one(
                      "objective": error.objective})  # fmt: skip
         raise
     inspect(folder, ready, sides["validation"], own, fabric)
-    chosen = "validation" if "validation" in monitors else "test"
-    evaluation = _evaluate(folder, samples.only({own}), sides, monitors, fabric)
-    folder.complete(evaluation, state.best[chosen] | {"on": chosen})
+    chosen = "validation" if "validation" in state.best else "test"
+    groups = groups_of(recipe, samples.class_names)
+    evaluation = _evaluate(folder, samples.only({own}), sides, monitors, fabric, groups)
+    if "validation" in monitors:
+        deployed = load_network(folder.best_path())[0].to(fabric.device)
+        explain(folder, deployed, samples.only({own}), data, sides["validation"], fabric)
+    on = chosen if settings.kept == "best" else settings.kept
+    folder.complete(evaluation, state.best[chosen] | {"on": on})
     return evaluation
+
+
+def _networks(
+    context: Context, job: Job, data: Fold, progress: Progress
+) -> tuple[dict[str, On], Samples, On, dict[str, Any]]:
+    """Return teachers, samples with all their inputs, and the student with the spec that rebuilds it."""
+    recipe = context.recipe
+    epoch = recipe.stages[job.stage].teacher_epoch
+    teachers = {
+        name: load_teacher(context.found[other.fingerprint], name, data, epoch)
+        for name, other in job.teachers.items()
+    }
+    own = recipe.input_of(job.stage, data.dataset.modality)
+    names = sorted({own, *(teacher.modality for teacher in teachers.values())})
+    samples = data.samples(names, progress)
+    student, spec = network_for(recipe, job.stage, data, samples, job.seed)
+    spec["network"] |= adopt(student, teachers, samples, job.seed)
+    return teachers, samples, student, spec
 
 
 def _evaluate(
@@ -152,13 +177,14 @@ def _evaluate(
     sides: Mapping[str, Tensor],
     monitors: Mapping[str, Tensor],
     fabric: Fabric,
+    groups: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
     wanted = [("validation", "validation", "validation"), ("test", "test", "validation")]
     if "test" in monitors:
         wanted.append(("test_legacy", "test", "test"))
     found = {}
     for name, side, chosen_on in wanted:
-        if chosen_on not in monitors or len(sides[side]) == 0:
+        if not folder.best_path(chosen_on).exists() or len(sides[side]) == 0:
             continue
         network, _ = load_network(folder.best_path(chosen_on))
         network.to(fabric.device)
@@ -168,6 +194,7 @@ def _evaluate(
         who = None if samples.subjects is None else samples.subjects[index.numpy()]
         folder.predictions(name, index, labels, logits, who)
         found[name] = assess(logits, labels, samples.class_names, who)
+        found[name] |= assess_groups(logits, labels, samples.class_names, groups)
         variants = assess_variants(network, samples, index, fabric)
         if variants:
             found[name]["variants"] = variants
@@ -175,7 +202,13 @@ def _evaluate(
 
 
 def _facts(
-    context: Context, job: Job, data: Fold, spec: Mapping[str, Any], size: Size, train: Train
+    context: Context,
+    job: Job,
+    data: Fold,
+    spec: Mapping[str, Any],
+    size: Size,
+    train: Train,
+    n_taught: int,
 ) -> dict[str, Any]:
     recipe, dataset, split = context.recipe, data.dataset, data.split
 
@@ -192,14 +225,19 @@ def _facts(
             "network": recipe.network_of(job.stage),
             "distiller": recipe.distiller_of(job.stage),
             "train": train.model_dump(),
+            **recipe.stages[job.stage].model_dump(
+                include={"train_classes", "shots", "unlabelled"}, exclude_defaults=True
+            ),
         },
         "data": {
             "name": dataset.name, "fingerprint": dataset.fingerprint, "synthetic": dataset.synthetic,
             "modality": spec["modality"], "input_shape": spec["input_shape"],
-            "n_train": len(split.train), "n_validation": len(split.validation),
+            "n_train": len(split.train), "n_taught": n_taught, "n_validation": len(split.validation),
             "n_test": len(split.test), "train_subjects": who(split.train),
             "validation_subjects": who(split.validation), "test_subjects": who(split.test),
             "class_names": list(dataset.class_names), "split": split.name,
+            "concepts": {scope: list(names) for scope, names in dataset.concept_names.items()},
+            "groups": {name: list(own) for name, own in groups_of(recipe, dataset.class_names).items()},
         },
         "teachers": {name: _reference(context, other) for name, other in job.teachers.items()},
         "start_from": job.start and {"stage": job.start.stage} | _reference(context, job.start),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -12,13 +12,14 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from tutelage.augment import Augment, Mix
+from tutelage.averaging import Average
 from tutelage.batches import Samples
 from tutelage.errors import UserError, unknown
 from tutelage.evaluate import predict
 from tutelage.experiment import checkpoint
 from tutelage.experiment.build import build, call, convert, described, weighted
 from tutelage.experiment.config import Recipe, Train
-from tutelage.experiment.networks import load_network, make_network
+from tutelage.experiment.networks import load_network, make_network, reads_as_is
 from tutelage.experiment.prepare import Fold
 from tutelage.models import On
 from tutelage.objectives import Distiller
@@ -37,6 +38,8 @@ __all__ = [
     "make_fabric",
     "network_for",
     "of_classes",
+    "refuse_misplaced",
+    "settle",
     "settings_of",
     "start_from",
     "step_of",
@@ -76,13 +79,27 @@ def network_for(
         modality=modality,
         input_shape=spec["input_shape"],
         class_names=spec["class_names"],
-        statistics=data.statistics(modality, values),
+        statistics=_statistics(spec["network"], data, modality, values),
         seed=seed,
         crop=recipe.crop_of(name),
+        concept_names=samples.concept_names,
+        encoder=data.encoder(modality),
     )
+    if samples.concept_names:
+        spec["concept_names"] = {k: list(v) for k, v in samples.concept_names.items()}
     if network.crop is not None:
         spec |= {"crop": network.crop, "input_shape": network.seen(values.shape[1:])}
     return network, spec
+
+
+def _statistics(
+    described: Mapping[str, Any], data: Fold, modality: str, values: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return what inputs are standardised by; a network that reads them as they are gets images in [0, 1]."""
+    if not reads_as_is(described, "network"):
+        return data.statistics(modality, values)
+    channels, top = values.shape[1], 255.0 if values.dtype == torch.uint8 else 1.0
+    return torch.zeros(channels), torch.full((channels,), top)
 
 
 def distiller_of(recipe: Recipe, name: str) -> Distiller:
@@ -112,6 +129,34 @@ def adopt(student: On, teachers: Mapping[str, On], samples: Samples, seed: int) 
     settled: dict[str, Any] = take(
         {name: teacher.network for name, teacher in teachers.items()}, outputs
     )
+    return settled
+
+
+def settle(student: On, samples: Samples, index: Tensor, seed: int, place: str) -> dict[str, Any]:
+    """Let a network that is fitted once on training samples do so: a bottleneck chooses its concepts.
+
+    Args:
+        student: the network.
+        samples: the data.
+        index: ids of the training samples; their inputs are shown as they are stored.
+        seed: of the run.
+        place: of the stage, for errors.
+
+    Returns:
+        Arguments of the network that are settled by the data: with them it is built again without data.
+
+    Raises:
+        UserError: the network refuses the samples.
+    """
+    take = getattr(student.network, "settle", None)
+    if take is None:
+        return {}
+    torch.manual_seed(derive(seed, "settle"))
+    inputs = samples.inputs[student.modality][index]
+    try:
+        settled: dict[str, Any] = take(inputs, samples.labels[index], samples.class_names)
+    except ValueError as error:
+        raise UserError(f"{place}.network: {error}") from error
     return settled
 
 
@@ -177,7 +222,7 @@ def facts_of(
     training = ready.student.training
     ready.student.eval()
     device = next(ready.student.parameters()).device
-    batch = Batch({k: v.to(device) for k, v in batch.inputs.items()}, batch.labels, batch.index)
+    batch = replace(batch, inputs={k: v.to(device) for k, v in batch.inputs.items()})
     with torch.no_grad():
         teachers = {name: network.eval()(batch) for name, network in ready.teachers.items()}
         view = View(ready.student(batch), teachers, batch, Clock())
@@ -205,6 +250,7 @@ def facts_of(
         cast("dict[str, Decoder]", heads),
         survey,
         ready.student.network,
+        ready.samples.concept_names,
     )
 
 
@@ -246,7 +292,38 @@ def settings_of(train: Train, seed: int, inputs: Sequence[str], place: str) -> S
     if train.mix is not None:
         mix = build("tutelage.augment", train.mix, f"{place}.mix", base=Mix)
     augmentation = Augmentation(mine, mix, train.augment_teachers)
-    return Settings(train.epochs, train.batch_size, seed, augmentation, train.sampler)
+    average = None
+    if train.average is not None:
+        average = build("tutelage.averaging", train.average, f"{place}.average", base=Average)
+    if train.select == "best" and (average is not None or not train.epochs):
+        only = "of the last epoch" if train.epochs else "there is, for nothing is trained"
+        raise UserError(f"{place}.select: best, but the only network is the one {only}; remove it")
+    return Settings(
+        train.epochs, train.batch_size, seed, augmentation, train.sampler, train.select or "best",
+        average,
+    )  # fmt: skip
+
+
+def refuse_misplaced(ready: Ready, train: Train, place: str) -> None:
+    """Refuse what would make annotated concepts wrong, where an objective reads them.
+
+    Raises:
+        UserError: inputs are mixed, or cut while concepts are annotated at their places.
+    """
+    if not ready.distiller.needs().concepts:
+        return
+    if train.mix is not None:
+        raise UserError(
+            f"{place}.train.mix: inputs are mixed, so annotated concepts do not hold (allowed: no mix, or no "
+            "objective that reads concepts)"
+        )
+    student = ready.student
+    shape = list(ready.samples.inputs[student.modality].shape[1:])
+    if "spatial" in ready.samples.concepts and student.seen(shape) != shape:
+        raise UserError(
+            f"{place}.crop: {student.crop} cuts inputs of {shape}, but concepts are annotated at their places ("
+            "allowed: no crop)"
+        )
 
 
 def teachers_live(train: Train, teachers: Mapping[str, On], place: str) -> bool:
@@ -334,12 +411,15 @@ def load_teacher(
         network.load_state_dict(checkpoint.read(folder / "last.safetensors")["student"])
     place = f"stages.{name}"
     names = list(data.dataset.class_names)
-    if len(spec["class_names"]) != len(names):
+    ask = getattr(network.network, "ask", None)
+    if spec["class_names"] != names and ask is not None:  # it knows classes by their names
+        ask(names)
+    elif len(spec["class_names"]) != len(names):
         raise UserError(
             f"{place}: the network has {len(spec['class_names'])} classes "
             f"({', '.join(spec['class_names'])}), the data set has {len(names)} ({', '.join(names)})"
         )
-    if spec["class_names"] != names:
+    elif spec["class_names"] != names:
         raise UserError(
             f"{place}: the network's classes ({', '.join(spec['class_names'])}) are not those of the "
             f"data set ({', '.join(names)})"

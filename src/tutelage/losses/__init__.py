@@ -5,6 +5,7 @@ from tutelage.losses.attention import attention_map, attention_transfer, matched
 from tutelage.losses.channel_attention import channel_distance
 from tutelage.losses.class_relations import class_relations
 from tutelage.losses.classification import cross_entropy
+from tutelage.losses.concepts import attention_entropy, concept_distance
 from tutelage.losses.contrast import discriminative_consistent, noise_contrast
 from tutelage.losses.decoupled_targets import decoupled_targets
 from tutelage.losses.entropy import entropy
@@ -12,16 +13,19 @@ from tutelage.losses.features import mean_square
 from tutelage.losses.log_sum import log_sum_distance
 from tutelage.losses.logit_scaling import spread_scaled
 from tutelage.losses.orthogonality import orthogonal_features, orthogonality
+from tutelage.losses.self_regulation import mean_absolute
 from tutelage.losses.shapes import onto, same_space
 from tutelage.losses.similarity import gram, merged_gram, row_normalise, similarity_maps
 from tutelage.losses.soft_targets import soft_targets
 
 __all__ = [
     "angular_margin",
+    "attention_entropy",
     "attention_map",
     "attention_transfer",
     "channel_distance",
     "class_relations",
+    "concept_distance",
     "cross_entropy",
     "decoupled_targets",
     "discriminative_consistent",
@@ -29,6 +33,7 @@ __all__ = [
     "gram",
     "log_sum_distance",
     "matched_maps",
+    "mean_absolute",
     "mean_square",
     "merged_gram",
     "noise_contrast",

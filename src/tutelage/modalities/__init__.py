@@ -1,8 +1,9 @@
-"""Signals and pictures as persistence images, Gramian fields and transition fields."""
+"""Signals and pictures as persistence images, Gramian fields, transition fields, and vectors of an encoder."""
 
 from tutelage.modalities.base import Modality
 from tutelage.modalities.cache import represent
 from tutelage.modalities.diagrams import Diagrams, SublevelPersistence
+from tutelage.modalities.embedding import Embedding
 from tutelage.modalities.fields import GramianField, TransitionField
 from tutelage.modalities.persistence_image import PersistenceImage
 from tutelage.modalities.presets import PUBLISHED, published
@@ -18,6 +19,7 @@ __all__ = [
     "GramianField",
     "TransitionField",
     "Scaled",
+    "Embedding",
     "published",
     "PUBLISHED",
     "represent",

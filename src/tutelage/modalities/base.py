@@ -20,11 +20,12 @@ class Modality(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]  # s
 
     Subclasses write :meth:`fit_chunks`, :meth:`_shape`, :meth:`_write` and list in ``learned`` the
     attributes that :meth:`transform` needs. ``version`` is part of every cache key: raise it when a
-    change alters the numbers.
+    change alters the numbers. ``as_is`` says that networks read the values without standardisation.
     """
 
     version: ClassVar[int] = 1
     learned: ClassVar[tuple[str, ...]] = ()
+    as_is: ClassVar[bool] = False
     dtype: str
     n_jobs: int | None
 
@@ -61,6 +62,11 @@ class Modality(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]  # s
     @abstractmethod
     def _write(self, samples: Array, out: Array) -> None:
         """Represent finite, C-contiguous samples into ``out``."""
+
+    @property
+    def content(self) -> str:
+        """What the numbers depend on besides the parameters, such as the content of a file; empty: nothing."""
+        return ""
 
     @property
     def diagnostics(self) -> dict[str, float]:

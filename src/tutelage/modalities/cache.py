@@ -16,6 +16,7 @@ import numpy as np
 from tutelage.errors import UserError
 from tutelage.modalities._numba import Array
 from tutelage.modalities.base import Modality, Pieces, spans
+from tutelage.vlm.base import EncoderSource
 
 CODE_VERSION = 1  # of the file layout; a change of numbers is ``Modality.version``
 SPARE = 64 << 20  # bytes left free on the disk
@@ -47,7 +48,7 @@ def represent(
         progress: called with (samples done, samples in all) after every chunk; once on a hit.
 
     Returns:
-        Read-only memory map, [N, channels, height, width].
+        Read-only memory map, [N, channels, height, width]; of vectors [N, D].
 
     Raises:
         UserError: the disk is too small, or modality and array do not go together.
@@ -238,6 +239,8 @@ def _plain(value: Any) -> Any:
         return value.item()
     if isinstance(value, Modality):
         return {"class": type(value).__name__, "version": value.version, **_parameters(value)}
+    if isinstance(value, EncoderSource):
+        return {"class": type(value).__name__, "fingerprint": value.fingerprint}
     return value
 
 

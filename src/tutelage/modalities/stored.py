@@ -13,14 +13,16 @@ __all__ = ["Stored"]
 
 
 class Stored(BaseEstimator):  # type: ignore[misc]
-    """Images or signals computed elsewhere: ``path`` holds one array, [N, channels, ...], in the data set's order.
+    """Images, signals or vectors computed elsewhere: ``path`` holds one array, [N, ...], in the data set's order.
 
     Args:
         path: a ``.npy`` file; opened as a memory-map, never unpickled.
+        as_is: networks read the values without standardisation, such as embeddings of a dual encoder.
     """
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, as_is: bool = False) -> None:
         self.path = path
+        self.as_is = as_is
 
     def open(self, place: str) -> npt.NDArray[Any]:
         """Return the array as a memory-map.
@@ -36,9 +38,9 @@ class Stored(BaseEstimator):  # type: ignore[misc]
             raise UserError(
                 f"{place}.path: {self.path} is not a plain .npy array ({error})"
             ) from error
-        if values.ndim not in (3, 4) or values.dtype.kind not in "fu":
+        if values.ndim not in (2, 3, 4) or values.dtype.kind not in "fu":
             raise UserError(
                 f"{place}.path: found {list(values.shape)} {values.dtype}; allowed: "
-                "[N, channels, time] or [N, channels, height, width] of floats or uint8"
+                "[N, D], [N, channels, time] or [N, channels, height, width] of floats or uint8"
             )
         return values

@@ -1,8 +1,12 @@
 """Networks: students and teachers on signals and images, with named features."""
 
+from tutelage.models.concept_bottleneck import ConceptBottleneck
+from tutelage.models.concept_transformer import ConceptTransformer
 from tutelage.models.latent_workspace import LatentWorkspace
+from tutelage.models.linear_probe import LinearProbe
 from tutelage.models.mobilenet import MobileNetV2
 from tutelage.models.on import On
+from tutelage.models.prompted_clip import PromptedClip
 from tutelage.models.resnet import CifarResNet, ResNet
 from tutelage.models.reused_head import ReusedHead
 from tutelage.models.shufflenet import ShuffleNetV1, ShuffleNetV2
@@ -14,9 +18,13 @@ from tutelage.models.wide_resnet import WideResNet
 
 __all__ = [
     "CifarResNet",
+    "ConceptBottleneck",
+    "ConceptTransformer",
     "LatentWorkspace",
+    "LinearProbe",
     "MobileNetV2",
     "On",
+    "PromptedClip",
     "ResNet",
     "ReusedHead",
     "ShuffleNetV1",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 
@@ -34,8 +35,14 @@ def measure(network: nn.Module, input_shape: Sequence[int]) -> Size:
     training = network.training
     network.eval()
     device = next(network.parameters()).device
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(torch.zeros(1, *input_shape, device=device))
+    # Detached: a view of a parameter asks for a gradient even under no_grad, which the counter cannot follow.
+    frozen = {name: parameter.detach() for name, parameter in network.named_parameters()}
+    x = torch.zeros(1, *input_shape, device=device)
+    with torch.no_grad():
+        # Once before: what is computed once for all predictions is no part of one.
+        functional_call(network, frozen, (x,))
+        with FlopCounterMode(display=False) as counter:
+            functional_call(network, frozen, (x,))
     network.train(training)
     parameters = sum(p.numel() for p in network.parameters())
     return Size(parameters, counter.get_total_flops() // 2)

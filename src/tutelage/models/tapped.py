@@ -1,6 +1,6 @@
 """Any module as a student or teacher, with features tapped by layer path."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -35,6 +35,12 @@ class Tapped(nn.Module):
 
     def forward(self, x: Tensor) -> Output:
         """Return logits and tapped features."""
+        return Output(*self.through(self.module, x))
+
+    def through(
+        self, call: Callable[[Tensor], Tensor], x: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return what a call that runs the module, or a part of it, gives, and the features tapped on the way."""
         features: dict[str, Tensor] = {}
         # Hooks live for one call only: two wrappers of one module never see each other's features.
         layers = dict(self.module.named_modules())
@@ -43,11 +49,11 @@ class Tapped(nn.Module):
             for name, path in self.taps.items()
         ]
         try:
-            logits = self.module(x)
+            found = call(x)
         finally:
             for handle in handles:
                 handle.remove()
-        return Output(logits, features)
+        return found, features
 
 
 def _keep(

@@ -1,9 +1,10 @@
 """Image backbones of timm by name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from tutelage.errors import UserError, near
 from tutelage.models.tapped import Tapped
@@ -19,12 +20,15 @@ class Timm(nn.Module):
         name: timm's model name, for example ``resnet18``.
         pretrained: load timm's published weights (needs network or timm's cache).
         taps: feature name -> layer path; ``None`` takes timm's own stage list.
+        size: images of another size are resized to this height and width (bilinear with antialiasing), in training
+            and in every evaluation; None: they are taken as they are.
+        options: further arguments of ``timm.create_model``, such as ``img_size``, ``depth`` or ``drop_path_rate``.
 
     Shapes:
         images [B, channels, height, width] -> logits [B, classes].
 
     Raises:
-        UserError: timm is not installed, or knows no such model.
+        UserError: timm is not installed, knows no such model, or refuses an option.
     """
 
     def __init__(
@@ -35,14 +39,19 @@ class Timm(nn.Module):
         name: str,
         pretrained: bool = False,
         taps: Mapping[str, str] | None = None,
+        size: int | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        self.size = size
         timm = _import_timm()
         if not timm.is_model(name):
             raise UserError(f"name: timm has no model {name!r}{near(name, timm.list_models())}")
-        model: Any = timm.create_model(
-            name, pretrained=pretrained, in_chans=channels, num_classes=classes
-        )
+        given = {"pretrained": pretrained, "in_chans": channels, "num_classes": classes}
+        try:
+            model: Any = timm.create_model(name, **given, **(options or {}))
+        except TypeError as error:
+            raise UserError(f"options: timm's {name!r} refuses them ({error})") from error
         if taps is None:
             stages = [info["module"] for info in getattr(model, "feature_info", [])]
             layers = dict(model.named_modules())
@@ -51,8 +60,38 @@ class Timm(nn.Module):
 
     def forward(self, x: Tensor) -> Output:
         """Return logits and features of standardised images."""
-        output: Output = self.tapped(x)
-        return output
+        logits, features = self._seen(self.model, x)
+        return Output(logits, features)
+
+    @property
+    def model(self) -> nn.Module:
+        """The module of timm itself."""
+        return self.tapped.module
+
+    def features(self, x: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return timm's own last feature, before its head, and the tapped ones; maps with channels first."""
+        model: Any = self.model
+        last, features = self._seen(model.forward_features, x)
+        return (last.permute(0, 3, 1, 2) if self._channels_last(last) else last), features
+
+    def _seen(
+        self, call: Callable[[Tensor], Tensor], x: Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        found, features = self.tapped.through(call, self._sized(x))
+        return found, {
+            name: value.permute(0, 3, 1, 2) if self._channels_last(value) else value
+            for name, value in features.items()
+        }
+
+    def _channels_last(self, feature: Tensor) -> bool:
+        return feature.ndim == 4 and getattr(self.model, "output_fmt", "NCHW") == "NHWC"
+
+    def _sized(self, x: Tensor) -> Tensor:
+        if self.size is None or x.shape[2:] == (self.size, self.size):
+            return x
+        return F.interpolate(
+            x, (self.size, self.size), mode="bilinear", align_corners=False, antialias=True
+        )
 
 
 def _import_timm() -> Any:

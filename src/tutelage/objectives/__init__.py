@@ -1,6 +1,7 @@
 """Objectives: what the student is asked for, one number per sample, and the distiller that adds them up."""
 
 from tutelage.objectives.base import Objective
+from tutelage.objectives.concept_attention import ConceptExplanation, ConceptSparsity
 from tutelage.objectives.confident_features import ConfidentFeatures
 from tutelage.objectives.curriculum_labels import CurriculumLabels
 from tutelage.objectives.distiller import Distiller, Losses, Weighted
@@ -11,8 +12,11 @@ from tutelage.objectives.merged_similarity import MergedSimilarity
 from tutelage.objectives.orthogonal_features import OrthogonalFeatures
 from tutelage.objectives.per_teacher import PerTeacher
 from tutelage.objectives.policy_weighted import PolicyWeighted
+from tutelage.objectives.self_regulation import SelfRegulation
 
 __all__ = [
+    "ConceptExplanation",
+    "ConceptSparsity",
     "ConfidentFeatures",
     "CurriculumLabels",
     "Distiller",
@@ -25,5 +29,6 @@ __all__ = [
     "OrthogonalFeatures",
     "PerTeacher",
     "PolicyWeighted",
+    "SelfRegulation",
     "Weighted",
 ]

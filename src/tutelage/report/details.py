@@ -15,7 +15,7 @@ from tutelage.report.tables import (
 from tutelage.report.wording import human, percent, signed
 from tutelage.study.comparison import Comparison
 from tutelage.study.ledger import Experiment
-from tutelage.study.records import Evaluation
+from tutelage.study.records import Evaluation, Selected
 from tutelage.study.spreads import SpreadKind, mean_of_folds, spread
 from tutelage.study.statistics import minus, paired_difference, pairs_needed
 
@@ -259,7 +259,7 @@ def run_table(experiment: Experiment) -> Table:
                     Cell(experiment.fold_names[run.fold], run.fold),
                     Cell(str(run.seed), run.seed),
                     Cell(percent(accuracy, 2), accuracy),
-                    Cell("–" if epoch is None else str(epoch), epoch),
+                    Cell(_kept(record.selected), epoch),
                     Cell(
                         "–" if record.seconds is None else minus(record.seconds, 0), record.seconds
                     ),
@@ -270,3 +270,10 @@ def run_table(experiment: Experiment) -> Table:
             )
         )
     return Table("runs", "Every complete run, test split.", columns, tuple(rows))
+
+
+def _kept(selected: Selected | None) -> str:
+    """Return the epoch a network is of; one that is of none, or of all, says so."""
+    if selected is None:
+        return "–"
+    return {"average": "average", "start": "untrained"}.get(selected.on, str(selected.epoch))

@@ -17,6 +17,41 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Panel:
+    """One of several things to choose among.
+
+    Args:
+        label, sub: on its button.
+        right: whether a prediction was; a wrong one is marked.
+        icon: a small picture, markup.
+        title: above the sentences.
+        sentences: what there is to say.
+        figure: what there is to see.
+        table: the numbers; not written to a file of its own.
+    """
+
+    label: str
+    sub: str
+    right: bool
+    icon: str
+    title: str
+    sentences: tuple[str, ...]
+    figure: Figure
+    table: Table
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Panels of which a reader sees the chosen one; ``name`` is unique on the page."""
+
+    name: str
+    title: str
+    caption: str
+    panels: tuple[Panel, ...]
+    folded: bool = False
+
+
+@dataclass(frozen=True)
 class Section:
     """One section; ``empty`` says why there is nothing to show, ``tables_first`` what stands on top."""
 
@@ -32,3 +67,4 @@ class Section:
     recipe: str = ""
     notes: tuple[str, ...] = ()
     empty: str = ""
+    choices: tuple[Choice, ...] = ()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tutelage.report import details, inside, setting, tables, trusted
+from tutelage.report import details, explained, inside, protocols, setting, tables, trusted
 from tutelage.report.example import ExampleWindow
 from tutelage.report.figures import calibration, courses, curves, matrices, results, trust, window
 from tutelage.report.section import Figure, Section
@@ -18,10 +18,12 @@ def sections(experiment: Experiment, example: ExampleWindow | None) -> tuple[Sec
     found = compare(experiment)
     return (
         _results(experiment, found),
+        *protocols.sections(experiment),
         _differences(experiment, found),
         _curves(experiment),
         _confusion(experiment, found),
         _people(experiment),
+        *explained.section(experiment, example),
         *_traces(experiment, example),
         _calibration(experiment),
         _window(example),

@@ -6,7 +6,7 @@ from tutelage.report.table import Cell, Column, Evidence, Row, Table, Tone
 from tutelage.report.wording import human, modality, percent, plural, signed
 from tutelage.study.comparison import Comparison
 from tutelage.study.ledger import Experiment, Run
-from tutelage.study.records import Evaluation, Split
+from tutelage.study.records import Evaluation, RunRecord, Split
 from tutelage.study.spreads import SpreadKind, mean_of_folds, spread
 from tutelage.study.statistics import Interval, minus
 
@@ -116,11 +116,26 @@ def _lineage(experiment: Experiment, stage: str) -> Cell:
     if not runs:
         return EMPTY
     record = runs[0].record
-    text = " + ".join(record.teachers) or "labels"
+    text = " + ".join(record.teachers) or ("labels" if _trained(record) else "nothing")
     sub = f"starts from {record.start_from.stage}" if record.start_from else ""
     if stage in experiment.teachers:
         sub = modality(record.data.modality)
-    return Cell(text, text, sub=sub)
+    return Cell(text, text, sub=", ".join(part for part in (sub, _shown(runs[0])) if part))
+
+
+def _trained(record: RunRecord) -> bool:
+    train = record.config.get("train") if isinstance(record.config, dict) else None
+    return not isinstance(train, dict) or train.get("epochs") != 0
+
+
+def _shown(run: Run) -> str:
+    """What a run was shown of the training side, where that is not all of it with labels."""
+    config = run.record.config if isinstance(run.record.config, dict) else {}
+    classes, shots = config.get("train_classes"), config.get("shots")
+    parts = [f"{shots} of each class"] if shots else []
+    if classes:
+        parts.append(classes if isinstance(classes, str) else plural(len(classes), "class"))
+    return ", ".join([*parts, "no labels"] if config.get("unlabelled") else parts)
 
 
 def _count(experiment: Experiment, stage: str) -> Cell:

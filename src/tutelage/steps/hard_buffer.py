@@ -68,9 +68,11 @@ class HardBuffer:
 
 def _rows(batch: Batch, teachers: Mapping[str, Output]) -> dict[str, Tensor]:
     """Return everything that has one row per sample, by path."""
-    columns = {f.name: getattr(batch, f.name) for f in fields(Batch) if f.name != "inputs"}
+    nested = ("inputs", "concepts")
+    columns = {f.name: getattr(batch, f.name) for f in fields(Batch) if f.name not in nested}
     found = {f"batch/{key}": values for key, values in columns.items() if values is not None}
     found |= {f"inputs/{key}": values for key, values in batch.inputs.items()}
+    found |= {f"concepts/{key}": values for key, values in batch.concepts.items()}
     for name, output in teachers.items():
         found[f"teachers/{name}/logits"] = output.logits
         found |= {f"teachers/{name}/features/{t}": v for t, v in output.features.items()}
@@ -88,4 +90,4 @@ def _batch(rows: Mapping[str, Tensor]) -> tuple[Batch, dict[str, Output]]:
         name: Output(rows[f"teachers/{name}/logits"], below(f"teachers/{name}/features/"))
         for name in dict.fromkeys(names)
     }
-    return Batch(inputs=below("inputs/"), **below("batch/")), teachers
+    return Batch(below("inputs/"), concepts=below("concepts/"), **below("batch/")), teachers

@@ -99,6 +99,46 @@ def check_predictions(
     _same(evaluation.accuracy, accuracy, evaluation.n, place, "predictions")
 
 
+def check_groups(
+    evaluation: Evaluation,
+    groups: Mapping[str, Sequence[str]],
+    class_names: Sequence[str],
+    predictions: tuple[NDArray[np.int64], NDArray[np.float64]] | None,
+    place: str,
+) -> None:
+    """Refuse metrics of groups of classes that the record does not name, or that the predictions contradict.
+
+    Args:
+        evaluation: of a split.
+        groups: name of each group -> its classes, of the record.
+        class_names: C names.
+        predictions: labels [n] and logits [n, C], if they were kept.
+        place: for the sentence.
+    """
+    for name, score in evaluation.groups.items():
+        if not set(groups.get(name, ())) <= set(class_names) or name not in groups:
+            raise UserError(f"{place}: groups names {name!r}, whose classes run.json does not tell")
+        if predictions is None:
+            continue
+        labels, logits = predictions
+        numbers = np.array([class_names.index(one) for one in groups[name]])
+        mine = np.isin(labels, numbers)
+        if int(mine.sum()) != score.n:
+            raise UserError(
+                f"{place}: groups.{name} counts {score.n} samples, predictions {int(mine.sum())}"
+            )
+        found = numbers[logits[mine][:, numbers].argmax(axis=1)]
+        accuracy = float(np.mean(found == labels[mine]))
+        _same(score.accuracy, accuracy, score.n, f"{place}: groups.{name}", "predictions")
+    values = [score.accuracy for score in evaluation.groups.values()]
+    if evaluation.harmonic_mean is not None:
+        mean = len(values) / sum(1 / value for value in values) if values and all(values) else 0.0
+        if abs(mean - evaluation.harmonic_mean) > 1e-6:
+            raise UserError(
+                f"{place}: harmonic_mean is {evaluation.harmonic_mean:.4f}, but the groups give {mean:.4f}"
+            )
+
+
 def check_traces(traces: Mapping[str, Trace], samples: "SampleTraces | None", run: "Run") -> None:
     """Refuse traces of other classes, or whose samples give another mean than the log."""
     classes = len(run.record.data.class_names)

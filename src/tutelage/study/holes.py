@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from tutelage.study.records import Entry, ExperimentRecord, RunRecord
 
-HoleKind = Literal["missing", "failed", "incomplete", "ambiguous", "not planned"]
+HoleKind = Literal["missing", "failed", "incomplete", "ambiguous", "not planned", "other data"]
 
 
 @dataclass(frozen=True)

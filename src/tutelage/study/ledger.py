@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tutelage.errors import UserError
 from tutelage.study import audit
+from tutelage.study.explanations import Explanations, Known, read_explanations
 from tutelage.study.holes import Hole, explained, is_given, not_planned, stopped, unambiguous
 from tutelage.study.inspection import Inspection, read_inspection
 from tutelage.study.records import (
@@ -32,6 +33,7 @@ from tutelage.study.records import (
     parse,
     read,
 )
+from tutelage.study.transfer import Transfer, read_transfer
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,20 @@ class Run:
         classes = len(self.record.data.class_names)
         return read_inspection(self.folder / "inspection.npz", classes, known)
 
+    def explanations(self) -> Explanations | None:
+        """Read ``explanations.npz``, or None where the network explains nothing; nothing is unpickled.
+
+        Raises:
+            UserError: the file is damaged, or contradicts itself or the predictions.
+        """
+        said = self.predictions("validation")
+        known = None if said is None else Known(
+            dict(zip(said.index.tolist(), said.labels.tolist(), strict=True)),
+            dict(zip(said.index.tolist(), said.logits, strict=True)),
+        )  # fmt: skip
+        classes = len(self.record.data.class_names)
+        return read_explanations(self.folder / "explanations.npz", classes, known)
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -153,6 +169,7 @@ class Experiment:
     runs: tuple[Run, ...]
     holes: tuple[Hole, ...]
     findings: tuple[str, ...]
+    transfers: tuple[Transfer, ...] = ()
 
     @property
     def title(self) -> str:
@@ -233,16 +250,18 @@ def read_experiment(folder: Path) -> Experiment:
     runs: list[Run] = []
     holes: list[Hole] = []
     for entry in unambiguous(record.runs, holes):
-        found = _read_run(folder, entry, is_given(record, entry.stage))
+        found = _read_run(folder, entry, record)
         runs.append(found) if isinstance(found, Run) else holes.append(found)
     holes = [explained(hole, holes, record) for hole in holes] + not_planned(record)
     findings = audit.check_together(runs, {record.baseline, *record.students})
     findings += audit.repeated_entries(record.runs) + audit.unlisted(folder, record)
     findings += audit.oddities(runs)
-    return Experiment(record, folder, tuple(runs), tuple(holes), tuple(findings))
+    transfers = tuple(read_transfer(folder, *target, runs) for target in record.transfer.items())
+    return Experiment(record, folder, tuple(runs), tuple(holes), tuple(findings), transfers)
 
 
-def _read_run(folder: Path, entry: Entry, given: bool) -> Run | Hole:
+def _read_run(folder: Path, entry: Entry, expected: ExperimentRecord) -> Run | Hole:
+    given = is_given(expected, entry.stage)
     if PurePosixPath(entry.path).is_absolute():
         raise UserError(f"{folder / 'experiment.json'}: the path {entry.path!r} is not relative")
     if not given:
@@ -259,6 +278,10 @@ def _read_run(folder: Path, entry: Entry, given: bool) -> Run | Hole:
         reason = "run.json says complete, but evaluation.json is missing"
         return Hole(*entry.key, kind="incomplete", reason=reason, path=entry.path)
     evaluations = read(EVALUATIONS, place / "evaluation.json")
+    wanted = tuple(expected.data.get("classes", record.data.class_names))
+    if given and record.data.class_names != wanted:
+        reason = f"taken from a run on {record.data.name}: its numbers are those of another task"
+        return Hole(*entry.key, kind="other data", reason=reason, path=entry.path)
     if "test" not in evaluations:
         reason = "the test split was not evaluated"
         return Hole(*entry.key, kind="incomplete", reason=reason, path=entry.path)
@@ -269,4 +292,7 @@ def _read_run(folder: Path, entry: Entry, given: bool) -> Run | Hole:
         if predictions is not None:
             where = f"{place}/predictions-{split}.npz"
             audit.check_predictions(evaluation, predictions.labels, predictions.logits, where)
+        said = None if predictions is None else (predictions.labels, predictions.logits)
+        where = f"{place}/evaluation.json: {split}"
+        audit.check_groups(evaluation, record.data.groups, record.data.class_names, said, where)
     return run

@@ -72,6 +72,16 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class GroupScore:
+    """Quality on the samples of a group of classes, predicted among these classes alone."""
+
+    n: Annotated[int, Field(ge=1)]
+    accuracy: Fraction
+    macro_f1: Fraction
+    nll: Amount
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Every metric of one split; fractions lie in [0, 1]."""
 
@@ -86,6 +96,8 @@ class Evaluation:
     per_subject: dict[str, SubjectScore]
     confusion: tuple[tuple[Count, ...], ...]
     variants: dict[str, Variant] = field(default_factory=dict)
+    groups: dict[str, GroupScore] = field(default_factory=dict)
+    harmonic_mean: Fraction | None = None
 
 
 @dataclass(frozen=True)
@@ -115,6 +127,9 @@ class RunData:
     validation_subjects: Names = ()
     test_subjects: Names = ()
     split: Any = None
+    concepts: dict[str, Names] = field(default_factory=dict)
+    groups: dict[str, Names] = field(default_factory=dict)
+    n_taught: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -186,6 +201,47 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Visit:
+    """Where the evaluation of one run on another data set lies."""
+
+    stage: str
+    fold: Name
+    seed: int
+    path: str
+
+
+@dataclass(frozen=True)
+class TargetData:
+    """Another data set that runs were evaluated on."""
+
+    name: str
+    fingerprint: str
+    synthetic: bool
+    class_names: tuple[str, ...]
+    n: Annotated[int, Field(ge=1)]
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class TargetRecord:
+    """One entry of ``transfer`` in ``experiment.json``."""
+
+    data: TargetData
+    runs: tuple[Visit, ...]
+
+
+@dataclass(frozen=True)
+class VisitRecord:
+    """``evaluation.json`` of a run on another data set."""
+
+    schema: Schema
+    run: str
+    weights: str
+    data: str
+    test: Evaluation
+
+
+@dataclass(frozen=True)
 class ExperimentRecord:
     """``experiment.json``."""
 
@@ -200,6 +256,7 @@ class ExperimentRecord:
     title: str | None = None
     recipe: str | None = None
     resolved: Any = None
+    transfer: dict[str, TargetRecord] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -230,6 +287,7 @@ RUN = TypeAdapter(RunRecord)
 EXPERIMENT = TypeAdapter(ExperimentRecord)
 EVALUATIONS = TypeAdapter(dict[Split, Evaluation])
 EPOCH = TypeAdapter(Epoch)
+VISIT = TypeAdapter(VisitRecord)
 
 
 def parse(adapter: TypeAdapter[T], text: str | bytes, place: str) -> T:

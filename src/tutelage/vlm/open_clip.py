@@ -1,0 +1,193 @@
+"""Dual encoders of open_clip: published ones by name, and folders of one's own."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from tutelage.errors import UserError
+from tutelage.vlm.base import DualEncoder, EncoderSource, digest_of
+from tutelage.vlm.pictures import Preparation
+
+__all__ = ["OpenClip", "OpenClipEncoder", "import_open_clip", "new_open_clip", "save_open_clip"]
+
+_CONFIG = "open_clip_config.json"
+_WEIGHTS = "open_clip_model.safetensors"
+_HOLD = (".json", ".safetensors", ".bin", ".pt", ".pth", ".txt")  # files that decide an encoder
+
+
+class OpenClipEncoder(DualEncoder):
+    """A model of open_clip behind the common face.
+
+    Args:
+        model: the model; ``visual`` is its image tower, ``transformer`` or ``text`` its text tower.
+        tokeniser: texts -> token numbers.
+        preparation: of images.
+    """
+
+    modality = "image"
+
+    def __init__(self, model: nn.Module, tokeniser: Any, preparation: Preparation) -> None:
+        super().__init__()
+        self.model, self.tokeniser, self.preparation = model, tokeniser, preparation
+        self.input_shape = (len(preparation.mean), *preparation.size)
+        self.embed_dim = int(self._tokens(self.tokenise(["a photo"])).shape[1])
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """What cosines are multiplied by."""
+        scale: Tensor = self.model.logit_scale.exp()  # type: ignore[operator]
+        return scale.reshape(())
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Return images resized, cut and standardised as the model was trained with."""
+        return self.preparation(x)
+
+    def tokenise(self, texts: Sequence[str]) -> Tensor:
+        """Return the token numbers of texts."""
+        tokens: Tensor = self.tokeniser(list(texts))
+        return tokens
+
+    def _inputs(self, x: Tensor) -> Tensor:
+        found: Tensor = self.model.encode_image(x)  # type: ignore[operator]
+        return found
+
+    def _tokens(self, tokens: Tensor) -> Tensor:
+        found: Tensor = self.model.encode_text(tokens)  # type: ignore[operator]
+        return found
+
+
+class OpenClip(EncoderSource):
+    """A dual encoder of open_clip.
+
+    Args:
+        model: a name that open_clip knows (``ViT-L-14``), ``hf-hub:organisation/name``, or a folder with
+            ``open_clip_config.json`` and weights, as open_clip and :func:`save_open_clip` write it.
+        weights: with a name: open_clip's tag of published weights (``openai``, ``laion2b_s32b_b82k``; fetched
+            once), or a file. Not with a folder or a hub name, which have their own.
+
+    Raises:
+        UserError: a name without weights, or a folder with.
+    """
+
+    def __init__(self, model: str, weights: str | None = None) -> None:
+        self.model, self.weights = model, weights
+        own = model.startswith("hf-hub:") or self._folder is not None
+        if own and weights is not None:
+            raise UserError(f"weights: found {weights!r}, but {model!r} has its own; remove it")
+        if not own and weights is None:
+            raise UserError(
+                f"weights: is missing for {model!r}; allowed: a tag or a file, because an untrained "
+                "encoder says nothing (if this is a folder: it is not there, or has no open_clip_config.json)"
+            )
+
+    @property
+    def _folder(self) -> Path | None:
+        folder = Path(self.model)
+        return folder if (folder / _CONFIG).is_file() else None
+
+    @property
+    def _name(self) -> str:
+        return self.model if self._folder is None else f"local-dir:{self.model}"
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the folder's files, or of the name and the file of weights; published tags do not change."""
+        if self._folder is not None:
+            kept = (path for path in self._folder.iterdir() if path.suffix in _HOLD)
+            return digest_of(*sorted(kept))
+        file = Path(self.weights or "")
+        content = digest_of(file) if file.is_file() else self.weights
+        return hashlib.sha256(f"open_clip|{self.model}|{content}".encode()).hexdigest()
+
+    def load(self) -> OpenClipEncoder:
+        """Return the encoder, frozen.
+
+        Raises:
+            UserError: open_clip is not installed or knows no such model, or the weights do not fit it exactly.
+        """
+        open_clip = import_open_clip()
+        with warnings.catch_warnings():
+            # Weights of a network with another activation fit, and answer wrongly.
+            warnings.filterwarnings("error", message="QuickGELU mismatch")
+            try:
+                model = open_clip.create_model(
+                    self._name, pretrained=self.weights, require_pretrained=True
+                )
+                tokeniser = open_clip.get_tokenizer(self._name)
+            except (RuntimeError, ValueError, OSError, UserWarning) as error:
+                said = " ".join(str(error).split())
+                raise UserError(f"encoder: open_clip cannot load {self.model!r}: {said}") from error
+        encoder = _encoder(model, tokeniser, open_clip.get_model_preprocess_cfg(model))
+        encoder.eval().requires_grad_(False)
+        return encoder
+
+
+def new_open_clip(config: Mapping[str, Any], preparation: Preparation) -> OpenClipEncoder:
+    """Return an untrained encoder to train, built from open_clip's description of a model.
+
+    Args:
+        config: ``embed_dim``, ``vision_cfg`` and ``text_cfg``, as in open_clip's own files.
+        preparation: of images.
+    """
+    open_clip = import_open_clip()
+    model = open_clip.CLIP(**config)
+    length = config["text_cfg"].get("context_length", open_clip.tokenizer.DEFAULT_CONTEXT_LENGTH)
+    return OpenClipEncoder(model, open_clip.SimpleTokenizer(context_length=length), preparation)
+
+
+def save_open_clip(folder: Path, encoder: OpenClipEncoder, config: Mapping[str, Any]) -> None:
+    """Write an encoder as open_clip's own folder: :class:`OpenClip` and ``open_clip`` itself read it.
+
+    Args:
+        folder: made if absent.
+        encoder: the trained encoder.
+        config: what it was built from.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = encoder.preparation
+    about = {
+        "model_cfg": dict(config),
+        "preprocess_cfg": {
+            "size": list(kept.size),
+            "mean": list(kept.mean),
+            "std": list(kept.std),
+            "interpolation": kept.interpolation,
+            "resize_mode": kept.resize,
+        },
+    }
+    (folder / _CONFIG).write_text(json.dumps(about, indent=1) + "\n")
+    state = {name: value.contiguous() for name, value in encoder.model.state_dict().items()}
+    save_file(state, folder / _WEIGHTS)
+
+
+def import_open_clip() -> Any:
+    """Return the module ``open_clip``.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import open_clip
+    except ImportError as error:
+        raise UserError(
+            f"encoder: OpenClip needs open_clip: pip install 'tutelage[clip]' ({error})"
+        ) from error
+    return open_clip
+
+
+def _encoder(model: nn.Module, tokeniser: Any, about: Mapping[str, Any]) -> OpenClipEncoder:
+    size = about["size"]
+    preparation = Preparation(
+        (size, size) if isinstance(size, int) else tuple(size),
+        about["mean"],
+        about["std"],
+        about.get("interpolation", "bicubic"),
+        about.get("resize_mode", "shortest"),
+    )
+    return OpenClipEncoder(model, tokeniser, preparation)

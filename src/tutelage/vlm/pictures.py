@@ -1,0 +1,90 @@
+"""Images made ready for an image tower, in tensors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tutelage.errors import UserError
+
+# Of the images CLIP was trained on (openai/CLIP); most published checkpoints use them.
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """Shorter side resized, centre cut out, standardised: what CLIP does to an image before it looks.
+
+    Args:
+        size: pixels per side, (height, width).
+        mean: per channel, of values in [0, 1].
+        std: per channel.
+        interpolation: of the resize, ``bicubic`` or ``bilinear``.
+        resize: ``shortest``: the shorter side to ``size``, then the centre is cut out; ``squash``: both sides.
+
+    Raises:
+        UserError: another interpolation or way to resize.
+
+    Source:
+        openai/CLIP ``_transform``; a resized pixel may differ from Pillow's by one level of 255.
+    """
+
+    size: tuple[int, int]
+    mean: Sequence[float] = CLIP_MEAN
+    std: Sequence[float] = CLIP_STD
+    interpolation: str = "bicubic"
+    resize: str = "shortest"
+
+    def __post_init__(self) -> None:
+        for name, allowed in (
+            ("interpolation", ("bicubic", "bilinear")),
+            ("resize", ("shortest", "squash")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise UserError(
+                    f"encoder: found {name} {getattr(self, name)!r}, allowed: {', '.join(allowed)}"
+                )
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Return [B, 3, *size] of images [B, 3, height, width] in [0, 1].
+
+        Raises:
+            UserError: not such images.
+        """
+        if x.ndim != 4 or x.shape[1] != len(self.mean):
+            raise UserError(
+                f"encoder: found inputs of shape {list(x.shape[1:])}, allowed: images of {len(self.mean)} channels"
+            )
+        x = self._cut(self._resized(x))
+        mean = torch.tensor(self.mean, dtype=x.dtype, device=x.device).view(1, -1, 1, 1)
+        std = torch.tensor(self.std, dtype=x.dtype, device=x.device).view(1, -1, 1, 1)
+        return (x - mean) / std
+
+    def _resized(self, x: Tensor) -> Tensor:
+        new = self._target(x.shape[2], x.shape[3])
+        if new == x.shape[2:]:
+            return x
+        for size in (
+            (x.shape[2], new[1]),
+            new,
+        ):  # columns first, and bytes after each pass, as Pillow
+            x = F.interpolate(x, size, mode=self.interpolation, antialias=True)
+            x = (x.clamp(0, 1) * 255).round() / 255
+        return x
+
+    def _target(self, height: int, width: int) -> tuple[int, int]:
+        rows, columns = self.size
+        if self.resize == "squash":
+            return rows, columns
+        # The side that needs more decides; the other is cut down afterwards. Rounded down, as torchvision does.
+        if rows * width >= columns * height:
+            return rows, max(columns, rows * width // height)
+        return max(rows, columns * height // width), columns
+
+    def _cut(self, x: Tensor) -> Tensor:
+        for axis, size in zip((2, 3), self.size, strict=True):
+            x = x.narrow(axis, round((x.shape[axis] - size) / 2), size)
+        return x

@@ -1,0 +1,201 @@
+"""Deep prompts: learned tokens in the first blocks of a transformer that itself stays as it is."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tutelage.errors import UserError
+from tutelage.vlm.base import DualEncoder
+
+__all__ = ["SPREAD", "Prompts", "Tower", "image_tower", "text_tower"]
+
+SPREAD = 0.02  # standard deviation of new prompts, as published
+
+
+@dataclass(frozen=True)
+class Tower:
+    """Where the tokens of one tower pass by.
+
+    Args:
+        blocks: run one after the other on tokens [B, length, width].
+        width: of a token.
+        start: position of the first prompt, whose tokens the prompts take the place of; None: prompts are put
+            behind all other tokens.
+        entry: what prompts go through before the first block, as every other token does: a normalisation, or
+            None.
+        positions: embeddings of the positions, [length, width], added to the prompts of the first block; None
+            where prompts have no position.
+        words: embeddings of the vocabulary, of a text tower.
+    """
+
+    blocks: nn.ModuleList
+    width: int
+    start: int | None = None
+    entry: nn.Module | None = None
+    positions: Tensor | None = None
+    words: nn.Embedding | None = None
+
+
+def image_tower(encoder: DualEncoder) -> Tower:
+    """Return where prompts go in the tower of images or signals: behind the patches, without a position.
+
+    Args:
+        encoder: open_clip's or Hugging Face's layout below ``encoder.model``, or one with a method
+            ``image_tower()`` of its own.
+
+    Raises:
+        UserError: the tower is no transformer of these layouts, or its answer is not its first token alone.
+    """
+    own = getattr(encoder, "image_tower", None)
+    if own is not None:
+        found: Tower = own()
+        return found
+    tower = _part(encoder.model, "visual")
+    blocks, entry = _part(tower, "transformer.resblocks"), _part(tower, "ln_pre")
+    if blocks is None:
+        tower = _part(encoder.model, "vision_model")
+        blocks, entry = _part(tower, "encoder.layers"), _part(tower, "pre_layrnorm")
+    if blocks is None:
+        raise _foreign(encoder, "inputs", "visual.transformer.resblocks", "vision_model.encoder")
+    if getattr(tower, "pool_type", "tok") != "tok" or getattr(tower, "attn_pool", None) is not None:
+        raise UserError(
+            "encoder: its image tower pools all tokens, so prompts would enter the answer themselves (allowed: a "
+            "tower that answers with its first token)"
+        )
+    return Tower(blocks, _width(blocks), entry=entry)
+
+
+def text_tower(encoder: DualEncoder) -> Tower:
+    """Return where prompts go in the text tower: in the place of the words behind the start token.
+
+    Args:
+        encoder: as for :func:`image_tower`; a method of its own is ``text_tower()``.
+
+    Raises:
+        UserError: the tower is no transformer of these layouts.
+    """
+    own = getattr(encoder, "text_tower", None)
+    if own is not None:
+        found: Tower = own()
+        return found
+    model: Any = encoder.model
+    for tower in (_part(model, "text"), model):
+        blocks = _part(tower, "transformer.resblocks")
+        if blocks is not None:
+            positions, words = tower.positional_embedding, tower.token_embedding
+            return Tower(blocks, _width(blocks), 1, positions=positions, words=words)
+    tower = _part(model, "text_model")
+    blocks = _part(tower, "encoder.layers")
+    if blocks is None:
+        raise _foreign(encoder, "texts", "transformer.resblocks", "text_model.encoder")
+    positions = tower.embeddings.position_embedding.weight
+    words = tower.embeddings.token_embedding
+    return Tower(blocks, _width(blocks), 1, positions=positions, words=words)
+
+
+class Prompts(nn.Module):
+    """Learned tokens for the first blocks of a tower ("independent vision-language prompting").
+
+    Before the first block they join the sequence; before each of the next ``depth - 1`` blocks, what became of
+    them is replaced by that block's own tokens. The transformer itself is not changed: hooks live as long as a
+    ``with`` block, and after it the tower answers bit for bit as before.
+
+    Args:
+        tower: only its number of blocks and its width are looked at.
+        depth: blocks with prompts of their own, 1 to all.
+        tokens: prompts of a block, at least 1.
+        first: values of the first block's prompts at the start, [tokens, width], such as embeddings of words;
+            random unless given, like those of all other blocks (normal, standard deviation 0.02).
+
+    Shapes:
+        ``tokens`` [depth, tokens, width].
+
+    Raises:
+        ValueError: a depth or a number of tokens that is not allowed.
+
+    Source:
+        Jia et al. 2022, VPT-Deep, arXiv:2203.12119, for the image tower; Khattak et al. 2023, PromptSRC,
+        arXiv:2307.06948, and its code (muzairkhattak/PromptSRC@bb95c77, ``IVLP``) for both. Published: 4 tokens,
+        depth 9; depth 3 where a teacher moves to other data sets. Theirs changes the model's code.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> class Wide(nn.Linear):
+        ...     def forward(self, x):
+        ...         print(list(x.shape))
+        ...         return super().forward(x)
+        >>> tower = Tower(nn.ModuleList([Wide(8, 8), Wide(8, 8)]), 8)
+        >>> prompts = Prompts(tower, depth=1, tokens=2)
+        >>> with prompts.within(tower):
+        ...     _ = nn.Sequential(*tower.blocks)(torch.zeros(1, 5, 8))
+        [1, 7, 8]
+        [1, 7, 8]
+    """
+
+    def __init__(self, tower: Tower, depth: int, tokens: int, first: Tensor | None = None) -> None:
+        super().__init__()
+        if not 1 <= depth <= len(tower.blocks):
+            raise ValueError(
+                f"depth: {depth}; allowed: 1 to the {len(tower.blocks)} blocks of the tower, or 0 for no prompts"
+            )
+        if tokens < 1:
+            raise ValueError(f"tokens: {tokens}; allowed: at least 1")
+        values = torch.randn(depth, tokens, tower.width) * SPREAD
+        if first is not None:
+            values[0] = first.detach()
+        self.tokens = nn.Parameter(values)
+
+    @contextmanager
+    def within(self, tower: Tower) -> Iterator[None]:
+        """Let a tower run with the prompts for the length of a ``with`` block.
+
+        Whatever the tower computes again later (activation checkpointing) must be inside such a block, too.
+        """
+        with ExitStack() as stack:
+            for number, block in zip(range(len(self.tokens)), tower.blocks, strict=False):
+                hook = partial(self._join, tower, number)
+                stack.callback(block.register_forward_pre_hook(hook).remove)
+            yield
+
+    def _join(self, tower: Tower, number: int, block: nn.Module, inputs: Any) -> Any:
+        """Return the inputs of a block with its prompts among the tokens."""
+        x, *others = inputs
+        own = self.tokens[number]
+        count = len(own)
+        if number == 0:
+            if tower.positions is not None and tower.start is not None:
+                own = own + tower.positions[tower.start : tower.start + count]
+            if tower.entry is not None:
+                own = tower.entry(own)
+        own = own.to(x.dtype).expand(len(x), -1, -1)
+        if tower.start is not None:
+            parts = [x[:, : tower.start], own, x[:, tower.start + count :]]
+        else:
+            parts = [x if number == 0 else x[:, :-count], own]
+        return (torch.cat(parts, dim=1), *others)
+
+
+def _part(module: Any, path: str) -> Any:
+    """Return what lies at a path below a module, or None."""
+    for name in path.split("."):
+        module = getattr(module, name, None)
+    return module
+
+
+def _width(blocks: nn.ModuleList) -> int:
+    norms = (m for m in blocks.modules() if isinstance(m, nn.LayerNorm))
+    return int(next(norms).normalized_shape[0])
+
+
+def _foreign(encoder: DualEncoder, what: str, *places: str) -> UserError:
+    allowed = " or ".join(f"model.{place}" for place in places)
+    return UserError(
+        f"encoder: {type(encoder).__name__} has no transformer for {what} that prompts could go into (allowed: "
+        f"blocks in {allowed}, or a method that says where they are)"
+    )

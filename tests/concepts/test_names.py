@@ -1,0 +1,73 @@
+import pytest
+
+from tutelage.concepts.names import Names, forms
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [
+        ("cat", {"cat", "cats"}),
+        ("sky_fox", {"sky fox", "sky foxes"}),
+        ("butterfly", {"butterfly", "butterflies"}),
+        ("wolf", {"wolf", "wolves"}),
+        ("tomato", {"tomato", "tomatoes"}),
+        ("mouse", {"mouse", "mice"}),
+        ("running", {"running", "run", "runs", "ran", "runner"}),
+        ("writing", {"writing", "write", "writes", "wrote", "written", "writer"}),
+        ("lying", {"lying", "lie", "lies", "lay", "lain"}),
+        ("sitting", {"sitting", "sit", "sits", "sat"}),
+        ("standing", {"standing", "stand", "stands", "stood"}),
+        ("walking upstairs", {"walking upstairs", "walks upstairs", "walked upstairs"}),
+        ("vacuum cleaning", {"vacuum cleaning", "vacuum cleaner", "vacuum cleans"}),
+        ("stand to sit", {"stand to sit"}),
+    ],
+)
+def test_forms_of_nouns_and_verbs(name, wanted):
+    assert wanted <= set(forms(name))
+
+
+@pytest.mark.parametrize(
+    ("phrase", "name"),
+    [
+        ("delicate", None),  # substring search would take it for a cat
+        ("scattered spots on the cattle's back", None),
+        ("cat's whiskers", "cat's"),
+        ("two Cats’ ears", "Cats’"),
+        ("a cat-like face", "cat-like"),
+        ("the cat, asleep", "cat"),
+        ("tree frogs on leaves", "tree frogs"),
+        ("a tree  frog", "tree  frog"),
+        ("frog-green leaf", "frog-green"),
+        ("treefrog", None),
+        ("no tree, but frog legs", "frog"),
+        ("tree-frogs", "tree-frogs"),
+    ],
+)
+def test_names_are_found_by_whole_words_longest_first(phrase, name):
+    assert Names(["cat", "frog", "tree frog"]).found(phrase) == name
+
+
+@pytest.mark.parametrize("name", ["St. Bernard", "jack-o'-lantern", "doctor's gown"])
+def test_names_with_marks_in_them_are_found(name):
+    assert Names([name]).found(f"the {name.lower()} here") == name.lower()
+
+
+def test_a_thousand_names_take_no_longer_than_one():
+    many = Names([f"kind {n}" for n in range(500)] + [f"class{n}" for n in range(500)])
+    assert many.found("this is class7 here") == "class7"
+    assert many.found("a kind 499 thing") == "kind 499"
+    assert len(many._by_first["class7"]) == 1  # what is tried at this word
+
+
+def test_names_are_replaced_with_their_possessive():
+    names = Names(["cat"], also=["kitten"])
+    assert (
+        names.replaced("the cat's ears and a kitten", "animal") == "the animal's ears and a animal"
+    )
+    assert names.replaced("the cat's ears") == "the ears"
+    assert names.replaced("delicate") == "delicate"
+
+
+def test_without_names_nothing_is_found_or_replaced():
+    assert Names([]).found("cat") is None
+    assert Names(["  "]).replaced("cat") == "cat"
