@@ -256,11 +256,13 @@ OF_NETWORKS = {
     "FeatureDistance": {"student_tap": "embedding", "teacher_tap": "embedding"},
     "Closeness": {"tap": "embedding"},
 }
+# They ask for a network with a workspace, and for a prompted dual encoder.
+OF_ONE_NETWORK = {"KnowledgeBinding", "SelfRegulation"}
 UNDER = [
     (slot, name)
     for slot, (module, _) in SLOTS.items()
     for name in module.__all__
-    if name in EXAMPLES and name != "KnowledgeBinding"  # which asks for a network with a workspace
+    if name in EXAMPLES and name not in OF_ONE_NETWORK
 ]
 
 

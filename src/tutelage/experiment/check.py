@@ -113,7 +113,9 @@ def _stage(
         network, spec = network_for(recipe, name, small, samples, seed=0)
         adopt(network, teachers, samples, seed=0)
         # As few as there are: a thousand classes' texts with gradients are more than a laptop holds.
-        compete(network, [samples.class_names[i] for i in samples.labels[index].unique().tolist()])
+        compete(
+            network, [samples.class_names[i] for i in sorted(set(samples.labels[index].tolist()))]
+        )
         settle(network, samples, index, 0, f"stages.{name}")
     networks[name] = network
     ready = Ready(network, distiller_of(recipe, name), teachers, samples)
