@@ -388,12 +388,13 @@ def test_a_table_is_the_concept_transformer():
     found = network(x)
     places = network.backbone.tokens(found.features["stage3"])[1].flatten(1, 2)
     split = lambda t: t.view(t.shape[0], t.shape[1], 2, -1).transpose(1, 2)  # noqa: E731
-    queries, table = split(places @ it.query.weight.T), it.source.table[None]
-    keys, values = split(table @ it.key.weight.T), split(table @ it.value.weight.T)
+    linear, table = nn.functional.linear, it.source.table[None]
+    queries = split(linear(places, it.query.weight))
+    keys, values = split(linear(table, it.key.weight)), split(linear(table, it.value.weight))
     attention = torch.softmax(queries @ keys.transpose(2, 3) / math.sqrt(32), dim=3)
     read = (attention @ values.expand(2, -1, -1, -1)).transpose(1, 2).flatten(2)
-    logits = (read @ it.score.weight.T + it.score.bias).mean(1)
-    torch.testing.assert_close(found.logits, logits, atol=1e-7, rtol=1e-6)
+    logits = linear(read, it.score.weight, it.score.bias).mean(1)
+    assert torch.equal(found.logits, logits)
     assert torch.equal(found.features["spatial_attention"].flatten(1, 2), attention.mean(1))
 
 
@@ -416,8 +417,10 @@ CASES = [(d, s) for d in (1, 2) for s in SOURCES]
 def test_contributions_and_biases_are_the_logits(dimensions, source):
     network, x = cct(dimensions, source)
     network.train()  # an explanation is one of a prediction, whatever the mode
+    network.backbone.eval()
     found = network.explain(x)
     assert network.training
+    assert not network.backbone.training
     logits = network.eval()(x).logits
     torch.testing.assert_close(found.logits, logits, atol=1e-5, rtol=0)
     biases = sum(part.score.bias for part in network.streams.values())

@@ -1,7 +1,8 @@
 """A network that says which concept at which place moved which class."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -173,7 +174,7 @@ class ConceptTransformer(nn.Module):
             Attention is the mean over heads, for display; contributions are taken head by head, so that they and
             ``rest``, the biases, sum up to the logits.
         """
-        with _Evaluating(self):
+        with _evaluating(self):
             tokens = self._tokens(self.encode(x)[self.last])
             with torch.autocast(x.device.type, enabled=False):
                 streams, rest = {}, torch.zeros(())
@@ -198,7 +199,7 @@ class ConceptTransformer(nn.Module):
         if not count or not all(0 <= number < count for number in found):
             named = ", ".join(f"{k} 0 to {len(v) - 1}" for k, v in self.concept_names.items())
             raise ValueError(f"found concepts {found} of stream {stream!r}; allowed: {named}")
-        with _Evaluating(self):
+        with _evaluating(self):
             tokens = self._tokens(self.encode(x)[self.last])
             with torch.autocast(x.device.type, enabled=False):
                 scores = [
@@ -312,17 +313,16 @@ class _Stream(nn.Module):
         return torch.softmax(scores, dim=3), values.expand(len(reading), -1, -1, -1)
 
 
-class _Evaluating:
-    """Evaluation mode for a while."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module, self.training = module, module.training
-
-    def __enter__(self) -> None:
-        self.module.eval()
-
-    def __exit__(self, *problem: object) -> None:
-        self.module.train(self.training)
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation for a while; every part of it has its own mode afterwards."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def _source(
