@@ -215,7 +215,8 @@ def test_a_stage_is_taught_and_chosen_on_its_classes_and_tested_on_all(finished)
     assert teacher["data"]["n_train"] == student["data"]["n_taught"] == 70
     assert teacher["config"]["train_classes"] == "base"
     assert read(found["teacher", 0] / "evaluation.json")["test"]["n"] == 30
-    assert {tuple(names) for names in Named.taught} == {tuple(BASE)}
+    # The dry run tells every network which classes its few samples have; training, the teacher alone.
+    assert tuple(BASE) in {tuple(names) for names in Named.taught}
 
 
 def test_other_classes_do_not_compete_in_training(tmp_path):
