@@ -1,13 +1,15 @@
 """Are the explanations of concept transformers true? Accuracy, agreement with annotations, faithfulness.
 
-python -m benchmarks.explanations.run [--seeds 3] [--epochs 10]
+python -m benchmarks.explanations.run [--seeds 3] [--epochs 10] [--keep FILE]
 
 Bi-level slots (CCT) beside a table of learned concepts (the Concept Transformer), on digits (concepts of the
 whole image) and on generated scenes and events (concepts of places). Trained with cross entropy and the
-explanation loss. Rankings of places are compared with captum's integrated gradients and occlusion.
+explanation loss. Rankings of places are compared with captum's integrated gradients and occlusion. What is done
+is written to FILE, one run a line, and not done again.
 """
 
 import argparse
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -157,15 +159,24 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--keep", type=Path)
     arguments = parser.parse_args()
+    kept = arguments.keep
+    lines = kept.read_text().splitlines() if kept and kept.exists() else []
+    done = {(name, source, seed): found for name, source, seed, found in map(json.loads, lines)}
     rows: dict[str, list[dict[str, Any]]] = {}
     for name, (load, scope) in SETS.items():
         data = load()
         for source in SOURCES:
             for seed in range(arguments.seeds):
-                parts = tensors(data, scope, seed)
-                network = trained(data, parts, scope, source, arguments.epochs, seed)
-                found = measured(network, parts, scope)
+                found = done.get((name, source, seed))
+                if found is None:
+                    parts = tensors(data, scope, seed)
+                    network = trained(data, parts, scope, source, arguments.epochs, seed)
+                    found = measured(network, parts, scope)
+                    if kept:
+                        with kept.open("a") as file:
+                            file.write(json.dumps([name, source, seed, found]) + "\n")
                 rows.setdefault(f"{name}, {source}", []).append(found)
                 print(name, source, seed, {k: round(v, 3) for k, v in found.items()}, flush=True)
     body = [[head, *(told(runs, key) for runs in rows.values())] for head, key in COLUMNS.items()]

@@ -12,6 +12,7 @@ from tests.experiment.test_runs import execute, read, runs_of
 from tutelage.errors import UserError
 from tutelage.experiment import load, load_network
 from tutelage.models import ConceptTransformer
+from tutelage.study import records
 
 SMALL = {"type": "WideResNet", "depth": 10, "width": 1}
 CCT = {"type": "ConceptTransformer", "network": SMALL}
@@ -67,6 +68,8 @@ def test_concepts_are_recorded_and_a_checkpoint_knows_its_own(finished):
     record = read(runs["cct", 0] / "run.json")
     names = record["data"]["concepts"]
     assert set(names) == {"global", "spatial"}
+    kept = records.read(records.RUN, runs["cct", 0] / "run.json")
+    assert {scope: list(listed) for scope, listed in kept.data.concepts.items()} == names
     assert read(folder / "experiment.json")["data"]["concepts"] == names
     network, spec = load_network(runs["cct", 0] / "best.safetensors")
     assert spec["concept_names"] == names

@@ -9,19 +9,26 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 import torch
+from lightning_fabric import Fabric
 from torch import nn
 
 from tests.experiment.small import recipe
 from tests.experiment.test_mistakes import examine
 from tests.experiment.test_runs import execute, runs_of
+from tutelage.batches import Samples
+from tutelage.data import SyntheticEvents, SyntheticImages
+from tutelage.data.splits import Split
 from tutelage.errors import UserError
 from tutelage.experiment import load_network
 from tutelage.experiment.config import Recipe, parse
+from tutelage.experiment.explanations import explain, explains_itself
 from tutelage.experiment.prepare import Fold, load_data
-from tutelage.models import ConceptTransformer, WideResNet
+from tutelage.experiment.record import RunFolder
+from tutelage.models import ConceptBottleneck, ConceptTransformer, On, WideResNet
 from tutelage.report import write_report
 from tutelage.study import read_experiment
 from tutelage.study.concepts import explained
+from tutelage.study.explanations import Known, read_explanations
 
 PLAIN = {"type": "WideResNet", "depth": 10, "width": 1}
 
@@ -34,6 +41,10 @@ class Lying(ConceptTransformer):
         for stream in told.streams.values():
             stream.contributions.add_(0.1)
         return told
+
+
+def cpu():
+    return Fabric(accelerator="cpu", devices=1)
 
 
 def scenes(content):
@@ -230,7 +241,7 @@ def test_without_validation_nothing_is_explained(tmp_path):
 def test_a_large_image_is_kept_small(tmp_path):
     def change(content):
         scenes(content)
-        content["data"] |= {"size": 160, "samples": 6, "scope": "spatial"}
+        content["data"] |= {"size": 160, "samples": 12, "scope": "spatial"}
         network = content["stages"]["cct"]["network"] | {"places": [4, 4]}
         content["stages"] = {"cct": {"network": network}}
         content["distiller"] = {"labels": {"type": "Labels"}}
@@ -247,11 +258,77 @@ def test_a_network_needs_both_methods():
         def explain(self, x, classes=None):
             raise NotImplementedError
 
-    from tutelage.experiment.explanations import explains_itself
-    from tutelage.models import On
-
     assert not explains_itself(On("signal", Half(), [0.0], [1.0]))
     whole = ConceptTransformer(
         (1, 32), 2, network=WideResNet(1, 2, depth=10, dimensions=1), spatial_concepts=2
     )
     assert explains_itself(On("signal", whole, [0.0], [1.0]))
+
+
+def test_a_bottleneck_on_vectors_shows_the_image_they_were_made_from(tmp_path):
+    dataset = SyntheticImages(classes=3, samples=8, size=16).load()
+    names = dataset.class_names
+    selected = {"round and red": [names[0]], "long": [names[1], names[2]], "dark": [names[2]]}
+    bottleneck = ConceptBottleneck(8, names, selected=selected)
+    made = torch.Generator().manual_seed(0)
+    bottleneck.own(selected, torch.randn(3, 8, generator=made))
+    ids = np.arange(len(dataset))
+    data = Fold(dataset, Split("all", ids, ids, ids[:0]), {}, "global", tmp_path)
+    vectors = torch.randn(len(dataset), 8, generator=made)
+    samples = Samples({"clip": vectors}, torch.from_numpy(dataset.labels), names)
+    network = On("clip", bottleneck, torch.zeros(8), torch.ones(8))
+    explain(RunFolder(tmp_path, {}), network, samples, data, torch.arange(len(dataset)), cpu())
+    said = network.on_tensor(vectors).logits.detach().numpy()
+    known = Known(dict(enumerate(dataset.labels.tolist())), dict(enumerate(said)))
+    found = read_explanations(tmp_path / "explanations.npz", 3, known)
+    stream = found.streams["text"]
+    assert stream.names == tuple(selected) and stream.space == (1,) and stream.heat is None
+    sample, picture = next(iter(found.inputs.items()))
+    np.testing.assert_array_equal(picture, dataset.inputs[sample])
+    told = bottleneck.explain(vectors[found.index])
+    for i, concepts in enumerate(stream.concepts):
+        added = told.streams["text"].contributions[i, 0][concepts][:, found.classes[i]]
+        np.testing.assert_allclose(stream.contributions[i, :, 0], added.detach(), rtol=1e-5)
+    # Scores rank by similarity: the best of a gallery is the most similar sample.
+    values = bottleneck.values(vectors).detach()
+    for concept, row in zip(stream.shown, stream.gallery, strict=True):
+        assert row[0] == int(values[:, concept].argmax())
+    assert found.measured["samples"] == 24 and "deletion" not in found.measured
+
+
+def test_use_and_classes_by_a_plain_loop(tmp_path):
+    dataset = SyntheticEvents(samples=5, window=32, grid=8).load()
+    names = {"spatial": dataset.concept_names["spatial"]}
+    torch.manual_seed(0)
+    inner = ConceptTransformer(
+        (3, 32), 4, names, network=WideResNet(3, 4, depth=10, dimensions=1), places=[8]
+    ).eval()
+    ids = np.arange(len(dataset))
+    data = Fold(dataset, Split("all", ids, ids, ids[:0]), {}, "global", tmp_path)
+    samples = data.samples(["signal"])
+    network = On("signal", inner, torch.zeros(3), torch.ones(3))
+    explain(RunFolder(tmp_path, {}), network, samples, data, torch.arange(len(dataset)), cpu())
+    found = read_explanations(tmp_path / "explanations.npz", 4, None)
+    x = samples.inputs["signal"]
+    with torch.no_grad():
+        logits, told = inner(x).logits, inner.explain(x).streams["spatial"]
+    moved = np.zeros((len(ids), 7))
+    for i, label in enumerate(dataset.labels):
+        scores = logits[i].clone()
+        scores[label] = -torch.inf
+        parts = told.contributions[i].sum(dim=0)
+        moved[i] = (parts[:, label] - parts[:, int(scores.argmax())]).numpy()
+    stream = found.streams["spatial"]
+    np.testing.assert_allclose(stream.use, np.abs(moved).mean(axis=0), atol=1e-5)
+    assert list(stream.shown) == list(np.argsort(-np.abs(moved).mean(axis=0)))
+    for c in range(4):
+        mean = moved[dataset.labels == c].mean(axis=0)
+        np.testing.assert_allclose(stream.by_class[c], mean[stream.speaking[c]], atol=1e-5)
+        assert abs(stream.by_class[c][0]) == pytest.approx(np.abs(mean).max(), abs=1e-5)
+    for (row, column), sample in np.ndenumerate(stream.gallery):
+        attention = told.attention[int(sample)]
+        scaled = (attention - attention.min()) / (attention.max() - attention.min())
+        wanted = scaled[:, stream.shown[row]].numpy()
+        np.testing.assert_allclose(stream.heat[row, column], wanted, atol=1e-5)
+    best = told.attention.sum(dim=1).argmax(dim=0)
+    assert list(stream.gallery[:, 0]) == best[torch.from_numpy(stream.shown)].tolist()

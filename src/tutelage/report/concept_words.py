@@ -151,10 +151,8 @@ def meaning(found: Explained) -> str:
         )
     grounded = found.told.grounded
     if grounded is not None:
-        mostly = (
-            "" if grounded >= HALF else
-            ". The rest went through concepts at places where their names say nothing of what is there"
-        )  # fmt: skip
+        most = "; most of it goes through concepts where they are not annotated"
+        mostly = most if grounded < HALF else ""
         parts.append(
             f"Of what concepts moved in these samples {percent(grounded, 0)} % lies at places where the data "
             f"annotate them{mostly}."

@@ -14,7 +14,7 @@ from tutelage.report.figures.draw import WIDTH, Drawing, canvas, finish
 from tutelage.report.figures.matrices import DIVERGING
 from tutelage.report.figures.places import Axis
 from tutelage.report.figures.sheet import TALLEST, Box, Sheet, rgb
-from tutelage.report.palette import BLUE, INK, MUTED, VERMILLION
+from tutelage.report.palette import BLUE, INK, MUTED, ON_LIGHT, VERMILLION
 from tutelage.report.wording import plural, short, signed
 from tutelage.study.concepts import Account, Part
 
@@ -122,14 +122,16 @@ def _stacked(sheet: Sheet, account: Account, picture: NDArray[Any], axis: Axis) 
     below = top + height + TICKS + HEADING
     sheet.heading(0, below, "when")
     sheet.heading(names + width + 24, below, "how far")
-    reach = max(float(np.abs(part.moved).max()) for part in account.parts)
+    placed = [float(np.abs(part.moved).max()) for part in account.parts if len(part.moved) > 1]
+    reach = max(*placed, 1e-12)
     for row, part in enumerate(account.parts):
+        if len(part.moved) == 1:
+            sheet.text(names, below + (row + 0.5) * ROW, "in the whole window", va="center", fontsize=11,
+                       color=MUTED)  # fmt: skip
+            continue
         box = (names, below + row * ROW + 1, width, ROW - 3)
         sheet.image(box, part.moved[None], cmap=DIVERGING, vmin=-reach, vmax=reach)
         _outline(sheet, box, part)
-        if len(part.moved) == 1:
-            sheet.text(names + width / 2, below + (row + 0.5) * ROW, "the whole window", ha="center",
-                       va="center", fontsize=10.5, color=MUTED)  # fmt: skip
     _bars(sheet, account, (names + width + 24, below, BARS, ROW), names)
 
 
@@ -198,10 +200,14 @@ def _outline(sheet: Sheet, box: Box, part: Part) -> None:
     down, right = height / (grid.shape[0] - 2), width / (grid.shape[1] - 2)
     for i, j in np.argwhere(grid[:-1] != grid[1:]):
         x, y = left + (j - 1) * right, top + i * down
-        sheet.axes.plot([x, x + right], [y, y], color=INK, linewidth=1.4, solid_capstyle="round")
+        sheet.axes.plot(
+            [x, x + right], [y, y], color=ON_LIGHT, linewidth=1.4, solid_capstyle="round"
+        )
     for i, j in np.argwhere(grid[:, :-1] != grid[:, 1:]):
         x, y = left + j * right, top + (i - 1) * down
-        sheet.axes.plot([x, x], [y, y + down], color=INK, linewidth=1.4, solid_capstyle="round")
+        sheet.axes.plot(
+            [x, x], [y, y + down], color=ON_LIGHT, linewidth=1.4, solid_capstyle="round"
+        )
 
 
 def _column(names: Sequence[str], widest: float) -> float:
