@@ -21,7 +21,7 @@ from tutelage.report.figures.icon import icon
 from tutelage.report.summary import summary
 from tutelage.report.wording import signed
 from tutelage.study import read_experiment
-from tutelage.study.concepts import explained, probabilities
+from tutelage.study.concepts import Part, explained, probabilities
 
 SMALL = {
     "windows": 20,
@@ -249,6 +249,13 @@ def test_annotations_are_compared_with_what_moved(made):
     )
 
 
+@pytest.mark.parametrize(("share", "tone"), [(1.0, "bad"), (0.04, "quiet"), (-1.0, "quiet")])
+def test_a_concept_that_is_not_there_is_called_where_it_counts(share, tone):
+    added = np.array([share, 0.0])
+    part = Part("spatial", "wing", "wing", (1,), added, added[:1], np.zeros(2), np.zeros(1))
+    assert explanations._annotated(part, explanations.CALLED).tone == tone
+
+
 def test_a_claim_that_does_not_hold_is_called_so(tmp_path):
     _, html = shown(tmp_path, lie=0.2)
     assert "does NOT fall by what it claims to add: it is off by up to 0.20." in html
@@ -270,13 +277,19 @@ def test_faithfulness_is_a_mean_over_runs(made):
     assert float(rows[0]["additivity_error"]) == max(found.values("additivity_error").values())
     assert float(rows[0]["concept_accuracy_spatial"]) == pytest.approx(0.9)
     (rows,) = [table for table in tables(shows) if table and "contribution" in table[0]]
-    values = found.values("concept_deletion.contribution")
-    assert float(rows[2]["contribution"]) == pytest.approx(np.mean(list(values.values())))
+    measures = ["deletion", "concept_deletion", "insertion", "concept_insertion"]
+    assert [row["measure"] for row in rows] == measures
+    for row in rows:
+        values = found.values(f"{row['measure']}.contribution").values()
+        assert float(row["contribution"]) == pytest.approx(np.mean(list(values)))
+    stage = found.stage
     assert (
-        "places put in: the probability rises no faster than in random order (0.55 against 0.55)"
+        f"Places put in: the probability rises no faster than in random order in {stage}." in html
+    )
+    assert (
+        f"Concepts taken away: the probability falls faster than in random order in {stage}."
         in html
     )
-    assert "concepts taken away: the probability falls faster than in random order" in html
     assert (folder / "report" / "tables" / "faithfulness.csv").is_file()
 
 

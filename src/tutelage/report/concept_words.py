@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tutelage.report.figures.places import Axis
-from tutelage.report.wording import listed, percent, plural, short, signed, significant
+from tutelage.report.wording import listed, percent, plural, short, signed, significant, tiny
 from tutelage.study.concepts import Account, Explained, Part, probabilities, unnamed
 from tutelage.study.explanations import Explanations
 from tutelage.study.spreads import mean_of_folds
@@ -113,11 +113,11 @@ def checked(accounts: Sequence[Account]) -> str:
     largest = max(1.0, *(float(np.abs(one.scores).max()) for one in accounts))
     gap, broken = (max(getattr(one, name) for one in accounts) for name in ("gap", "broken"))
     fits = (
-        f"The rows sum up to the scores (largest error {significant(gap)})" if gap <= EXACT * largest
+        f"The rows sum up to the scores (largest error {tiny(gap)})" if gap <= EXACT * largest
         else f"The rows do NOT sum up to the scores: they are off by up to {significant(gap)}"
     )  # fmt: skip
     holds = (
-        f"and without a concept a score falls by what the concept adds (largest error {significant(broken)})."
+        f"and without a concept a score falls by what the concept adds (largest error {tiny(broken)})."
         if broken <= EXACT * largest
         else "and without a concept a score does NOT fall by what it claims to add: it is off by up to "
         f"{significant(broken)}."
@@ -172,26 +172,33 @@ def meaning(found: Explained) -> str:
 
 MEASURES = {
     "deletion": ("places taken away", "lower is better", "falls"),
-    "insertion": ("places put in", "higher is better", "rises"),
     "concept_deletion": ("concepts taken away", "lower is better", "falls"),
+    "insertion": ("places put in", "higher is better", "rises"),
     "concept_insertion": ("concepts put in", "higher is better", "rises"),
 }
 """Measure -> what is done, what is good, and what the probability does then."""
 
 
-def areas(found: Explained) -> str:
-    """Say whether the order of contributions is better than chance."""
-    told = []
-    for measure, (done, good, verb) in MEASURES.items():
-        own, chance = (found.values(f"{measure}.{name}") for name in ("contribution", "random"))
-        if not own or not chance:
-            continue
-        a, b = mean_of_folds(own), mean_of_folds(chance)
-        better = (b - a) if good.startswith("lower") else (a - b)
-        much = f"{minus(a, 2)} against {minus(b, 2)}"
-        verdict = (
-            f"{verb} faster than in random order ({much})" if better > ALIKE
-            else f"{verb} no faster than in random order ({much})"
-        )  # fmt: skip
-        told.append(f"{done}: the probability {verdict}")
-    return f"{short(found.stage, 40)}, {'; '.join(told)}." if told else ""
+def areas(found: Sequence[Explained]) -> list[str]:
+    """Say, measure by measure, in which networks the order of contributions is better than chance."""
+    return [text for measure in MEASURES if (text := _beyond_chance(measure, found))]
+
+
+def _beyond_chance(measure: str, found: Sequence[Explained]) -> str:
+    done, good, verb = MEASURES[measure]
+    faster: list[str] = []
+    others: list[str] = []
+    for one in found:
+        own, chance = (one.values(f"{measure}.{name}") for name in ("contribution", "random"))
+        if own and chance:
+            gain = mean_of_folds(own) - mean_of_folds(chance)
+            better = (-gain if good.startswith("lower") else gain) > ALIKE
+            (faster if better else others).append(short(one.stage, 40))
+    if not faster and not others:
+        return ""
+    verdict = (
+        f"faster than in random order in {listed(faster)}{f', not in {listed(others)}' if others else ''}"
+        if faster
+        else f"no faster than in random order in {listed(others)}"
+    )
+    return f"{done.capitalize()}: the probability {verb} {verdict}."

@@ -30,6 +30,8 @@ from tutelage.study.statistics import minus
 
 DRAWN = 3
 """Stages whose samples and galleries are drawn."""
+CALLED = 0.05
+"""A concept that is not there is called if it did more than this part of what the strongest did."""
 CLASSES_OPEN = 20
 """Of more classes the table of concepts by class is folded."""
 
@@ -158,10 +160,14 @@ def _parts(
         Column("probability_without", "probability without it", f"{first}, %"),
         Column("then", "then predicted", left=True),
     )
+    much = CALLED * max(part.total for part in account.parts)
     rows = [
-        _part(account, part, classes, _facts(part, shape, axis, known=known, placed=placed))
+        _part(
+            account, part, classes,
+            _facts(part, shape, axis, known=known, placed=placed, much=max(much, 0.0)),
+        )
         for part in account.parts
-    ]
+    ]  # fmt: skip
     blank = (Cell(""),) * (known + placed)
     if account.many:
         rows.append(_sum(plural(account.many, "other concept"), account.others, blank))
@@ -199,20 +205,29 @@ def _part(account: Account, part: Part, classes: Sequence[str], facts: Sequence[
 
 
 def _facts(
-    part: Part, shape: Sequence[int], axis: Axis, *, known: bool, placed: bool
+    part: Part, shape: Sequence[int], axis: Axis, *, known: bool, placed: bool, much: float
 ) -> list[Cell]:
-    """Where a concept moved the prediction most, and whether it is annotated there."""
+    """Where a concept moved the prediction most, and whether it is annotated there.
+
+    Args:
+        part: the concept.
+        shape: of the input.
+        axis: rate of a signal.
+        known: concepts are annotated.
+        placed: there is more than one place.
+        much: a concept that is not there and adds more than this is called.
+    """
     place = concept_words.where(part, shape, axis)
     share = "" if len(part.moved) == 1 else f"{percent(part.share, 0)} % of it"
     found = [Cell(place, place, sub=share)] if placed else []
-    return [*found, _annotated(part)] if known else found
+    return [*found, _annotated(part, much)] if known else found
 
 
-def _annotated(part: Part) -> Cell:
+def _annotated(part: Part, much: float) -> Cell:
     if part.present is None:
         return EMPTY
     if not part.present:
-        return Cell("no", "no", tone="bad" if part.total > 0 else "quiet")
+        return Cell("no", "no", tone="bad" if part.total > much else "quiet")
     return Cell(
         "yes" if part.agreed is None else f"{percent(part.agreed, 0)} %",
         "yes" if part.agreed is None else part.agreed,

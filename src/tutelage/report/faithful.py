@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from tutelage.report import concept_words
 from tutelage.report.table import Cell, Column, Row, Table
 from tutelage.report.tables import EMPTY, evidence, mean_cell
-from tutelage.report.wording import significant
+from tutelage.report.wording import significant, tiny
 from tutelage.study.concepts import Explained
 from tutelage.study.ledger import Experiment
 from tutelage.study.statistics import minus
@@ -59,7 +59,7 @@ def _worst(experiment: Experiment, one: Explained, key: str) -> Cell:
         return EMPTY
     largest = max(values.values())
     behind = evidence(experiment, one.stage, values, significant)
-    return Cell(significant(largest), largest, evidence=behind)
+    return Cell(tiny(largest), largest, evidence=behind)
 
 
 def area_table(experiment: Experiment, found: Sequence[Explained]) -> Table:
@@ -68,6 +68,7 @@ def area_table(experiment: Experiment, found: Sequence[Explained]) -> Table:
               if any(one.values(f"{m}.{name}") for one in found for m in concept_words.MEASURES)]  # fmt: skip
     columns = (
         Column("stage", "network", left=True),
+        Column("measure", "what is done", left=True),
         *(Column(name, RANKINGS[name], "area") for name in orders),
     )
     rows = []
@@ -78,8 +79,9 @@ def area_table(experiment: Experiment, found: Sequence[Explained]) -> Table:
                 for name in orders
             ]
             if any(cell is not EMPTY for cell in cells):
-                rows.append(Row((Cell(one.stage, one.stage), *cells), f"{done}: {good}"))
-    told = " ".join(text for one in found if (text := concept_words.areas(one)))
+                named = Cell(one.stage, one.stage), Cell(done, measure, tone="quiet")
+                rows.append(Row((*named, *cells), good))
+    told = " ".join(concept_words.areas(found))
     caption = (
         "Area under the probability of the predicted class as places of the input, or concepts, are taken away or "
         f"put in, the highest first; at random is the control. {told}"

@@ -31,6 +31,16 @@ def significant(value: float, digits: int = 2) -> str:
     return minus(value, max(places, 0))
 
 
+def tiny(error: float) -> str:
+    """Format an error that should be rounding alone.
+
+    Example:
+        >>> tiny(0.00000095), tiny(0.0021), tiny(0.0)
+        ('below 0.000001', '0.0021', '0.0')
+    """
+    return "below 0.000001" if 0 < error < 1e-6 else significant(error)
+
+
 def signed(value: float, digits: int = 1) -> str:
     """Format a difference with its sign."""
     text = minus(value, digits)

@@ -2,15 +2,16 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from tutelage.errors import UserError
-from tutelage.vlm.base import DualEncoder, EncoderSource, digest_of
+from tutelage.vlm.base import EncoderSource, digest_of
 from tutelage.vlm.open_clip import OpenClipEncoder
-from tutelage.vlm.pictures import Preparation
+from tutelage.vlm.pictures import PictureEncoder, Preparation
 
 __all__ = ["HuggingFace", "HuggingFaceEncoder", "export_hugging_face"]
 
@@ -25,7 +26,7 @@ _BLOCK = {
 }  # of a block: open_clip's layer -> theirs
 
 
-class HuggingFaceEncoder(DualEncoder):
+class HuggingFaceEncoder(PictureEncoder):
     """A ``CLIPModel`` behind the common face.
 
     Args:
@@ -35,34 +36,15 @@ class HuggingFaceEncoder(DualEncoder):
         length: tokens of a text.
     """
 
-    modality = "image"
-
     def __init__(
         self, model: nn.Module, tokeniser: Any, preparation: Preparation, length: int
     ) -> None:
-        super().__init__()
-        self.model, self.tokeniser, self.preparation = model, tokeniser, preparation
-        self.length = length
-        self.input_shape = (len(preparation.mean), *preparation.size)
-        self.embed_dim = int(self._tokens(self.tokenise(["a photo"])).shape[1])
-
-    @property
-    def logit_scale(self) -> Tensor:
-        """What cosines are multiplied by."""
-        scale: Tensor = self.model.logit_scale.exp()  # type: ignore[operator]
-        return scale.reshape(())
-
-    def prepare(self, x: Tensor) -> Tensor:
-        """Return images resized, cut and standardised as the model was trained with."""
-        return self.preparation(x)
+        asked = {"padding": "max_length", "truncation": True, "max_length": length}
+        super().__init__(model, partial(tokeniser, return_tensors="pt", **asked), preparation)
 
     def tokenise(self, texts: Sequence[str]) -> Tensor:
         """Return the token numbers of texts."""
-        found = self.tokeniser(
-            list(texts), padding="max_length", truncation=True, max_length=self.length,
-            return_tensors="pt",
-        )  # fmt: skip
-        tokens: Tensor = found["input_ids"]
+        tokens: Tensor = self.tokeniser(list(texts))["input_ids"]
         return tokens
 
     # The towers and projections by themselves: what ``get_image_features`` returns depends on the version.

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tutelage.errors import UserError
-from tutelage.vlm.base import DualEncoder, EncoderSource, digest_of
-from tutelage.vlm.pictures import Preparation
+from tutelage.vlm.base import EncoderSource, digest_of
+from tutelage.vlm.pictures import PictureEncoder, Preparation
 
 __all__ = ["OpenClip", "OpenClipEncoder", "import_open_clip", "new_open_clip", "save_open_clip"]
 
@@ -21,7 +21,7 @@ _WEIGHTS = "open_clip_model.safetensors"
 _HOLD = (".json", ".safetensors", ".bin", ".pt", ".pth", ".txt")  # files that decide an encoder
 
 
-class OpenClipEncoder(DualEncoder):
+class OpenClipEncoder(PictureEncoder):
     """A model of open_clip behind the common face.
 
     Args:
@@ -29,24 +29,6 @@ class OpenClipEncoder(DualEncoder):
         tokeniser: texts -> token numbers.
         preparation: of images.
     """
-
-    modality = "image"
-
-    def __init__(self, model: nn.Module, tokeniser: Any, preparation: Preparation) -> None:
-        super().__init__()
-        self.model, self.tokeniser, self.preparation = model, tokeniser, preparation
-        self.input_shape = (len(preparation.mean), *preparation.size)
-        self.embed_dim = int(self._tokens(self.tokenise(["a photo"])).shape[1])
-
-    @property
-    def logit_scale(self) -> Tensor:
-        """What cosines are multiplied by."""
-        scale: Tensor = self.model.logit_scale.exp()  # type: ignore[operator]
-        return scale.reshape(())
-
-    def prepare(self, x: Tensor) -> Tensor:
-        """Return images resized, cut and standardised as the model was trained with."""
-        return self.preparation(x)
 
     def tokenise(self, texts: Sequence[str]) -> Tensor:
         """Return the token numbers of texts."""

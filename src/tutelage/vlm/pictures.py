@@ -1,13 +1,15 @@
-"""Images made ready for an image tower, in tensors."""
+"""Images made ready for an image tower, in tensors, and encoders that read them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tutelage.errors import UserError
+from tutelage.vlm.base import DualEncoder
 
 # Of the images CLIP was trained on (openai/CLIP); most published checkpoints use them.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -88,3 +90,31 @@ class Preparation:
         for axis, size in zip((2, 3), self.size, strict=True):
             x = x.narrow(axis, round((x.shape[axis] - size) / 2), size)
         return x
+
+
+class PictureEncoder(DualEncoder):
+    """What encoders of images and text share, whichever library the model is of.
+
+    Args:
+        model: the model, with a ``logit_scale`` as logarithm.
+        tokeniser: texts -> what :meth:`tokenise` makes numbers of.
+        preparation: of images.
+    """
+
+    modality = "image"
+
+    def __init__(self, model: nn.Module, tokeniser: Any, preparation: Preparation) -> None:
+        super().__init__()
+        self.model, self.tokeniser, self.preparation = model, tokeniser, preparation
+        self.input_shape = (len(preparation.mean), *preparation.size)
+        self.embed_dim = int(self._tokens(self.tokenise(["a photo"])).shape[1])
+
+    @property
+    def logit_scale(self) -> Tensor:
+        """What cosines are multiplied by."""
+        scale: Tensor = self.model.logit_scale.exp()  # type: ignore[operator]
+        return scale.reshape(())
+
+    def prepare(self, x: Tensor) -> Tensor:
+        """Return images resized, cut and standardised as the model was trained with."""
+        return self.preparation(x)
