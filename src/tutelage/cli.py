@@ -1,4 +1,4 @@
-"""The command line: run, check, list, report, data, concepts. Heavy modules are imported inside the commands."""
+"""The command line. Heavy modules are imported in the commands that need them."""
 
 import hashlib
 from collections.abc import Iterator
@@ -9,17 +9,25 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tutelage import concept_commands
+from tutelage import concept_commands, study_commands
 from tutelage.errors import UserError, unknown
 
 
 class _Sentences(TyperGroup):
     """A group of commands whose users' mistakes are shown as one sentence."""
 
+    stopped = "the same command goes on from the last finished epoch"
+
     def invoke(self, ctx: Any) -> Any:
         """Carry out the command."""
-        with _sentences("answers in the file of answers, if one was named, are kept"):
+        with _sentences(self.stopped):
             return super().invoke(ctx)
+
+
+class _Asking(_Sentences):
+    """Sentences of commands that ask a language model."""
+
+    stopped = "answers in the file of answers, if one was named, are kept"
 
 
 app = typer.Typer(
@@ -31,7 +39,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-app.add_typer(concept_commands.app, name="concepts", cls=_Sentences)
+app.add_typer(concept_commands.app, name="concepts", cls=_Asking)
+app.add_typer(study_commands.app, name="study", cls=_Sentences)
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (YAML).")]
 Overrides = Annotated[
@@ -72,6 +81,10 @@ def run(
     jobs: Annotated[
         int, typer.Option(help="Runs side by side; 0: one per core, on a GPU one.")
     ] = 0,
+    *,
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes of one training, each with its part of a batch.")
+    ] = 1,
     name: Annotated[str | None, typer.Option(help="Name of the experiment's folder.")] = None,
 ) -> None:
     """Carry out a recipe: train what is missing, resume what was interrupted, write the report."""
@@ -82,7 +95,7 @@ def run(
 
         loaded = load(recipe, overrides or [])
         with Screen() as screen:
-            places = Places(runs, data, device, jobs)
+            places = Places(runs, data, device, jobs, devices)
             folder = execute(loaded, name or _name(recipe, overrides or []), places, screen)
             page = write_report(folder)
         screen.summary(folder, page)

@@ -12,8 +12,11 @@ from tutelage.data import DataSet
 from tutelage.experiment import Checked, Recipe
 from tutelage.experiment.plan import Job
 from tutelage.experiment.prepare import Fold
+from tutelage.study.engine import Estimate, Status
+from tutelage.study.engine.estimation import gigabytes
+from tutelage.study.engine.status import STATES
 
-__all__ = ["Screen", "show_checks"]
+__all__ = ["Screen", "duration", "show_checks", "show_estimate", "show_status"]
 
 
 class Screen:
@@ -50,9 +53,10 @@ class Screen:
         if fraction >= 1:
             self.bars.remove_task(self.work.pop(what))
 
-    def begin(self, job: Job, number: int, total: int) -> None:
+    def begin(self, job: Job, number: int, total: int, cell: str) -> None:
         """Open the line of a run."""
-        label = f"[{number + 1}/{total}] {job.stage}, {job.fold_name}, seed {job.seed}"
+        where = f"{cell}: " if cell else ""
+        label = f"[{number + 1}/{total}] {where}{job.stage}, {job.fold_name}, seed {job.seed}"
         self.running[job] = self.bars.add_task(label, total=1.0, note=""), label
 
     def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
@@ -73,7 +77,7 @@ class Screen:
         text = f"{label}: {outcome}"
         if evaluation is None:
             self.failed.append(text)
-        else:
+        elif evaluation:
             parts = [
                 f"{split} {100 * found['accuracy']:.1f} %" for split, found in evaluation.items()
             ]
@@ -126,3 +130,68 @@ def show_checks(
         1 if s.seed is not None else len(recipe.seeds) for s in recipe.stages.values()
     )
     console.print(f"{path}: sound; up to {runs} runs", markup=False, highlight=False)
+
+
+def show_estimate(name: str, cells: int, found: Estimate) -> None:
+    """Print what a study will take."""
+    console = Console()
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    say(
+        f"{name}: {cells} {'cell asks' if cells == 1 else 'cells ask'} for {found.asked} runs; {found.shared} of "
+        f"these are shared, {found.found} are found, {found.missing} are missing"
+    )
+    if not found.missing:
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("stages", "cells", "runs", "seconds each"):
+        table.add_column(column, justify="right" if column in ("runs", "seconds each") else "left")
+    for kind in found.kinds:
+        seconds = kind.why if kind.seconds is None else f"{kind.seconds:.1f}"
+        table.add_row(kind.stages, kind.cells, str(kind.runs), seconds)
+    console.print(table)
+    beside = "one after the other" if found.size == 1 else f"{found.size} side by side"
+    without = " without those that could not be measured" if _unknown(found) else ""
+    say(f"time: about {duration(found.seconds)}, {beside}{without}")
+    say(f"disk: about {gigabytes(found.disk)}, {gigabytes(found.free_disk)} are free")
+    say(f"memory: about {gigabytes(found.memory)}, {gigabytes(found.free_memory)} are free")
+
+
+def _unknown(found: Estimate) -> bool:
+    return any(kind.seconds is None for kind in found.kinds)
+
+
+def show_status(found: Status) -> None:
+    """Print where a study stands."""
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("cell")
+    for state in STATES:
+        table.add_column(state, justify="right")
+    for cell in found.cells:
+        table.add_row(cell.name, *(str(cell.counts.get(state, 0)) for state in STATES))
+    table.add_row("different runs", *(str(found.counts.get(state, 0)) for state in STATES))
+    console.print(table)
+    for cell in found.cells:
+        for failure in cell.failures:
+            console.print(f"{cell.name}: {failure}", style="red", markup=False, highlight=False)
+    waiting = sum(found.counts.get(state, 0) for state in ("running", "stopped", "missing"))
+    if not waiting:
+        text = "nothing is left"
+    elif found.left is None:
+        text = "time left: not known before a run of each stage is done"
+    else:
+        beside = max(1, found.parallel)
+        text = f"time left: about {duration(found.left / beside)} with {beside} side by side"
+        text += "" if found.parallel else "; nothing is running now"
+    console.print(text, markup=False, highlight=False)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,8 +1,9 @@
 """The loop: epochs over batches, one step each; it knows no method, no data set and no file format."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal, Protocol
 
 import torch
@@ -13,14 +14,25 @@ from tutelage.averaging import Average, add_epoch, averaged
 from tutelage.batches import Samples, batches, class_aware, order
 from tutelage.errors import UserError
 from tutelage.evaluate import monitor, predict, recalls
-from tutelage.objectives import Distiller
+from tutelage.objectives import Distiller, Losses
+from tutelage.ranks import answers
 from tutelage.seeds import derive, generator
-from tutelage.steps import Step, Stepper
+from tutelage.steps import Step
 from tutelage.steps.base import Device
 from tutelage.teachers import Teachers
-from tutelage.types import Batch, Clock
+from tutelage.types import Batch, Clock, Output
 
-__all__ = ["Augmentation", "DivergedError", "Record", "Settings", "State", "Training", "fit"]
+__all__ = [
+    "Augmentation",
+    "Course",
+    "DivergedError",
+    "Epoch",
+    "Record",
+    "Settings",
+    "State",
+    "Training",
+    "fit",
+]
 
 
 class DivergedError(UserError):
@@ -174,49 +186,104 @@ def fit(
         UserError: the training split is smaller than one batch.
         DivergedError: a loss is not finite, or the student predicts a single class.
     """
-    if not settings.epochs:
-        return _end(training, settings, device, record, state)
-    steps_per_epoch = len(training.train) // settings.batch_size
-    if steps_per_epoch == 0:
-        raise UserError(
-            f"train.batch_size: {settings.batch_size} is more than the {len(training.train)} "
-            "training samples"
-        )
-    stepper = step.bind(device, training.student, training.distiller)
-    if state.epoch:
-        training.student.load_state_dict(state.student)
-        training.distiller.load_state_dict(state.distiller)
-        stepper.restore(state.step)
-    for epoch in range(state.epoch, settings.epochs):
-        started = time.perf_counter()
+    course = Course(training, step, settings, device, record, state)
+    while not course.done:
+        epoch = course.begin()
+        for batch, outputs, clock in epoch:
+            epoch.note(batch, *course.stepper(batch, outputs, clock))
+        course.close(epoch)
+    return course.end()
+
+
+class Course:
+    """One training on its way through its epochs: what :func:`fit` and stacked training have in common.
+
+    It takes what :func:`fit` takes.
+
+    Raises:
+        UserError: the training split is smaller than one batch.
+    """
+
+    def __init__(
+        self,
+        training: Training,
+        step: Step,
+        settings: Settings,
+        device: Device,
+        record: Record,
+        state: State,
+    ) -> None:
+        self.training, self.settings, self.device = training, settings, device
+        self.record, self.state = record, state
+        self.steps = len(training.train) // settings.batch_size
+        if not settings.epochs:
+            return
+        if self.steps == 0:
+            raise UserError(
+                f"train.batch_size: {settings.batch_size} is more than the {len(training.train)} "
+                "training samples"
+            )
+        self.stepper = step.bind(device, training.student, training.distiller)
+        if state.epoch:
+            training.student.load_state_dict(state.student)
+            training.distiller.load_state_dict(state.distiller)
+            self.stepper.restore(state.step)
+
+    @property
+    def done(self) -> bool:
+        """Whether no epoch is left."""
+        return self.state.epoch >= self.settings.epochs
+
+    def begin(self) -> "Epoch":
+        """Return the next epoch, whose batches are still to be seen."""
+        state, steps = self.state, self.steps
         clock = Clock(
-            epoch, epoch * steps_per_epoch, settings.epochs, steps_per_epoch, state.validation,
+            state.epoch,
+            state.epoch * steps,
+            self.settings.epochs,
+            steps,
+            state.validation,
             state.recall,
-        )  # fmt: skip
-        row: dict[str, Any] = {"epoch": epoch, "step": clock.step + steps_per_epoch}
-        row["train"], index, traces = _epoch(training, stepper, settings, device, clock)
+        )
+        return Epoch(self.training, self.settings, self.device, clock)
+
+    def close(self, epoch: "Epoch") -> None:
+        """Evaluate, record and keep what an epoch led to, once all its batches have been seen.
+
+        Raises:
+            DivergedError: a loss is not finite, or the student predicts a single class.
+        """
+        training, settings, state, record = self.training, self.settings, self.state, self.record
+        clock = epoch.start
+        row: dict[str, Any] = {"epoch": clock.epoch, "step": clock.step + self.steps}
+        row["train"], index, traces = epoch.result()
         if traces:
             row["traces"] = _summary(traces, training, index)
             record.traces(index, traces)
-        monitored, state.recall = _monitor(training, device)
+        monitored, state.recall = _monitor(training, self.device)
         row |= monitored
         _refuse_constant(training, row, clock)
-        state.epoch, state.validation = epoch + 1, row.get("validation", {})
-        record.epoch(row, time.perf_counter() - started)
+        state.epoch, state.validation = clock.epoch + 1, row.get("validation", {})
+        record.epoch(row, epoch.seconds)
         for split in training.monitors if settings.kept == "best" else ():
             value = row[split]["accuracy"]
             before = state.best.get(split, {}).get("value")
             if before is None or value > before:
-                state.best[split] = {"epoch": epoch, "value": value}
-                record.best(split, training.student, epoch, value, split)
+                state.best[split] = {"epoch": clock.epoch, "value": value}
+                record.best(split, training.student, clock.epoch, value, split)
         if settings.average is not None:
-            weight = float(settings.average.weights(settings.epochs)[epoch])
+            weight = float(settings.average.weights(settings.epochs)[clock.epoch])
             state.average = add_epoch(state.average, training.student, weight)
         state.student = training.student.state_dict()
         state.distiller = training.distiller.state_dict()
-        state.step = stepper.state()
+        state.step = self.stepper.state()
         record.last(state)
-    return state if settings.kept == "best" else _end(training, settings, device, record, state)
+
+    def end(self) -> State:
+        """Keep the network that training ends with, where it is not the best; return the last state."""
+        if self.settings.kept == "best":
+            return self.state
+        return _end(self.training, self.settings, self.device, self.record, self.state)
 
 
 def _end(
@@ -240,44 +307,81 @@ def _end(
     return state
 
 
-def _epoch(
-    training: Training, stepper: Stepper, settings: Settings, device: Device, clock: Clock
-) -> tuple[dict[str, float], Tensor, dict[str, Tensor]]:
-    """Return the means of the epoch, the ids in the order they were seen, and the traces of each."""
-    training.student.train()
-    training.distiller.train()
-    # Dropout and the like draw from the global stream: seeded per epoch, a resumed run repeats it.
-    torch.manual_seed(derive(settings.seed, "forward", clock.epoch))
-    random = generator(settings.seed, "augment", clock.epoch)
-    draws = generator(settings.seed, "order", clock.epoch)
-    if settings.sampler == "class_aware":
-        ids = class_aware(training.train, training.samples.labels, draws)
-    else:
-        ids = order(training.train, draws)
-    names = ["loss", *training.distiller.objectives, "accuracy"]
-    rows = []
-    traced: dict[str, list[Tensor]] = {}
-    predicted = torch.zeros(len(training.samples.class_names), device=device.device)
-    for batch in batches(training.samples, ids, settings.batch_size, drop_last=True):
-        seen, outputs = _see(batch, training.teachers, settings.augmentation, random, device.device)
-        losses, output = stepper(seen, outputs, clock)
+class Epoch:
+    """One pass over the training split: an iterator over what is seen in each step, and what was noted of it.
+
+    Args:
+        training: who learns, from whom, on what.
+        settings: length and order.
+        device: where the networks are.
+        start: the clock before the first step.
+    """
+
+    def __init__(
+        self, training: Training, settings: Settings, device: Device, start: Clock
+    ) -> None:
+        self.restart()
+        training.student.train()
+        training.distiller.train()
+        # Dropout and the like draw from the global stream: seeded per epoch, a resumed run repeats it.
+        torch.manual_seed(derive(settings.seed, "forward", start.epoch))
+        self.training, self.settings, self.device, self.start = training, settings, device, start
+        self.random = generator(settings.seed, "augment", start.epoch)
+        draws = generator(settings.seed, "order", start.epoch)
+        if settings.sampler == "class_aware":
+            self.ids = class_aware(training.train, training.samples.labels, draws)
+        else:
+            self.ids = order(training.train, draws)
+        self.rows: list[Tensor] = []
+        self.traced: dict[str, list[Tensor]] = {}
+        self.predicted = torch.zeros(len(training.samples.class_names), device=device.device)
+
+    def __iter__(self) -> Iterator[tuple[Batch, Mapping[str, Output], Clock]]:
+        """Yield what the student sees, what the teachers say, and the clock, of each step."""
+        training, settings, device = self.training, self.settings, self.device.device
+        clock = self.start
+        for batch in batches(training.samples, self.ids, settings.batch_size, drop_last=True):
+            seen, outputs = _see(
+                batch, training.teachers, settings.augmentation, self.random, device
+            )
+            yield seen, outputs, clock
+            clock = replace(clock, step=clock.step + 1)
+
+    @property
+    def seconds(self) -> float:
+        """How long this epoch has taken so far."""
+        return time.perf_counter() - self.started
+
+    def restart(self, seconds: float = 0.0) -> None:
+        """Count its time from now on, as if it had taken so many seconds already."""
+        self.started = time.perf_counter() - seconds
+
+    def note(self, seen: Batch, losses: Losses, output: Output) -> None:
+        """Note what a step led to."""
         classes = output.logits.detach().argmax(dim=1)
-        if clock.step % clock.steps_per_epoch >= clock.steps_per_epoch // 2:
-            predicted[classes] = 1.0
+        if len(self.rows) >= self.start.steps_per_epoch // 2:
+            self.predicted[classes] = 1.0
         hits = (classes == seen.labels).float()
         parts = [part.detach().float().mean() for part in losses.parts.values()]
-        rows.append(torch.stack([losses.total.detach().float().mean(), *parts, hits.mean()]))
+        self.rows.append(torch.stack([losses.total.detach().float().mean(), *parts, hits.mean()]))
         for name, values in losses.traces.items():
-            traced.setdefault(name, []).append(values.detach().float())
-        clock = replace(clock, step=clock.step + 1)
-    table = torch.stack(rows).cpu()
-    _refuse_non_finite(table, names, clock.epoch)
-    means = dict(zip(names, table.mean(dim=0).tolist(), strict=True))
-    if not training.labelled:
-        del means["accuracy"]
-    seen_ids = ids[: len(rows) * settings.batch_size]
-    traces = {name: torch.cat(values).cpu() for name, values in traced.items()}
-    return means | {"classes_predicted": float(predicted.sum())}, seen_ids, traces
+            self.traced.setdefault(name, []).append(values.detach().float())
+
+    def result(self) -> tuple[dict[str, float], Tensor, dict[str, Tensor]]:
+        """Return the means of the epoch, the ids in the order they were seen, and the traces of each.
+
+        Raises:
+            DivergedError: a loss is not finite.
+        """
+        names = ["loss", *self.training.distiller.objectives, "accuracy"]
+        table = torch.stack(self.rows).cpu()
+        _refuse_non_finite(table, names, self.start.epoch)
+        means = dict(zip(names, table.mean(dim=0).tolist(), strict=True))
+        if not self.training.labelled:
+            del means["accuracy"]
+        seen = self.ids[: len(self.rows) * self.settings.batch_size]
+        traces = {name: torch.cat(values).cpu() for name, values in self.traced.items()}
+        return means | {"classes_predicted": float(self.predicted.sum())}, seen, traces
 
 
 def _summary(
@@ -329,7 +433,8 @@ def _monitor(
     found = {}
     recall: list[float | None] = []
     for split, index in training.monitors.items():
-        logits = predict(training.student, training.samples, index, context=device.autocast)
+        ask = partial(predict, training.student, training.samples, context=device.autocast)
+        logits = answers(device, index, ask)
         labels = training.samples.labels[index]
         found[split] = monitor(logits, labels)
         if split == "validation":

@@ -117,7 +117,8 @@ def test_help_loads_nothing_heavy():
 def test_shipped_recipes_are_short_and_open_with_their_command(path):
     lines = path.read_text().splitlines()
     assert len(lines) <= 40
-    assert lines[0].startswith(f"# tutelage run {path}")
+    commands = ("study run", "study tune") if path.parent.name == "studies" else ("run",)
+    assert lines[0].startswith(tuple(f"# tutelage {command} {path}" for command in commands))
     head = "\n".join(line for line in lines[:8] if line.startswith("#"))
     assert "Expected:" in head
     assert "Time:" in head

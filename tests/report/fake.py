@@ -47,6 +47,11 @@ class Fake:
     traces: dict[str, tuple[str, ...]] = field(default_factory=dict)  # stage -> names
     untrained: tuple[str, ...] = ()  # classes without training samples, where traces are recorded
     trained: int = 600
+    variant: str = ""  # other runs on the same samples
+    shared: tuple[str, ...] = ()  # stages that the variant leaves as they are
+
+    def who(self, stage: str) -> str:
+        return self.title if stage in self.shared else self.title + self.variant
 
 
 def fingerprint(*parts: object) -> str:
@@ -65,7 +70,7 @@ def write(folder: Path, fake: Fake | None = None) -> Path:
         for stage in fake.stages:
             for seed in fake.seeds:
                 key = (stage, fold, seed)
-                identity = fingerprint(fake.title, *key)
+                identity = fingerprint(fake.who(stage), *key)
                 path = f"{fold}/{stage}/seed-{seed}-{identity[:10]}"
                 entries.append(
                     {
@@ -117,7 +122,7 @@ def _write_run(place: Path, fake: Fake, key: tuple[str, str, int], identity: str
     subjects = _subjects(fake, fold)
 
     def origin(name: str) -> dict[str, str]:
-        found = fingerprint(fake.title, name, fold, seed)
+        found = fingerprint(fake.who(name), name, fold, seed)
         return {"path": f"{fold}/{name}/seed-{seed}-{found[:10]}", "fingerprint": found}
 
     record = {
@@ -260,7 +265,7 @@ def samples(fake: Fake, key: tuple[str, str, int], split: str, subjects: list[st
     near = np.exp(-np.abs(np.subtract.outer(np.arange(size), np.arange(size))) / 0.9)
     ease = np.repeat(shared.normal(0, 0.35, len(people)), fake.windows)
     hard = shared.normal(0, 1.0, (count, size))
-    own = rng("network", fake.title, stage, fold, seed, here)
+    own = rng("network", fake.who(stage), stage, fold, seed, here)
     skill = fake.skill.get(stage, STAGES[stage][1]) + own.normal(0, 0.02)
     skill += 0.05 if split == "test_legacy" else 0.0
     skill = fake.validation_skill.get(stage, skill) if split == "validation" else skill

@@ -5,6 +5,7 @@ Nothing is unpickled, and a file is complete or absent: it is written beside its
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ def digest(path: Path) -> str:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically; NaN is refused, because JSON has none."""
-    part = path.with_suffix(path.suffix + ".part")
+    # Two commands on one study write the same records: each has a file of its own, and the last name wins.
+    part = path.with_suffix(f"{path.suffix}.{os.getpid()}.part")
     part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
     part.replace(path)
 

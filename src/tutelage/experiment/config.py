@@ -13,12 +13,26 @@ from tutelage.errors import UserError, near, unknown
 Described = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
 
+__all__ = [
+    "Recipe",
+    "Stage",
+    "Strict",
+    "Train",
+    "load",
+    "merge",
+    "parse",
+    "read_override",
+    "read_yaml",
+]
 
-class _Strict(BaseModel):
+
+class Strict(BaseModel):
+    """Keys that are not declared are refused."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Train(_Strict):
+class Train(Strict):
     """How one stage is trained."""
 
     epochs: int = Field(20, ge=0)
@@ -38,7 +52,7 @@ class Train(_Strict):
     augment_teachers: bool = False
 
 
-class Stage(_Strict):
+class Stage(Strict):
     """One network to train, or to take from an earlier run."""
 
     input: str | None = None
@@ -58,7 +72,7 @@ class Stage(_Strict):
     published: dict[str, float] = {}
 
 
-class Recipe(_Strict):
+class Recipe(Strict):
     """A whole experiment: data, split, modalities and stages."""
 
     title: str = ""
@@ -66,7 +80,7 @@ class Recipe(_Strict):
     split: Described
     folds: Literal["all"] | list[int] = [0]
     seeds: list[int] = [0]
-    protocol: Literal["honest", "legacy"] = "honest"
+    protocol: Literal["honest", "legacy", "blind"] = "honest"
     standardise: Literal["global", "within_window"] = "global"
     modalities: dict[str, Described] = {}
     network: Described = {"type": "WideResNet", "depth": 16, "width": 1}
@@ -165,19 +179,33 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         UserError: the file is missing or no YAML, or anything in it is wrong; one sentence.
     """
+    content = read_yaml(path, "recipe")
+    for override in overrides:
+        content = merge(content, read_override(override))
+    return parse(Recipe, content, "")
+
+
+def read_yaml(path: Path, what: str) -> dict[str, Any]:
+    """Read a file of keys.
+
+    Args:
+        path: the file.
+        what: it should be, for errors.
+
+    Raises:
+        UserError: it is missing, no YAML, or no mapping.
+    """
     if not path.is_file():
-        raise UserError(f"{path}: there is no such recipe file")
+        raise UserError(f"{path}: there is no such {what} file")
     try:
         content = yaml.load(path.read_text(), Loader=_Loader)  # a SafeLoader, see below
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
     if not isinstance(content, dict):
         raise UserError(
-            f"{path}: found {type(content).__name__}; allowed: a mapping of recipe keys"
+            f"{path}: found {type(content).__name__}; allowed: a mapping of {what} keys"
         )
-    for override in overrides:
-        content = merge(content, _override(override))
-    return parse(Recipe, content, "")
+    return content
 
 
 def parse(model: type[Model], content: Any, place: str) -> Model:
@@ -244,7 +272,12 @@ def _check_stage(name: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
         )
 
 
-def _override(text: str) -> dict[str, Any]:
+def read_override(text: str) -> dict[str, Any]:
+    """Return what ``key.path=value`` says, as nested mappings.
+
+    Raises:
+        UserError: it is written in another way.
+    """
     path, sign, value = text.partition("=")
     if not sign or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", path):
         raise UserError(f"override {text!r}: allowed: key.path=value, such as train.epochs=5")

@@ -1,5 +1,6 @@
 """One test window as the networks see it, kept beside the runs so that the report needs no data."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def write_example(path: Path, data: Fold) -> None:
         values = np.asarray(data.values(name)[number])
         if values.ndim == 3:  # vectors and signals are no pictures
             content[f"image-{name}"] = values
-    part = path.with_suffix(".part.npz")
+    part = path.with_suffix(f".{os.getpid()}.part.npz")  # two commands may write it at once
     np.savez(part, **content)
     part.replace(path)
 

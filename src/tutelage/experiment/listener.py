@@ -15,8 +15,8 @@ class Listener(Protocol):
         """Long work is this far, in [0, 1]."""
         ...
 
-    def begin(self, job: Job, number: int, total: int) -> None:
-        """A run starts."""
+    def begin(self, job: Job, number: int, total: int, cell: str) -> None:
+        """A run starts; ``cell`` is that of the study, or empty."""
         ...
 
     def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
@@ -34,7 +34,7 @@ class Quiet:
     def progress(self, what: str, fraction: float) -> None:
         """Say nothing."""
 
-    def begin(self, job: Job, number: int, total: int) -> None:
+    def begin(self, job: Job, number: int, total: int, cell: str) -> None:
         """Say nothing."""
 
     def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:

@@ -2,9 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from tutelage.experiment.networks import content_of
 from tutelage.experiment.prepare import Fold
 from tutelage.experiment.record import read_record
 
-__all__ = ["Job", "find_run", "order_of", "plan"]
+__all__ = ["Job", "answers", "find_run", "order_of", "plan", "run_folders", "take_over"]
 
 NUMBERS = 2  # of the results; raise it when the same recipe and seed would give other numbers
 
@@ -32,6 +35,7 @@ class Job:
         fingerprint: hash of everything the numbers depend on (but the machine).
         teachers: teacher name -> its job.
         start: job whose network this one starts from, or None.
+        blind: the test split stays unread.
     """
 
     stage: str
@@ -41,6 +45,7 @@ class Job:
     fingerprint: str
     teachers: Mapping[str, "Job"]
     start: "Job | None"
+    blind: bool = False
 
     def __hash__(self) -> int:
         return hash((self.stage, self.fold, self.seed, self.fingerprint))
@@ -81,7 +86,9 @@ def plan(recipe: Recipe, fold: int, data: Fold) -> list[Job]:
             teachers = {teacher: job(teacher, own) for teacher in stage.teachers}
             start = job(stage.start_from, own) if stage.start_from else None
             key = _fingerprint(recipe, name, own, data, teachers, start)
-            jobs[name, own] = Job(name, fold, data.split.name, own, key, teachers, start)
+            jobs[name, own] = Job(
+                name, fold, data.split.name, own, key, teachers, start, recipe.protocol == "blind"
+            )
         return jobs[name, own]
 
     for seed in recipe.seeds:
@@ -96,12 +103,53 @@ def find_run(job: Job, folder: Path, root: Path) -> Path | None:
     Two stages that ask for the same network share one run: the signal teacher of a three-teacher recipe
     may be the very student that was trained alone.
     """
-    mine = folder / job.folder
-    for path in (mine, *sorted(root.glob(f"*/*/*/seed-*-{job.fingerprint[:10]}"))):
-        record = read_record(path)
-        if record and record["fingerprint"] == job.fingerprint and record["status"] == "complete":
-            return path
-    return None
+    others = run_folders(root, job.fingerprint[:10])
+    return next(
+        (p for p in chain([folder / job.folder], others) if answers(read_record(p), job)), None
+    )
+
+
+def run_folders(root: Path, end: str = "") -> Iterator[Path]:
+    """Yield the run folders below ``root``, at any depth, whose names end so."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
+    except (FileNotFoundError, NotADirectoryError):  # taken away meanwhile
+        return
+    for name in names:
+        if name.startswith("seed-"):
+            if name.endswith(end):
+                yield root / name
+        elif not name.startswith("."):
+            yield from run_folders(root / name, end)
+
+
+def answers(record: Mapping[str, Any] | None, job: Job) -> bool:
+    """Return whether a record is that of the job's network, complete; of a blind run only for a blind job."""
+    return (
+        record is not None
+        and record["fingerprint"] == job.fingerprint
+        and record["status"] == "complete"
+        and (job.blind or not record.get("blind", False))
+    )
+
+
+def take_over(job: Job, path: Path, root: Path) -> None:
+    """Begin a run with a copy of a blind one of the same network: only its test split is left to evaluate.
+
+    The blind run stays as it is: whoever chose by it can prove what was not known.
+
+    Args:
+        job: the run, not blind.
+        path: its folder; nothing happens if it exists.
+        root: of all experiments.
+    """
+    blind = find_run(replace(job, blind=True), root, root)
+    if job.blind or blind is None or path.exists():
+        return
+    part = path.with_name(f".{path.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(blind, part)
+    part.rename(path)
 
 
 def _fingerprint(
@@ -123,7 +171,8 @@ def _fingerprint(
         "distiller": recipe.distiller_of(name),
         # Without defaults: a new option that is not used must not make every earlier run unfindable.
         "train": recipe.train_of(name).model_dump(exclude_defaults=True),
-        "protocol": recipe.protocol,
+        # A blind run is the honest one without its test evaluation.
+        "protocol": "honest" if recipe.protocol == "blind" else recipe.protocol,
         "seed": seed,
         "run": stage.run,
         "teachers": {teacher: job.fingerprint for teacher, job in teachers.items()},

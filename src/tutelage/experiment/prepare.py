@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -23,12 +23,12 @@ from tutelage.errors import UserError, unknown
 from tutelage.experiment import checkpoint
 from tutelage.experiment.build import build
 from tutelage.experiment.config import Recipe
-from tutelage.modalities.cache import represent
+from tutelage.modalities.cache import Blocks, is_represented, represent
 from tutelage.modalities.stored import Stored
 from tutelage.vlm import EncoderSource
 from tutelage.vlm.texts import Remembering
 
-__all__ = ["Fold", "folds", "load_data", "tensor_of"]
+__all__ = ["Fold", "choosing", "folds", "load_data", "tensor_of"]
 
 Progress = Callable[[str, float], None]
 Statistics = tuple[Tensor, Tensor]
@@ -68,7 +68,11 @@ def split_of(recipe: Recipe, dataset: DataSet, fold: int, cache: Path) -> Split:
     """
     splitter = build("tutelage.data.splits", recipe.split, "split", method="split")
     split: Split = splitter.split(dataset, fold)
-    if recipe.protocol == "honest" and len(split.validation) == 0 and _choosing(recipe):
+    if recipe.protocol == "blind" and len(split.validation) == 0:
+        raise UserError(
+            "split.validation: found 0; under protocol: blind nothing else is evaluated (allowed: 1 or more)"
+        )
+    if recipe.protocol == "honest" and len(split.validation) == 0 and choosing(recipe):
         raise UserError(
             "split.validation: found 0; the honest protocol chooses the epoch on validation subjects "
             "(allowed: 1 or more; train: {select: last}, which chooses nothing; or protocol: legacy)"
@@ -82,7 +86,7 @@ def split_of(recipe: Recipe, dataset: DataSet, fold: int, cache: Path) -> Split:
     return split
 
 
-def _choosing(recipe: Recipe) -> list[str]:
+def choosing(recipe: Recipe) -> list[str]:
     """Return the stages whose epoch is chosen by its accuracy."""
     trains = {name: recipe.train_of(name) for name in recipe.stages if not recipe.stages[name].run}
     return [
@@ -104,6 +108,7 @@ class Fold:
         cache: folder of the representations.
         picked: which samples of the whole data set these are, for a dry run; None for all.
         total: samples of the whole data set, for a dry run.
+        whole: the split with its test side, where ``split`` has none because the protocol is blind.
     """
 
     dataset: DataSet
@@ -113,6 +118,7 @@ class Fold:
     cache: Path
     picked: npt.NDArray[np.int64] | None = None
     total: int | None = None
+    whole: Split | None = None
 
     @classmethod
     def of(cls, recipe: Recipe, dataset: DataSet, fold: int, cache: Path) -> "Fold":
@@ -122,8 +128,10 @@ class Fold:
                 f"modalities.{dataset.modality}: is the name of the data set's own input; "
                 "give the representation another name"
             )
-        split = split_of(recipe, dataset, fold, cache)
-        return cls(dataset, split, recipe.modalities, recipe.standardise, cache)
+        whole = split_of(recipe, dataset, fold, cache)
+        # Whoever works with a blind fold cannot even ask which samples are tested.
+        split = replace(whole, test=whole.test[:0]) if recipe.protocol == "blind" else whole
+        return cls(dataset, split, recipe.modalities, recipe.standardise, cache, whole=whole)
 
     def small(self, count: int, classes: Sequence[str] = ()) -> "Fold":
         """Return the same fold with at most ``count`` training and a few validation samples, for a dry run.
@@ -174,10 +182,12 @@ class Fold:
     @cached_property
     def hash(self) -> str:
         """Hash of all three sides of the split and of the standardisation."""
-        return _hash_of(self.split, self.standardise)
+        return _hash_of(self.whole or self.split, self.standardise)
 
-    def values(self, name: str, progress: Progress | None = None) -> npt.NDArray[Any]:
-        """Return one modality for all samples, [N, ...]; made if it is not cached yet."""
+    def values(
+        self, name: str, progress: Progress | None = None, blocks: Blocks | None = None
+    ) -> npt.NDArray[Any]:
+        """Return one modality for all samples, [N, ...]; made if it is not cached yet, by ``blocks`` if given."""
         if name == self.dataset.modality:
             return self.dataset.inputs
         modality = self._modality(name)
@@ -199,6 +209,19 @@ class Fold:
             train=self.split.train,
             folder=self.cache,
             progress=tell,
+            blocks=blocks,
+        )
+
+    def has(self, name: str) -> bool:
+        """Return whether the values of a modality are there already, so that nothing has to be computed."""
+        if name == self.dataset.modality or isinstance(modality := self._modality(name), Stored):
+            return True
+        return is_represented(
+            modality,
+            self.dataset.inputs,
+            source=self.dataset.fingerprint,
+            train=self.split.train,
+            folder=self.cache,
         )
 
     def _modality(self, name: str) -> Any:

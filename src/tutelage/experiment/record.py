@@ -19,7 +19,15 @@ from tutelage.experiment.networks import save_network
 from tutelage.models import On
 from tutelage.train import State
 
-__all__ = ["RunFolder", "code_version", "environment"]
+__all__ = [
+    "RunFolder",
+    "Unrecorded",
+    "code_version",
+    "environment",
+    "fail_run",
+    "now",
+    "read_state",
+]
 
 
 class RunFolder:
@@ -39,13 +47,14 @@ class RunFolder:
     def begin(self, facts: Mapping[str, Any]) -> State:
         """Write the record of a starting run; return where an earlier sitting stopped, or a fresh state."""
         record = read_record(self.path) or dict(facts) | {
-            "status": "running", "failure": None, "started": _now(), "finished": None,
-            "seconds": 0.0, "selected": None,
+            "status": "running", "failure": None, "finished": None, "seconds": 0.0,
+            "selected": None,
         }  # fmt: skip
+        if record.get("blind") and not facts.get("blind"):  # a copy: the test split is there now
+            record |= {key: facts[key] for key in ("blind", "data", "teachers", "start_from")}
         record |= {"status": "running", "failure": None}
         checkpoint.write_json(self.path / "run.json", record)
-        last = self.path / "last.safetensors"
-        state = State(**checkpoint.read(last)) if last.exists() else State()
+        state = read_state(self.path)
         for name in ("metrics.jsonl", "timing.jsonl"):
             self._cut(name, state.epoch)
         from torch.utils.tensorboard import SummaryWriter
@@ -146,7 +155,7 @@ class RunFolder:
             self.path / "timing.jsonl").exists() else []  # fmt: skip
         seconds = sum(json.loads(line)["seconds"] for line in times)
         record = read_record(self.path) or {}
-        record |= {"finished": _now(), "seconds": round(seconds, 3)} | dict(change)
+        record |= {"finished": now(), "seconds": round(seconds, 3)} | dict(change)
         checkpoint.write_json(self.path / "run.json", record)
 
     def _cut(self, name: str, epochs: int) -> None:
@@ -158,6 +167,39 @@ class RunFolder:
         part = path.with_suffix(".part")
         part.write_text("".join(lines))
         part.replace(path)
+
+
+class Unrecorded:
+    """Keeps nothing: of several processes that train one network, the first keeps everything."""
+
+    def epoch(self, row: dict[str, Any], seconds: float) -> None:
+        """Keep nothing."""
+
+    def traces(self, index: Tensor, traces: Mapping[str, Tensor]) -> None:
+        """Keep nothing."""
+
+    def best(
+        self, split: str, student: nn.Module, epoch: int, value: float | None, on: str
+    ) -> None:
+        """Keep nothing."""
+
+    def last(self, state: State) -> None:
+        """Keep nothing."""
+
+
+def fail_run(path: Path, message: str) -> None:
+    """Record that a run stopped for another reason than its numbers; nothing happens where none has begun."""
+    record = read_record(path)
+    if record is not None:
+        failure = {"kind": "error", "message": message, "epoch": None, "objective": None}
+        record |= {"status": "failed", "failure": failure, "finished": now()}
+        checkpoint.write_json(path / "run.json", record)
+
+
+def read_state(path: Path) -> State:
+    """Return where a run stopped, or a fresh state."""
+    last = path / "last.safetensors"
+    return State(**checkpoint.read(last)) if last.exists() else State()
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
@@ -222,5 +264,6 @@ def _append(path: Path, row: Mapping[str, Any]) -> None:
         file.flush()
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time in UTC, as records have it."""
     return datetime.fromtimestamp(time.time(), UTC).isoformat(timespec="seconds")

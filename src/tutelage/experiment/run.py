@@ -1,41 +1,81 @@
-"""A recipe carried out: every run it asks for, trained, resumed or found, and the record of the experiment."""
+"""Recipes carried out: every run they ask for, trained, resumed or found, and the records of the experiments."""
 
-from concurrent.futures import Future
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tutelage.data import DataSet
+from tutelage.errors import UserError
 from tutelage.experiment import checkpoint
 from tutelage.experiment.check import check
 from tutelage.experiment.config import Recipe
 from tutelage.experiment.example import write_example
+from tutelage.experiment.kept import Kept
 from tutelage.experiment.listener import Listener, Quiet
-from tutelage.experiment.plan import Job, find_run, plan
-from tutelage.experiment.prepare import Fold, folds, load_data
+from tutelage.experiment.plan import Job, answers, plan, run_folders
+from tutelage.experiment.prepare import folds
 from tutelage.experiment.record import code_version, read_record
-from tutelage.experiment.single import Context, relative
+from tutelage.experiment.schedule import Found, Key, Schedule, Task, key_of
+from tutelage.experiment.single import relative
 from tutelage.experiment.stage import load_teacher
-from tutelage.experiment.transfer import evaluate_elsewhere, load_targets
-from tutelage.experiment.workers import Outcome, Places, Workers, make_workers
+from tutelage.experiment.transfer import Target, evaluate_elsewhere, load_targets
+from tutelage.experiment.workers import Engine, Places, make_workers
 
-__all__ = ["Listener", "Places", "Quiet", "execute"]
+__all__ = ["Experiment", "Listener", "Places", "Plan", "Quiet", "carry_out", "execute", "make_plan"]
 
 
-@dataclass
-class _Experiment:
+@dataclass(eq=False)
+class Experiment:
+    """One recipe and the runs it asks for.
+
+    Args:
+        recipe: the recipe.
+        name: of the experiment.
+        cell: its name in a study, or empty.
+        folder: of the experiment.
+        dataset: of the recipe.
+        jobs: every run, each after those it needs.
+        targets: other data sets that the networks are evaluated on.
+        transfer: what was found there.
+    """
+
     recipe: Recipe
     name: str
-    places: Places
-    listener: Listener
+    cell: str
+    folder: Path
     dataset: DataSet
-    found: dict[str, Path] = field(default_factory=dict)
+    jobs: list[Job]
+    targets: list[Target]
     transfer: dict[str, Any] = field(default_factory=dict)
-    code: dict[str, Any] = field(default_factory=code_version)
+
+
+@dataclass(eq=False)
+class Plan:
+    """What has to be done for some experiments.
+
+    Args:
+        experiments: in the order in which they are wanted.
+        places: where things lie.
+        kept: data sets and folds.
+        found: runs that are complete already.
+        tasks: every run of every experiment, in order; two with one key are one run.
+    """
+
+    experiments: list[Experiment]
+    places: Places
+    kept: Kept
+    found: Found
+    tasks: list[Task]
 
     @property
-    def folder(self) -> Path:
-        return self.places.runs / self.name
+    def missing(self) -> list[Task]:
+        """The runs to train, each once: where several experiments ask for it, in the first."""
+        once: dict[Key, Task] = {}
+        for task in self.tasks:
+            if task.key not in self.found:
+                once.setdefault(task.key, task)
+        return list(once.values())
 
 
 def execute(recipe: Recipe, name: str, places: Places, listener: Listener | None = None) -> Path:
@@ -54,92 +94,141 @@ def execute(recipe: Recipe, name: str, places: Places, listener: Listener | None
         UserError: the recipe is wrong; found before the first step.
     """
     listener = listener or Quiet()
-    dataset = load_data(recipe, places.data, listener.progress)
-    experiment = _Experiment(recipe, name, places, listener, dataset)
+    planned = make_plan({name: recipe}, places, listener)
+    carry_out(planned, listener)
+    return planned.experiments[0].folder
+
+
+def make_plan(
+    recipes: Mapping[str, Recipe], places: Places, listener: Listener, parent: str = ""
+) -> Plan:
+    """Find out what recipes ask for, and refuse what cannot be done; nothing is written but what data sets keep.
+
+    Args:
+        recipes: name of the experiment, fit for a folder -> what to do.
+        places: where data, runs and caches lie.
+        listener: who is told.
+        parent: folder that all of them share: of a study, whose cells they are.
+
+    Raises:
+        UserError: a recipe is wrong.
+    """
+    kept = Kept(places.data, places.cache, listener.progress)
+    there = _complete(places.runs)
+    planned = Plan([], places, kept, {}, [])
+    for name, recipe in recipes.items():
+        try:
+            experiment = _experiment(recipe, name, planned, parent, listener)
+            for job in experiment.jobs:
+                _find(experiment, job, planned, there)
+            if any(key_of(job) not in planned.found for job in experiment.jobs) or not parent:
+                check(recipe, kept.fold(recipe, experiment.jobs[0].fold), gradients=False)
+        except UserError as error:
+            raise (UserError(f"cell {name}: {error}") if parent else error) from error
+        planned.experiments.append(experiment)
+        planned.tasks += [
+            Task(job, recipe, experiment.folder, experiment.cell) for job in experiment.jobs
+        ]
+    return planned
+
+
+def carry_out(planned: Plan, listener: Listener, engine: Engine = make_workers) -> None:
+    """Do what was planned.
+
+    Args:
+        planned: the plan.
+        listener: who is told.
+        engine: provides the workers.
+    """
+    missing, kept = planned.missing, planned.kept
+    for task in missing:  # once, with all cores, before workers ask for the same files
+        data = kept.fold(task.recipe, task.job.fold)
+        own = task.recipe.input_of(task.job.stage, data.dataset.modality)
+        data.values(own, listener.progress)
+    code = code_version()
+    # Where several experiments ask for one run, it lies in the first; all records say so from the beginning.
+    there = planned.found | {task.key: task.folder / task.job.folder for task in missing}
+    for experiment in planned.experiments:
+        experiment.folder.mkdir(parents=True, exist_ok=True)
+        _write(experiment, there)
+
+    def changed(task: Task) -> None:
+        path = planned.found.get(task.key)
+        if path is None or path == there[task.key]:
+            return
+        there[task.key] = path  # another command trained it for an experiment of its own
+        for experiment in planned.experiments:
+            if any(key_of(job) == task.key for job in experiment.jobs):
+                _write(experiment, there)
+
+    schedule = Schedule(planned.tasks, planned.found, planned.places, code, listener, changed)
+    with engine(planned.places, len(missing), kept, listener) as workers:
+        schedule.carry_out(workers)
+    for experiment in planned.experiments:
+        _finish(experiment, planned, there, listener)
+
+
+def _experiment(
+    recipe: Recipe, name: str, planned: Plan, parent: str, listener: Listener
+) -> Experiment:
+    kept, places = planned.kept, planned.places
+    dataset = kept.dataset(recipe)
     targets = load_targets(recipe, dataset, places.data, listener.progress)
-    experiment.folder.mkdir(parents=True, exist_ok=True)
-    data = {fold: Fold.of(recipe, dataset, fold, places.cache / "modalities")
-            for fold in folds(recipe, dataset)}  # fmt: skip
-    check(recipe, next(iter(data.values())), gradients=False)
-    jobs = [job for fold in data for job in plan(recipe, fold, data[fold])]
-    for job in jobs:
-        _find(experiment, job, data[job.fold])
-    missing = [job for job in jobs if job.fingerprint not in experiment.found]
-    for job in missing:  # once, with all cores, before workers ask for the same files
-        data[job.fold].values(recipe.input_of(job.stage, dataset.modality), listener.progress)
-    with make_workers(places, len(missing), data, listener) as workers:
-        _carry_out(experiment, jobs, workers)
-    if targets:
-        experiment.transfer = evaluate_elsewhere(
-            recipe, targets, jobs, experiment.found, experiment.folder, places.accelerator,
-            listener.progress,
-        )  # fmt: skip
-        _write(experiment, jobs)
-    write_example(experiment.folder / "example.npz", next(iter(data.values())))
-    return experiment.folder
+    jobs = [
+        job
+        for fold in folds(recipe, dataset)
+        for job in plan(recipe, fold, kept.fold(recipe, fold))
+    ]
+    folder = places.runs / parent / name
+    return Experiment(recipe, name, name if parent else "", folder, dataset, jobs, targets)
 
 
-def _find(experiment: _Experiment, job: Job, data: Fold) -> None:
+def _complete(runs: Path) -> dict[str, list[Path]]:
+    """Return the run folders that are there, by the last part of their name."""
+    found: dict[str, list[Path]] = {}
+    for path in run_folders(runs):
+        found.setdefault(path.name.rpartition("-")[2], []).append(path)
+    return found
+
+
+def _find(
+    experiment: Experiment, job: Job, planned: Plan, there: Mapping[str, Sequence[Path]]
+) -> None:
     """Note a run that is complete already, or that the recipe gives by path."""
     given = experiment.recipe.stages[job.stage].run
     if given is not None:
+        data = planned.kept.fold(experiment.recipe, job.fold)
         load_teacher(Path(given), job.stage, data)
-    found = Path(given) if given else find_run(job, experiment.folder, experiment.places.runs)
-    if found is not None:
-        experiment.found[job.fingerprint] = found
+        planned.found[key_of(job)] = Path(given)
+        return
+    if key_of(job) in planned.found:
+        return
+    others = there.get(job.fingerprint[:10], [])
+    for path in (experiment.folder / job.folder, *others):
+        if answers(read_record(path), job):
+            planned.found[key_of(job)] = path
+            return
 
 
-def _carry_out(experiment: _Experiment, jobs: list[Job], workers: Workers) -> None:
-    """Start every job as soon as those it needs are done and a worker is free."""
-    listener = experiment.listener
-    waiting, running, failed = list(jobs), dict[Future[Outcome], Job](), set[str]()
-    _write(experiment, jobs)
-    while waiting or running:
-        for job in list(waiting):
-            busy = {other.fingerprint for other in running.values()}
-            needed = [*job.teachers.values(), *([job.start] if job.start else [])]
-            broken = [other.stage for other in needed if other.fingerprint in failed]
-            known = failed | experiment.found.keys()
-            if job.fingerprint in busy or any(n.fingerprint not in known for n in needed):
-                continue
-            done = job.fingerprint in known or bool(broken)
-            if not done and len(running) >= workers.size:
-                continue
-            waiting.remove(job)
-            listener.begin(job, jobs.index(job), len(jobs))
-            if broken or job.fingerprint in failed:
-                failed.add(job.fingerprint)
-                listener.end(
-                    job, f"failed: it needs {(broken or [job.stage])[0]}, which failed", None
-                )
-            elif done:
-                path = experiment.found[job.fingerprint] / "evaluation.json"
-                listener.end(job, "found", checkpoint.read_json(path))
-            else:
-                running[workers.submit(_context(experiment), job)] = job
-        for future in workers.wait(running):
-            job, outcome = running.pop(future), future.result()
-            if outcome.evaluation is None:
-                failed.add(job.fingerprint)
-            else:
-                experiment.found[job.fingerprint] = experiment.folder / job.folder
-            listener.end(job, outcome.text, outcome.evaluation)
-            _write(experiment, jobs)
+def _finish(
+    experiment: Experiment, planned: Plan, there: Mapping[Key, Path], listener: Listener
+) -> None:
+    recipe, folder = experiment.recipe, experiment.folder
+    if experiment.targets:
+        found = {key: path for (key, _), path in planned.found.items()}
+        experiment.transfer = evaluate_elsewhere(
+            recipe, experiment.targets, experiment.jobs, found, folder,
+            planned.places.accelerator, listener.progress,
+        )  # fmt: skip
+        _write(experiment, there)
+    write_example(folder / "example.npz", planned.kept.fold(recipe, experiment.jobs[0].fold))
 
 
-def _context(experiment: _Experiment) -> Context:
-    places = experiment.places
-    return Context(
-        experiment.recipe, experiment.folder, places.cache, places.accelerator,
-        experiment.code, dict(experiment.found),
-    )  # fmt: skip
-
-
-def _write(experiment: _Experiment, jobs: list[Job]) -> None:
+def _write(experiment: Experiment, there: Mapping[Key, Path]) -> None:
     recipe, folder = experiment.recipe, experiment.folder
     runs = []
-    for job in jobs:
-        path = experiment.found.get(job.fingerprint, folder / job.folder)
+    for job in experiment.jobs:
+        path = there[key_of(job)]
         # A run given by path keeps its own fingerprint; every other one has the job's.
         own = read_record(path) if recipe.stages[job.stage].run else None
         runs.append(

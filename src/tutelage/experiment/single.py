@@ -2,67 +2,26 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from tutelage.batches import Samples
 from tutelage.evaluate import assess, assess_groups, predict
-from tutelage.experiment.config import Recipe, Train
+from tutelage.experiment.assembled import Assembled, Context, assemble
 from tutelage.experiment.explanations import explain
-from tutelage.experiment.groups import compete, groups_of, lesson_of
+from tutelage.experiment.groups import groups_of
 from tutelage.experiment.inspection import assess_variants, inspect
 from tutelage.experiment.networks import load_network
 from tutelage.experiment.plan import Job
 from tutelage.experiment.prepare import Fold, Progress
-from tutelage.experiment.record import RunFolder, environment
-from tutelage.experiment.stage import (
-    Ready,
-    adopt,
-    distiller_of,
-    facts_of,
-    load_teacher,
-    make_fabric,
-    network_for,
-    of_classes,
-    refuse_misplaced,
-    settings_of,
-    settle,
-    start_from,
-    step_of,
-    teachers_live,
-    teachers_of,
-)
-from tutelage.models import On, Size, measure
-from tutelage.seeds import derive
-from tutelage.train import DivergedError, Training, fit
+from tutelage.experiment.record import RunFolder, Unrecorded, environment, read_state
+from tutelage.ranks import Ranks
+from tutelage.train import DivergedError, State, fit
 
-__all__ = ["Context", "relative", "train_one"]
-
-
-@dataclass(frozen=True)
-class Context:
-    """What the runs of one experiment share.
-
-    Args:
-        recipe: the recipe.
-        folder: of the experiment.
-        cache: root of representations, teacher outputs and locks.
-        accelerator: ``cpu``, ``cuda`` or ``auto``.
-        code: version and commit.
-        found: fingerprint -> run folder of what is complete already.
-    """
-
-    recipe: Recipe
-    folder: Path
-    cache: Path
-    accelerator: str
-    code: Mapping[str, Any]
-    found: Mapping[str, Path]
+__all__ = ["Context", "begin", "fail", "finish", "relative", "train_one"]
 
 
 def train_one(
@@ -72,6 +31,7 @@ def train_one(
     path: Path,
     listen: Callable[[dict[str, Any]], None],
     progress: Progress,
+    ranks: Ranks | None = None,
 ) -> dict[str, Any]:
     """Train one network, or go on where an earlier sitting stopped.
 
@@ -82,93 +42,56 @@ def train_one(
         path: the run folder.
         listen: called with each epoch's metrics.
         progress: called during long preparations.
+        ranks: the processes that train it together, of which this is one; None for this one alone.
 
     Returns:
-        The evaluation, by split.
+        The evaluation, by split; nothing in a process that is not the first.
 
     Raises:
         UserError: something does not fit.
         DivergedError: the run was stopped; the folder says why.
     """
-    recipe = context.recipe
-    stage = recipe.stages[job.stage]
-    train = recipe.train_of(job.stage)
-    fabric = make_fabric(train, context.accelerator)
-    own = recipe.input_of(job.stage, data.dataset.modality)
-    teachers, samples, student, spec = _networks(context, job, data, progress)
-    place = f"stages.{job.stage}"
-    sides = {
-        name: of_classes(torch.from_numpy(side), samples, stage.classes, place)
-        for name, side in data.split.sides().items()
-    }
-    lesson = lesson_of(recipe, job.stage, samples, sides, [job.seed, job.fold])
-    compete(student, lesson.classes)
-    index = lesson.index
-    spec["network"] |= settle(student, lesson.samples, index, job.seed, place)
-    size = measure(student.network, spec["input_shape"])
-    if job.start is not None:
-        other, _ = load_network(context.found[job.start.fingerprint] / "best.safetensors")
-        start_from(student, other, place, job.start.stage)
-    student.to(fabric.device)
-    ready = Ready(student, distiller_of(recipe, job.stage), teachers, lesson.samples)
-    outputs = teachers_of(
-        ready, train, index, context.cache, fabric, f"{place}.train",
-        lambda done, total: progress("teachers of " + job.stage, done / total),
-    )  # fmt: skip
-    # Adapters have a stream of their own: a cache hit must not change their initial values.
-    torch.manual_seed(derive(job.seed, "adapters"))
-    ready.distiller.prepare(
-        facts_of(ready, index, lesson.validation, train.batch_size, fabric.autocast)
-    )
-    ready.distiller.to(fabric.device)
-    if train.compile:
-        student.network.compile()
-    # Cached teachers are read by sample id: their inputs need not be gathered in training.
-    kept = set(samples.inputs) if teachers_live(train, teachers, f"{place}.train") else {own}
-    monitors = {"validation": lesson.validation} if len(lesson.validation) else {}
-    if recipe.protocol == "legacy":
-        monitors["test"] = sides["test"]
-    folder = RunFolder(path, spec, listen)
-    state = folder.begin(_facts(context, job, data, spec, size, train, len(index)))
-    seen = lesson.samples.only(kept)
-    training = Training(student, ready.distiller, outputs, seen, index, monitors, lesson.labelled)
-    refuse_misplaced(ready, train, place)
-    step = step_of(train, f"{place}.train")
-    settings = settings_of(train, job.seed, sorted(kept), f"{place}.train")
+    made = assemble(context, job, data, progress, ranks)
+    if ranks is not None and ranks.rank:
+        fit(made.training, made.step, made.settings, ranks, Unrecorded(), read_state(path))
+        return {}
+    folder, state = begin(made, path, listen)
     try:
-        state = fit(training, step, settings, fabric, folder, state)
+        state = fit(made.training, made.step, made.settings, made.fabric, folder, state)
     except DivergedError as error:
-        folder.fail({"kind": error.kind, "message": str(error), "epoch": error.epoch,
-                     "objective": error.objective})  # fmt: skip
+        fail(folder, error)
         raise
-    inspect(folder, ready, sides["validation"], own, fabric)
+    return finish(made, folder, state)
+
+
+def begin(
+    made: Assembled, path: Path, listen: Callable[[dict[str, Any]], None]
+) -> tuple[RunFolder, State]:
+    """Open the folder of a run; return it and where an earlier sitting stopped."""
+    folder = RunFolder(path, made.spec, listen)
+    return folder, folder.begin(_facts(made))
+
+
+def fail(folder: RunFolder, error: DivergedError) -> None:
+    """Record why a training was stopped."""
+    folder.fail({"kind": error.kind, "message": str(error), "epoch": error.epoch,
+                 "objective": error.objective})  # fmt: skip
+
+
+def finish(made: Assembled, folder: RunFolder, state: State) -> dict[str, Any]:
+    """Evaluate a trained network once and complete its record; return the evaluation, by split."""
+    own, fabric, monitors = made.own, made.fabric, made.training.monitors
+    inspect(folder, made.ready, made.sides["validation"], own, fabric)
     chosen = "validation" if "validation" in state.best else "test"
-    groups = groups_of(recipe, samples.class_names)
-    evaluation = _evaluate(folder, samples.only({own}), sides, monitors, fabric, groups)
+    groups = groups_of(made.context.recipe, made.samples.class_names)
+    evaluation = _evaluate(folder, made.samples.only({own}), made.sides, monitors, fabric, groups)
     if "validation" in monitors:
         deployed = load_network(folder.best_path())[0].to(fabric.device)
-        explain(folder, deployed, samples.only({own}), data, sides["validation"], fabric)
-    on = chosen if settings.kept == "best" else settings.kept
+        shown = made.samples.only({own})
+        explain(folder, deployed, shown, made.data, made.sides["validation"], fabric)
+    on = chosen if made.settings.kept == "best" else made.settings.kept
     folder.complete(evaluation, state.best[chosen] | {"on": on})
     return evaluation
-
-
-def _networks(
-    context: Context, job: Job, data: Fold, progress: Progress
-) -> tuple[dict[str, On], Samples, On, dict[str, Any]]:
-    """Return teachers, samples with all their inputs, and the student with the spec that rebuilds it."""
-    recipe = context.recipe
-    epoch = recipe.stages[job.stage].teacher_epoch
-    teachers = {
-        name: load_teacher(context.found[other.fingerprint], name, data, epoch)
-        for name, other in job.teachers.items()
-    }
-    own = recipe.input_of(job.stage, data.dataset.modality)
-    names = sorted({own, *(teacher.modality for teacher in teachers.values())})
-    samples = data.samples(names, progress)
-    student, spec = network_for(recipe, job.stage, data, samples, job.seed)
-    spec["network"] |= adopt(student, teachers, samples, job.seed)
-    return teachers, samples, student, spec
 
 
 def _evaluate(
@@ -201,15 +124,9 @@ def _evaluate(
     return found
 
 
-def _facts(
-    context: Context,
-    job: Job,
-    data: Fold,
-    spec: Mapping[str, Any],
-    size: Size,
-    train: Train,
-    n_taught: int,
-) -> dict[str, Any]:
+def _facts(made: Assembled) -> dict[str, Any]:
+    context, job, data, spec, size = made.context, made.job, made.data, made.spec, made.size
+    train, n_taught = made.train, len(made.training.train)
     recipe, dataset, split = context.recipe, data.dataset, data.split
 
     def who(index: Any) -> list[str] | None:
@@ -217,10 +134,12 @@ def _facts(
 
     return {
         "schema": 1,
+        "started": made.started,
         "stage": job.stage,
         "fold": job.fold,
         "seed": job.seed,
         "fingerprint": job.fingerprint,
+        "blind": job.blind,
         "config": {
             "network": recipe.network_of(job.stage),
             "distiller": recipe.distiller_of(job.stage),
@@ -245,7 +164,7 @@ def _facts(
             "type": spec["network"]["type"], "input": spec["modality"],
             "parameters": size.parameters, "macs": size.macs,
         },
-        "environment": environment(train.precision),
+        "environment": environment(train.precision) | {"processes": context.devices},
         "code": context.code,
     }  # fmt: skip
 

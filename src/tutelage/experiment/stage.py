@@ -23,6 +23,7 @@ from tutelage.experiment.networks import load_network, make_network, reads_as_is
 from tutelage.experiment.prepare import Fold
 from tutelage.models import On
 from tutelage.objectives import Distiller
+from tutelage.ranks import Divided, Ranks
 from tutelage.schedules import Schedule
 from tutelage.seeds import derive
 from tutelage.steps import Step
@@ -364,7 +365,10 @@ def teachers_of(
     for network in ready.teachers.values():
         network.to(fabric.device)
     if live:
-        return _Autocast(LiveTeachers(ready.teachers, needs), fabric)
+        networks = dict[str, nn.Module](ready.teachers)
+        if isinstance(fabric, Ranks):
+            networks = {name: Divided(network, fabric) for name, network in networks.items()}
+        return _Autocast(LiveTeachers(networks, needs), fabric)
     folders = {
         name: cache_teacher(
             network,

@@ -8,6 +8,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from tutelage.vlm.base import EncoderSource
 CODE_VERSION = 1  # of the file layout; a change of numbers is ``Modality.version``
 SPARE = 64 << 20  # bytes left free on the disk
 
+Blocks = Callable[[Modality, Array, int], Iterator[Array]]
+"""From a fitted modality, samples and a size: their representation in order, in pieces of that many samples."""
+
 
 def represent(
     modality: Modality,
@@ -31,6 +35,7 @@ def represent(
     folder: Path,
     chunk: int = 256,
     progress: Callable[[int, int], None] | None = None,
+    blocks: Blocks | None = None,
 ) -> np.memmap[Any, Any]:
     """Fit a modality on training samples and represent all samples, once.
 
@@ -46,6 +51,7 @@ def represent(
         folder: where files lie; made if absent.
         chunk: samples represented at a time.
         progress: called with (samples done, samples in all) after every chunk; once on a hit.
+        blocks: computes the samples; in this process unless given.
 
     Returns:
         Read-only memory map, [N, channels, height, width]; of vectors [N, D].
@@ -57,21 +63,15 @@ def represent(
     folder.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(folder)
     chosen = np.arange(len(array)) if train is None else _numbers(train, len(array))
-    given = {
-        "source": source,
-        "shape": list(array.shape),
-        "dtype": str(array.dtype),
-        "class": type(modality).__name__,
-        "version": [CODE_VERSION, modality.version],
-        "parameters": _parameters(modality),
-    }
+    given = _given(modality, array, source)
     diagnostics = _fit(modality, array, chosen, given, folder)
     # the diagnostics stay out: folds that learned the same numbers share one file
     about = {**given, "fitted": _plain(modality.fitted())}
     path = folder / f"{type(modality).__name__}-{_digest(about)}.npy"
     found = _open(path)
     if found is None:
-        _make(modality, array, path, {**about, "diagnostics": diagnostics}, chunk, progress)
+        made = (blocks or in_order)(modality, array, chunk)
+        _make(made, len(array), path, {**about, "diagnostics": diagnostics}, progress)
         found = _open(path)
         if found is None:
             raise UserError(
@@ -82,12 +82,48 @@ def represent(
     return found
 
 
+def is_represented(
+    modality: Modality, array: Array, *, source: str, train: Array, folder: Path
+) -> bool:
+    """Return whether :func:`represent` would find a representation, without making anything.
+
+    Args:
+        modality: fitted here, if an earlier fit on these samples is known.
+        array: the samples.
+        source: fingerprint of their content.
+        train: numbers of the training samples.
+        folder: where files lie.
+    """
+    given = _given(modality, array, source)
+    known = _read(_fit_path(modality, _numbers(train, len(array)), given, folder))
+    if known is None:
+        return False
+    modality.restore(known["fitted"])
+    about = {**given, "fitted": _plain(modality.fitted())}
+    return (folder / f"{type(modality).__name__}-{_digest(about)}.npy").exists()
+
+
+def _given(modality: Modality, array: Array, source: str) -> dict[str, Any]:
+    return {
+        "source": source,
+        "shape": list(array.shape),
+        "dtype": str(array.dtype),
+        "class": type(modality).__name__,
+        "version": [CODE_VERSION, modality.version],
+        "parameters": _parameters(modality),
+    }
+
+
+def _fit_path(modality: Modality, chosen: Array, given: dict[str, Any], folder: Path) -> Path:
+    samples = hashlib.sha256(np.ascontiguousarray(chosen, np.int64).tobytes()).hexdigest()
+    return folder / f"{type(modality).__name__}-{_digest({**given, 'train': samples})}.fit.json"
+
+
 def _fit(
     modality: Modality, array: Array, chosen: Array, given: dict[str, Any], folder: Path
 ) -> dict[str, float]:
     """Fit, or take what an earlier fit on the same samples learned; return the diagnostics."""
-    samples = hashlib.sha256(np.ascontiguousarray(chosen, np.int64).tobytes()).hexdigest()
-    path = folder / f"{type(modality).__name__}-{_digest({**given, 'train': samples})}.fit.json"
+    path = _fit_path(modality, chosen, given, folder)
     known = _read(path)
     if known is not None:
         modality.restore(known["fitted"])
@@ -100,44 +136,52 @@ def _fit(
     return modality.diagnostics
 
 
+def in_order(modality: Modality, array: Array, chunk: int) -> Iterator[Array]:
+    """Yield the representation of all samples, piece after piece; each is overwritten by the next."""
+    buffer = modality.transform(array[:chunk])
+    yield buffer
+    for start in range(chunk, len(array), chunk):
+        piece = buffer[: min(chunk, len(array) - start)]
+        modality.transform(array[start : start + chunk], out=piece)
+        yield piece
+
+
 def _make(
-    modality: Modality,
-    array: Array,
+    made: Iterator[Array],
+    count: int,
     path: Path,
     about: dict[str, Any],
-    chunk: int,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Compute all samples into ``path`` and describe them beside it."""
+    """Write all samples into ``path`` and describe them beside it."""
     began = time.perf_counter()
-    count = len(array)
-    buffer = modality.transform(array[: min(chunk, count)])
-    shape = (count, *buffer.shape[1:])
-    size = buffer.dtype.itemsize * int(np.prod(shape, dtype=np.int64))
+    first = next(made)
+    shape = (count, *first.shape[1:])
+    size = first.dtype.itemsize * int(np.prod(shape, dtype=np.int64))
     _refuse_full_disk(path, size)
     hidden = _hidden(path)
     try:
         # written as a file and not through a memory map: mapped pages would count as our memory
         with hidden.open("wb") as file:
             header = {
-                "descr": np.lib.format.dtype_to_descr(buffer.dtype),
+                "descr": np.lib.format.dtype_to_descr(first.dtype),
                 "fortran_order": False,
                 "shape": shape,
             }
             np.lib.format.write_array_header_1_0(file, header)
-            for start in range(0, count, chunk):
-                stop = min(start + chunk, count)
-                if start:
-                    modality.transform(array[start:stop], out=buffer[: stop - start])
-                file.write(buffer[: stop - start].data)
+            done = 0
+            for piece in chain([first], made):
+                file.write(piece.data)
+                done += len(piece)
                 if progress is not None:
-                    progress(stop, count)
+                    progress(done, count)
+            assert done == count, f"{done} of {count} samples were represented"
             file.flush()
             os.fsync(file.fileno())
             total = file.tell()
         description = {
             **about,
-            "output": {"shape": list(shape), "dtype": str(buffer.dtype), "bytes": total},
+            "output": {"shape": list(shape), "dtype": str(first.dtype), "bytes": total},
             "seconds": round(time.perf_counter() - began, 3),
         }
         # the data first: a description promises that its file is complete

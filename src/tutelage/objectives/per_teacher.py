@@ -82,7 +82,7 @@ class PerTeacher(Objective):
         if not taps:
             return student
         return replace(
-            student, grams={**student.grams, **{tap: gram(student, tap) for tap in taps}}
+            student, grams={**student.grams, **{tap: gram(student, tap) for tap in sorted(taps)}}
         )
 
     def _term(self, teacher: str) -> nn.Module:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from tutelage.errors import UserError
 from tutelage.report.example import ExampleWindow
 from tutelage.report.figures.draw import Drawing
 from tutelage.report.section import Section
@@ -45,9 +46,14 @@ def write_report(
         The path of ``index.html``, which needs no other file and no network.
 
     Raises:
-        tutelage.errors.UserError: no experiment there, or a record that contradicts another.
+        tutelage.errors.UserError: no experiment there, a record that contradicts another, or a blind protocol.
     """
     experiment = read_experiment(experiment_folder)
+    if experiment.record.protocol == "blind":
+        raise UserError(
+            f"{experiment_folder}: its protocol is blind, so there is no test split to report on; allowed: honest "
+            "and legacy (a search is told in tune/tune.md)"
+        )
     stored = experiment_folder / "example.npz"
     if example is None and stored.is_file():
         example = ExampleWindow.read(stored)
@@ -66,6 +72,12 @@ def write_report(
 
 def render(page: Page) -> str:
     """Fill the template."""
+    template = environment_of().get_template("page.html.j2")
+    return template.render(page=page, experiment=page.experiment)
+
+
+def environment_of() -> Environment:
+    """Return what fills templates: their filters, and the style sheet as ``css``."""
     environment = Environment(
         loader=PackageLoader("tutelage.report", "templates"),
         autoescape=True,
@@ -78,9 +90,8 @@ def render(page: Page) -> str:
     environment.filters["markup"] = Markup
     loader = environment.loader
     assert loader is not None
-    css = loader.get_source(environment, "style.css")[0]
-    template = environment.get_template("page.html.j2")
-    return template.render(page=page, experiment=page.experiment, css=Markup(css))
+    environment.globals["css"] = Markup(loader.get_source(environment, "style.css")[0])
+    return environment
 
 
 def csv_link(text: str) -> str:

@@ -26,7 +26,7 @@ def facts(experiment: Experiment) -> tuple[tuple[str, str], ...]:
         found.append(("inputs", "; ".join(modalities)))
     legacy = "legacy (best epoch on test shown beside it)"
     honest = "honest: every choice made on validation, test read once"
-    found.append(("protocol", honest if record.protocol == "honest" else legacy))
+    found.append(("protocol", legacy if record.protocol == "legacy" else honest))
     seeds = sorted({entry.seed for entry in record.runs})
     found.append(("folds × seeds", f"{len(experiment.folds)} × {len(seeds)} "
                   f"(seeds {', '.join(map(str, seeds))})"))  # fmt: skip
@@ -43,7 +43,7 @@ def _shape(modality: str, shape: Sequence[int]) -> str:
 def _machine(experiment: Experiment) -> list[tuple[str, str]]:
     runs = experiment.runs
     found = []
-    for key in ("python", "torch", "platform", "processor", "threads", "precision"):
+    for key in ("python", "torch", "platform", "processor", "threads", "precision", "processes"):
         values = [str(run.record.environment[key]) for run in runs if key in run.record.environment]
         found.append((key, _counted(values)))
     code = [

@@ -17,12 +17,14 @@ Tone = Literal["", "better", "worse", "unsure", "bad", "quiet"]
 
 @dataclass(frozen=True)
 class Evidence:
-    """One run behind a cell."""
+    """One run behind a cell; ``of`` tells several methods of one cell apart, ``link`` leads to its folder."""
 
     fold: str
     seed: int
     value: str
     path: str
+    of: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ _LATEX = {
     "%": r"\%", "_": r"\_", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
     "±": r"$\pm$", "−": r"$-$", "×": r"$\times$", "Δ": r"$\Delta$", "–": "--", "…": r"\dots{}",
-    "→": r"$\to$",
+    "→": r"$\to$", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "≈": r"$\approx$", "√": r"$\surd$",
 }  # fmt: skip
 
 

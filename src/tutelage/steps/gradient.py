@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from tutelage.objectives import Distiller, Losses
+from tutelage.ranks import Ranks
 from tutelage.schedules import Schedule, value_at
 from tutelage.steps.base import Device, refuse_meta
 from tutelage.types import Batch, Clock, Output, View
@@ -49,6 +50,7 @@ class Descent:
     ) -> None:
         self.rule, self.device = rule, device
         self.student, self.distiller = student, distiller
+        self.ranks = device if isinstance(device, Ranks) else None
         meta = {id(p) for p in distiller.meta_parameters()}
         self.parameters = [
             p
@@ -62,16 +64,22 @@ class Descent:
     ) -> tuple[Losses, Output]:
         """Make one step; return the losses before it and the student's output."""
         with self.device.autocast():
-            output = self.student(batch)
+            output = self.ranks.forward(self.student, batch) if self.ranks else self.student(batch)
             losses: Losses = self.distiller(View(output, teachers, batch, clock))
         self.optimizer.zero_grad()
         self.device.backward(losses.total.mean())
+        if self.ranks:
+            self.ranks.add_gradients(self.parameters)
+        self.move(clock)
+        return losses, output
+
+    def move(self, clock: Clock) -> None:
+        """Move the parameters along the gradients that they have collected."""
         if self.rule.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.rule.clip_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = value_at(self.rule.learning_rate, clock)
         self.optimizer.step()
-        return losses, output
 
     def state(self) -> dict[str, Any]:
         """Return the state of the optimizer."""

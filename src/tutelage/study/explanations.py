@@ -178,7 +178,7 @@ def read_explanations(path: Path, classes: int, known: Known | None) -> Explanat
 
 def _read(path: Path) -> tuple[Facts, dict[str, NDArray[Any]]]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
             text = arrays.pop("facts").tobytes()
     except DAMAGED as error:

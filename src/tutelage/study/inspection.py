@@ -63,7 +63,7 @@ def _read(path: Path) -> Inspection | None:
     if not path.is_file():
         return None
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             own = {name: stored[name] for name in OWN}
             return Inspection(
                 own["index"],

@@ -19,6 +19,7 @@ from tutelage.study import audit
 from tutelage.study.explanations import Explanations, Known, read_explanations
 from tutelage.study.holes import Hole, explained, is_given, not_planned, stopped, unambiguous
 from tutelage.study.inspection import Inspection, read_inspection
+from tutelage.study.places import below
 from tutelage.study.records import (
     EPOCH,
     EVALUATIONS,
@@ -100,7 +101,7 @@ class Run:
         if not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 return Predictions(
                     index=stored["index"],
                     labels=stored["labels"].astype(np.int64),
@@ -120,7 +121,7 @@ class Run:
         if not path.is_file():
             return None
         try:
-            with np.load(path, allow_pickle=False) as stored:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
                 index = stored["index"]
                 names = [name for name in stored.files if name != "index"]
                 values = {name: stored[name].astype(np.float64) for name in names}
@@ -266,7 +267,7 @@ def _read_run(folder: Path, entry: Entry, expected: ExperimentRecord) -> Run | H
         raise UserError(f"{folder / 'experiment.json'}: the path {entry.path!r} is not relative")
     if not given:
         audit.check_path(entry, folder)
-    place = folder / entry.path
+    place = below(folder, entry.path)
     if not (place / "run.json").is_file():
         reason = "the folder does not exist" if not place.is_dir() else "run.json is missing"
         return Hole(*entry.key, kind="missing", reason=reason, path=entry.path)
@@ -282,8 +283,9 @@ def _read_run(folder: Path, entry: Entry, expected: ExperimentRecord) -> Run | H
     if given and record.data.class_names != wanted:
         reason = f"taken from a run on {record.data.name}: its numbers are those of another task"
         return Hole(*entry.key, kind="other data", reason=reason, path=entry.path)
-    if "test" not in evaluations:
-        reason = "the test split was not evaluated"
+    needed: Split = "validation" if expected.protocol == "blind" else "test"
+    if needed not in evaluations:
+        reason = f"the {needed} split was not evaluated"
         return Hole(*entry.key, kind="incomplete", reason=reason, path=entry.path)
     run = Run(*entry.key, record, evaluations, entry.path, place)
     for split, evaluation in evaluations.items():

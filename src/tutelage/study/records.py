@@ -248,7 +248,7 @@ class ExperimentRecord:
     schema: Schema
     name: str
     data: dict[str, Any]
-    protocol: Literal["honest", "legacy"]
+    protocol: Literal["honest", "legacy", "blind"]
     baseline: str
     students: tuple[str, ...]
     teachers: tuple[str, ...]

@@ -10,7 +10,7 @@ import numpy as np
 Cells = Mapping[tuple[str, int], float]
 """One value per (fold, seed)."""
 
-SpreadKind = Literal["seeds", "folds", "pooled"]
+SpreadKind = Literal["seeds", "folds", "pooled", "runs", "error"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,16 @@ def _pooled(values: Cells) -> Spread:
     return Spread(value, "pooled seed SD", len(values))
 
 
+def _over_runs(values: Cells) -> Spread:
+    return Spread(sample_sd(list(values.values())), "SD over runs", len(values))
+
+
+def _error(values: Cells) -> Spread:
+    found = sample_sd(list(values.values()))
+    error = None if found is None else found / float(np.sqrt(len(values)))
+    return Spread(error, "standard error, SD over runs / √n", len(values))
+
+
 def sample_sd(values: Sequence[float]) -> float | None:
     """Sample standard deviation (n - 1), or None of fewer than two values."""
     return float(np.std(values, ddof=1)) if len(values) > 1 else None
@@ -66,6 +76,8 @@ _SPREADS: dict[SpreadKind, Callable[[Cells], Spread]] = {
     "seeds": _over_seeds,
     "folds": _over_folds,
     "pooled": _pooled,
+    "runs": _over_runs,
+    "error": _error,
 }
 
 
@@ -76,7 +88,9 @@ def spread(values: Cells | Sequence[float], kind: SpreadKind) -> Spread:
         values: one value per (fold, seed), or a plain sequence: the seeds of a single fold.
         kind: ``seeds``: sample SD over seeds of the mean over folds (seeds that every fold has);
             ``folds``: sample SD over folds (or subjects) of the mean over seeds;
-            ``pooled``: root of the variance over seeds within a fold, pooled over folds.
+            ``pooled``: root of the variance over seeds within a fold, pooled over folds;
+            ``runs``: sample SD over all folds and seeds together;
+            ``error``: that, divided by the square root of their number: what some publications call ±.
 
     Returns:
         The spread; every SD divides by n - 1.

@@ -10,6 +10,7 @@ import numpy as np
 
 from tutelage.errors import UserError
 from tutelage.study import audit
+from tutelage.study.places import below
 from tutelage.study.records import VISIT, Evaluation, TargetData, TargetRecord, Visit, read
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def read_transfer(folder: Path, name: str, record: TargetRecord, runs: Iterable[
 def _evaluation(folder: Path, name: str, data: TargetData, visit: Visit, run: "Run") -> Evaluation:
     if PurePosixPath(visit.path).is_absolute():
         raise UserError(f"{folder / 'experiment.json'}: the path {visit.path!r} is not relative")
-    path = folder / visit.path / "evaluation.json"
+    path = below(folder, visit.path) / "evaluation.json"
     if not path.is_file():
         raise UserError(f"{path}: is missing; run the recipe again")
     content = read(VISIT, path)
@@ -81,7 +82,7 @@ def _evaluation(folder: Path, name: str, data: TargetData, visit: Visit, run: "R
 
 def _predictions(path: Path) -> tuple[np.ndarray, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             return stored["labels"].astype(np.int64), stored["logits"].astype(np.float64)
     except (ValueError, KeyError, OSError, BadZipFile) as error:
         raise UserError(f"{path}: not a file of predictions ({error})") from None

@@ -1,0 +1,46 @@
+"""Where a ledger lies: a folder here, or anything fsspec knows by its URL (``s3://``, ``memory://``, ``ssh://``)."""
+
+from pathlib import Path
+from typing import cast
+
+from upath import UPath
+
+from tutelage.errors import UserError
+
+__all__ = ["below", "is_local", "location"]
+
+
+def location(text: str) -> Path:
+    """Return the place that a path or a URL names.
+
+    What stands behind a URL is no ``pathlib.Path``, but has its methods; the ledger asks for no others.
+
+    Raises:
+        UserError: nobody knows such a URL, or the package for it is not installed.
+
+    Example:
+        >>> location("runs/ladder").as_posix()
+        'runs/ladder'
+    """
+    if "://" not in text:
+        return Path(text)
+    try:
+        found = UPath(text)
+        _ = found.fs  # made here, so that a missing package is told before anything is read
+    except (ImportError, ValueError) as error:
+        raise UserError(f"{text}: cannot be read: {error}") from None
+    return cast(Path, found)
+
+
+def is_local(folder: Path) -> bool:
+    """Whether a place is an ordinary folder of this machine."""
+    return isinstance(folder, Path)
+
+
+def below(folder: Path, relative: str) -> Path:
+    """Return a place by its path from a folder; the path may climb (``../other/0/alone/seed-0-...``).
+
+    Storage behind a URL knows no ``..``, so there it is taken out of the address.
+    """
+    place = folder / relative
+    return place if is_local(folder) else place.resolve()

@@ -1,0 +1,249 @@
+"""The folder of a study read back: its cells, each an experiment, with everything that is missing."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, TypeAdapter
+
+from tutelage.errors import UserError
+from tutelage.study.ledger import Experiment, Run, read_experiment
+from tutelage.study.places import below
+from tutelage.study.records import Schema, read
+
+__all__ = [
+    "CellRecord",
+    "Missing",
+    "StudyCell",
+    "StudyLedger",
+    "StudyRecord",
+    "read_study",
+]
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) else value
+
+
+Value = Annotated[str, BeforeValidator(_text)]
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """One cell as ``study.json`` lists it: its name, axis -> value, and its folder inside the study's."""
+
+    name: str
+    at: dict[str, Value]
+    path: str
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """``study.json``."""
+
+    schema: Schema
+    name: str
+    cells: tuple[CellRecord, ...]
+    title: str = ""
+    axes: dict[str, tuple[Value, ...]] = field(default_factory=dict)
+    resolved: Any = None
+    code: dict[str, Any] = field(default_factory=dict)
+
+
+STUDY = TypeAdapter(StudyRecord)
+
+
+@dataclass(frozen=True)
+class StudyCell:
+    """One point of a study.
+
+    Args:
+        record: what ``study.json`` says of it.
+        experiment: its runs and holes; None where nothing of it can be read.
+        problem: why not.
+    """
+
+    record: CellRecord
+    experiment: Experiment | None
+    problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self.record.name
+
+    @property
+    def at(self) -> Mapping[str, str]:
+        """Axis -> value."""
+        return self.record.at
+
+    def of(self, stage: str) -> tuple[Run, ...]:
+        """The complete runs of a stage."""
+        return self.experiment.of(stage) if self.experiment else ()
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Something a study lacks: one run, or a whole cell (then without stage, fold and seed)."""
+
+    cell: str
+    kind: str
+    reason: str
+    stage: str | None = None
+    fold: str | None = None
+    seed: int | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class StudyLedger:
+    """A study read back."""
+
+    record: StudyRecord
+    folder: Path
+    cells: tuple[StudyCell, ...]
+
+    @property
+    def title(self) -> str:
+        """The title, else the name."""
+        return self.record.title or self.record.name
+
+    @cached_property
+    def experiments(self) -> tuple[Experiment, ...]:
+        """The cells that can be read."""
+        return tuple(cell.experiment for cell in self.cells if cell.experiment is not None)
+
+    @cached_property
+    def axes(self) -> dict[str, tuple[str, ...]]:
+        """Axis -> its values, in the order of the study file; only values that a cell has."""
+        named = {axis: dict.fromkeys(values) for axis, values in self.record.axes.items()}
+        for cell in self.cells:
+            for axis, value in cell.at.items():
+                named.setdefault(axis, {})[value] = None
+        has = {axis: {cell.at.get(axis) for cell in self.cells} for axis in named}
+        return {axis: tuple(v for v in values if v in has[axis]) for axis, values in named.items()}
+
+    @cached_property
+    def students(self) -> tuple[str, ...]:
+        """The stages that any cell compares, baselines first."""
+        return _union(experiment.students for experiment in self.experiments)
+
+    @cached_property
+    def teachers(self) -> tuple[str, ...]:
+        """The stages that teach in some cell and are compared in none."""
+        found = _union(experiment.teachers for experiment in self.experiments)
+        return tuple(name for name in found if name not in self.students)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Students, then teachers."""
+        return (*self.students, *self.teachers)
+
+    @cached_property
+    def folds(self) -> tuple[str, ...]:
+        """The folds of all cells."""
+        return _union(experiment.folds for experiment in self.experiments)
+
+    @cached_property
+    def fold_names(self) -> dict[str, str]:
+        """The name of every fold; its number where no complete run tells a name."""
+        named: dict[str, str] = {}
+        for experiment in self.experiments:
+            for fold, name in experiment.fold_names.items():
+                if named.get(fold, fold) == fold:
+                    named[fold] = name
+        return named
+
+    @property
+    def declared(self) -> Mapping[str, Any]:
+        """The key ``table`` of the study file; empty where it says nothing."""
+        resolved = self.record.resolved
+        found = resolved.get("table") if isinstance(resolved, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether any of the data were made up by a generator."""
+        return any(experiment.synthetic for experiment in self.experiments)
+
+    @cached_property
+    def missing(self) -> tuple[Missing, ...]:
+        """Every run and every cell without a number, and why."""
+        found = [
+            Missing(cell.name, "cell", cell.problem, path=cell.record.path)
+            for cell in self.cells
+            if cell.experiment is None
+        ]
+        for cell in self.cells:
+            found += [
+                Missing(cell.name, hole.kind, hole.reason, hole.stage, hole.fold, hole.seed, hole.path)
+                for hole in (cell.experiment.holes if cell.experiment else ())
+            ]  # fmt: skip
+        return tuple(found)
+
+    @cached_property
+    def findings(self) -> tuple[str, ...]:
+        """What looked odd in a cell and does not forbid an average."""
+        many = len(self.cells) > 1
+        return tuple(
+            f"{cell.name}: {text}" if many else text
+            for cell in self.cells
+            if cell.experiment is not None
+            for text in cell.experiment.findings
+        )
+
+    def find(self, at: Mapping[str, str]) -> tuple[StudyCell, ...]:
+        """The cells that have these values."""
+        return tuple(
+            cell for cell in self.cells
+            if all(cell.at.get(axis) == value for axis, value in at.items())
+        )  # fmt: skip
+
+
+def read_study(folder: Path) -> StudyLedger:
+    """Read a study, or a single experiment as a study of one cell.
+
+    A cell that was not begun, or that contradicts itself, is a hole with its reason: the numbers of the other
+    cells do not depend on it.
+
+    Args:
+        folder: holds ``study.json``, or ``experiment.json``; any place of :func:`tutelage.study.places.location`.
+
+    Raises:
+        UserError: neither is there, or ``study.json`` is not what it should be.
+    """
+    path = folder / "study.json"
+    if not path.is_file():
+        if not (folder / "experiment.json").is_file():
+            raise UserError(
+                f"{folder}: no study here (neither study.json nor experiment.json is there)"
+            )
+        experiment = read_experiment(folder)
+        cell = CellRecord("all", {}, ".")
+        record = StudyRecord(1, experiment.record.name, (cell,), experiment.title)
+        return StudyLedger(record, folder, (StudyCell(cell, experiment),))
+    record = read(STUDY, path)
+    names = [cell.name for cell in record.cells]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"{path}: cells: {', '.join(twice)} stands there more than once")
+    for cell in record.cells:
+        if PurePosixPath(cell.path).is_absolute():
+            raise UserError(f"{path}: cells: the path {cell.path!r} is not relative")
+    return StudyLedger(record, folder, tuple(_read_cell(folder, cell) for cell in record.cells))
+
+
+def _read_cell(folder: Path, record: CellRecord) -> StudyCell:
+    place = below(folder, record.path)
+    if not (place / "experiment.json").is_file():
+        return StudyCell(record, None, "not started")
+    try:
+        return StudyCell(record, read_experiment(place))
+    except UserError as error:
+        return StudyCell(record, None, f"refused: {error}")
+
+
+def _union(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for group in groups for name in group))

@@ -1,0 +1,176 @@
+"""Differences inside a study equal plain loops; what they need and what choosing on test adds is said."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tests.study.studied import LADDER, write_study
+from tutelage.errors import UserError
+from tutelage.study.contrasts import compare_study
+from tutelage.study.optimism import optimism
+from tutelage.study.resolution import seeds_needed
+from tutelage.study.studies import read_study
+
+KEYS = [(fold, seed) for fold in ("fold-1", "fold-2") for seed in (0, 1, 2)]
+
+
+@pytest.fixture(scope="module")
+def ledger(tmp_path_factory):
+    folder = write_study(
+        tmp_path_factory.mktemp("contrasts"),
+        axes={"protocol": ("honest", "legacy"), "weight": ("low", "high")},
+        cells={
+            "honest_high": {"missing": (("annsp", "fold-2", 2),)},
+            "legacy_low": {"protocol": "legacy"},
+            "legacy_high": {"protocol": "legacy"},
+        },
+        base=replace(LADDER, stages=("alone", "base", "annsp")),
+    )
+    return read_study(folder)
+
+
+def accuracies(ledger, cell, stage, split="test"):
+    experiment = next(one.experiment for one in ledger.cells if one.name == cell)
+    return experiment.values(stage, lambda e: e.accuracy, split)
+
+
+def test_differences_in_each_cell(ledger):
+    found = compare_study(ledger)
+    assert found.against == "alone" and len(found.single) == 8
+    one = next(c for c in found.single if c.a == "base" and c.where == "honest_low")
+    a, b = (accuracies(ledger, "honest_low", stage) for stage in ("base", "alone"))
+    slow = np.array([a[key] - b[key] for key in KEYS])
+    assert one.mean == pytest.approx(slow.mean()) and one.n == 6 and one.folds == 2
+    shared = 100 / 6400  # test samples over training samples of a fold
+    half = stats.t.ppf(0.975, 5) * slow.std(ddof=1) * np.sqrt(1 / 6 + shared)
+    assert one.interval.method == "corrected t"
+    assert one.interval.low == pytest.approx(slow.mean() - half, rel=1e-6)
+    assert one.intervals["t"].low > one.interval.low and one.intervals["bootstrap"] is not None
+    short = next(c for c in found.single if c.a == "annsp" and c.where == "honest_high")
+    assert short.n == 5 and ("fold-2", 2) not in short.values
+
+
+def test_the_mean_over_cells_does_not_count_cells_as_pairs(ledger):
+    found = compare_study(ledger)
+    one = next(c for c in found.over_cells if c.a == "base")
+    assert one.n == 6 and one.where == "mean of 4"
+    cells = [cell.name for cell in ledger.cells]
+    slow = [
+        np.mean([accuracies(ledger, cell, "base")[key] - accuracies(ledger, cell, "alone")[key]
+                 for cell in cells])
+        for key in KEYS
+    ]  # fmt: skip
+    assert one.mean == pytest.approx(np.mean(slow))
+    assert one.oriented.sd == pytest.approx(np.std(slow, ddof=1))
+    assert next(c for c in found.over_cells if c.a == "annsp").n == 5
+
+
+def test_differences_along_an_axis_leave_shared_runs_out(ledger):
+    found = compare_study(ledger, {"weight": "low"})
+    assert {one.stage for one in found.single} == {"base", "annsp"}
+    one = next(c for c in found.single if (c.stage, c.where) == ("base", "honest"))
+    a, b = (accuracies(ledger, f"honest_{weight}", "base") for weight in ("high", "low"))
+    assert one.mean == pytest.approx(np.mean([a[key] - b[key] for key in KEYS]))
+    assert (one.a, one.b) == ("weight high", "weight low")
+    assert {(one.stage, one.where) for one in found.over_cells} == {
+        ("base", "mean of 2"), ("annsp", "mean of 2"),
+    }  # fmt: skip
+
+
+def test_less_loss_is_better(ledger):
+    up, down = compare_study(ledger), compare_study(ledger, metric="nll")
+    one = next(c for c in down.single if (c.a, c.where) == ("annsp", "honest_low"))
+    same = next(c for c in up.single if (c.a, c.where) == ("annsp", "honest_low"))
+    assert one.mean < 0 < same.mean and one.verdict == same.verdict == "better"
+    assert one.interval.low < one.interval.high < 0
+    assert "annsp is better than alone by" in one.sentence(1.0, "nats")
+
+
+def test_runs_that_were_tested_on_other_samples_are_not_paired(tmp_path):
+    folder = write_study(tmp_path, axes={"window": ("500", "1000")},
+                         cells={"1000": {"windows": 15, "variant": "1000", "shared": ()}},
+                         base=replace(LADDER, stages=("alone", "base")))  # fmt: skip
+    found = compare_study(read_study(folder), {"window": "500"})
+    assert [one.n for one in found.single] == [0, 0]
+    said = found.single[0].sentence(100, "points")
+    assert "fold fold-1 has 75 samples of one and 100 of the other" in said
+    assert not found.over_cells
+
+
+def test_with_three_pairs_it_says_so(tmp_path):
+    base = replace(LADDER, stages=("alone", "base"), folds=("fold-1",), skill={"base": 1.0})
+    found = compare_study(read_study(write_study(tmp_path, axes={"w": ("a",)}, base=base)))
+    one = found.single[0]
+    assert one.verdict == "not distinguishable" and one.interval.method == "t"
+    assert "not distinguishable with n = 3 pairs" in one.sentence(100, "points")
+
+
+@pytest.mark.parametrize(
+    ("against", "message"),
+    [
+        ({"stage": "alnoe"}, "unknown stage 'alnoe'; did you mean 'alone'"),
+        ({"weight": "mid"}, "unknown value of weight 'mid'"),
+        ({"wieght": "low"}, "unknown axis 'wieght'"),
+        ({"weight": "low", "protocol": "honest"}, "several things"),
+    ],
+)
+def test_unknown_sides_are_refused(ledger, against, message):
+    with pytest.raises(UserError, match=message):
+        compare_study(ledger, against)
+
+
+def test_seeds_needed_equals_a_search():
+    for sd, resolution, folds, fraction in (
+        (0.8, 0.5, 3, 0.2),
+        (0.4, 0.5, 5, 0.2),
+        (1.0, 0.5, 1, 0.0),
+    ):
+        found = seeds_needed(sd, resolution, folds, fraction)
+        shared = fraction / (1 - fraction) if folds > 1 else 0.0
+
+        def half(seeds, sd=sd, folds=folds, shared=shared):
+            n = seeds * folds
+            return stats.t.ppf(0.975, n - 1) * sd * np.sqrt(1 / n + shared)
+
+        enough = [
+            seeds for seeds in range(1, 400) if seeds * folds >= 3 and half(seeds) <= resolution
+        ]
+        assert found == (enough[0] if enough else None)
+    assert seeds_needed(1.0, 0.5, 9, 1 / 9) is None
+    with pytest.raises(ValueError, match="resolution 0"):
+        seeds_needed(1.0, 0.0, 3, 0.2)
+
+
+def test_optimism_from_every_source(ledger):
+    found = optimism(ledger)
+    by_source = {}
+    for one in found:
+        by_source.setdefault(one.source, []).append(one)
+    assert set(by_source) == {"evaluations", "cells", "curves"}
+    one = next(o for o in by_source["evaluations"] if (o.cell, o.stage) == ("legacy_low", "base"))
+    honest = accuracies(ledger, "legacy_low", "base")
+    legacy = accuracies(ledger, "legacy_low", "base", "test_legacy")
+    assert one.gain.mean == pytest.approx(np.mean([legacy[k] - honest[k] for k in KEYS]))
+    assert one.legacy - one.honest == pytest.approx(one.gain.mean)
+    twins = {one.cell for one in by_source["cells"]}
+    assert twins == {"honest_low, legacy_low", "honest_high, legacy_high"}
+    twin = next(
+        o for o in by_source["cells"] if (o.cell, o.stage) == ("honest_low, legacy_low", "base")
+    )
+    mine = accuracies(ledger, "honest_low", "base")
+    assert twin.gain.mean == pytest.approx(np.mean([legacy[k] - mine[k] for k in KEYS]))
+
+
+def test_optimism_of_curves_is_that_of_the_chosen_epochs(tmp_path):
+    base = replace(LADDER, stages=("alone",), protocol="legacy", seeds=(0,), folds=("fold-1",))
+    folder = write_study(tmp_path, axes={"w": ("a",)}, base=base)
+    path = next(folder.rglob("metrics.jsonl"))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    for line, validation, test in zip(lines, (0.5, 0.9, 0.7), (0.6, 0.65, 0.8), strict=True):
+        line["validation"]["accuracy"], line["test"]["accuracy"] = validation, test
+    path.write_text("\n".join(json.dumps(line) for line in lines))
+    one = next(o for o in optimism(read_study(folder)) if o.source == "curves")
+    assert (one.honest, one.legacy) == (0.65, 0.8)
