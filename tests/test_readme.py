@@ -1,6 +1,8 @@
 import re
 from pathlib import Path
 
+import pytest
+
 from tutelage.cli import app
 
 README = Path("README.md").read_text()
@@ -29,3 +31,11 @@ def test_relative_links_of_the_docs_exist():
     for page in Path("docs").rglob("*.md"):
         for link in re.findall(r"\]\(([\w./-]+\.(?:md|png))\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page}: {link}"
+
+
+@pytest.mark.parametrize(("page", "needs"), [("methods/labo", None), ("encoders", "open_clip")])
+def test_the_python_of_a_guide_runs(page, needs):
+    if needs:
+        pytest.importorskip(needs)
+    for code in re.findall(r"```python\n(.*?)```", Path("docs", f"{page}.md").read_text(), re.S):
+        exec(code, {})

@@ -45,6 +45,7 @@ EXAMPLES = {
     "DecoupledTargets": {},
     "DiscriminativeConsistent": {"width": 8},
     "FeatureDistance": {"student_tap": "common", "teacher_tap": "common"},
+    "FeatureStatistics": {"student_tap": "common", "teacher_tap": "common"},
     "ProjectorDistance": {},
     "CurriculumLabels": {
         "classes": {"sig": ["a", "b"], "pi": ["c", "d", "e"]},

@@ -9,6 +9,11 @@ from tutelage.losses.concepts import attention_entropy, concept_distance
 from tutelage.losses.contrast import discriminative_consistent, noise_contrast
 from tutelage.losses.decoupled_targets import decoupled_targets
 from tutelage.losses.entropy import entropy
+from tutelage.losses.feature_statistics import (
+    feature_statistics,
+    sample_statistics,
+    statistics_distance,
+)
 from tutelage.losses.features import mean_square
 from tutelage.losses.log_sum import log_sum_distance
 from tutelage.losses.logit_scaling import spread_scaled
@@ -30,6 +35,7 @@ __all__ = [
     "decoupled_targets",
     "discriminative_consistent",
     "entropy",
+    "feature_statistics",
     "gram",
     "log_sum_distance",
     "matched_maps",
@@ -42,7 +48,9 @@ __all__ = [
     "orthogonality",
     "row_normalise",
     "same_space",
+    "sample_statistics",
     "similarity_maps",
     "soft_targets",
     "spread_scaled",
+    "statistics_distance",
 ]

@@ -2,6 +2,7 @@
 
 from tutelage.models.concept_bottleneck import ConceptBottleneck
 from tutelage.models.concept_transformer import ConceptTransformer
+from tutelage.models.distilled_clip import DistilledClip
 from tutelage.models.latent_workspace import LatentWorkspace
 from tutelage.models.linear_probe import LinearProbe
 from tutelage.models.mobilenet import MobileNetV2
@@ -20,6 +21,7 @@ __all__ = [
     "CifarResNet",
     "ConceptBottleneck",
     "ConceptTransformer",
+    "DistilledClip",
     "LatentWorkspace",
     "LinearProbe",
     "MobileNetV2",

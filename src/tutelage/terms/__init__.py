@@ -10,6 +10,7 @@ from tutelage.terms.contrastive_representation import ContrastiveRepresentation
 from tutelage.terms.decoupled_targets import DecoupledTargets
 from tutelage.terms.discriminative_consistent import DiscriminativeConsistent
 from tutelage.terms.feature_distance import FeatureDistance
+from tutelage.terms.feature_statistics import FeatureStatistics
 from tutelage.terms.hint import Hint
 from tutelage.terms.projector_distance import ProjectorDistance
 from tutelage.terms.similarity_map import SimilarityMap
@@ -25,6 +26,7 @@ __all__ = [
     "DecoupledTargets",
     "DiscriminativeConsistent",
     "FeatureDistance",
+    "FeatureStatistics",
     "Hint",
     "ProjectorDistance",
     "SimilarityMap",

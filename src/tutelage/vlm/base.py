@@ -12,9 +12,14 @@ from torch import Tensor, nn
 
 from tutelage.errors import UserError
 
-__all__ = ["DualEncoder", "EncoderSource", "digest_of", "text_embeddings"]
+__all__ = ["DualEncoder", "EncoderSource", "digest_of", "text_embeddings", "without_texts"]
 
 _TEXTS = 128  # encoded at a time
+# What texts alone need, below ``model``, in the layouts of open_clip and Hugging Face.
+_OF_TEXTS = (
+    "text", "transformer", "token_embedding", "positional_embedding", "ln_final", "attn_mask", "text_model",
+    "text_projection", "logit_scale", "logit_bias",
+)  # fmt: skip
 
 
 class DualEncoder(nn.Module, ABC):
@@ -72,7 +77,8 @@ class DualEncoder(nn.Module, ABC):
 
     def encode_inputs(self, x: Tensor) -> Tensor:
         """Return the embeddings of prepared images or signals, [B, D]; gradients flow."""
-        self.encoded["inputs"] += len(x)
+        if not torch.compiler.is_exporting():
+            self.encoded["inputs"] += len(x)
         return self._inputs(x)
 
     def encode_tokens(self, tokens: Tensor) -> Tensor:
@@ -99,7 +105,7 @@ class EncoderSource(ABC):
 
     @abstractmethod
     def load(self) -> DualEncoder:
-        """Return the encoder, frozen and in evaluation mode.
+        """Return the encoder, frozen and in evaluation mode; a new one each time, for networks change theirs.
 
         Raises:
             UserError: weights are missing, or do not fit the architecture exactly.
@@ -118,6 +124,19 @@ def text_embeddings(encoder: DualEncoder, texts: Sequence[str]) -> Tensor:
             for i in range(0, len(texts), _TEXTS)
         ]
     return torch.cat(parts) if parts else torch.zeros(0, encoder.embed_dim)
+
+
+def without_texts(encoder: DualEncoder) -> DualEncoder:
+    """Return an encoder without what texts alone need: its text tower and its scale are gone for good.
+
+    Args:
+        encoder: changed in place. Of another layout than open_clip's and Hugging Face's nothing is found, and so
+            nothing is dropped.
+    """
+    for name in _OF_TEXTS:
+        if hasattr(encoder.model, name):
+            delattr(encoder.model, name)
+    return encoder
 
 
 def digest_of(*paths: Path) -> str:

@@ -173,7 +173,7 @@ class Prompts(nn.Module):
                 own = own + tower.positions[tower.start : tower.start + count]
             if tower.entry is not None:
                 own = tower.entry(own)
-        own = own.to(x.dtype).expand(len(x), -1, -1)
+        own = own.to(x.dtype).expand(x.shape[0], -1, -1)
         if tower.start is not None:
             parts = [x[:, : tower.start], own, x[:, tower.start + count :]]
         else:

@@ -94,7 +94,7 @@ class SignalTower(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return embeddings of standardised signals."""
         x = self.conv1(x).mT
-        first = self.class_embedding.expand(len(x), 1, -1)
+        first = self.class_embedding.expand(x.shape[0], 1, -1)
         x = self.ln_pre(torch.cat([first, x], dim=1) + self.positional_embedding)
         found: Tensor = self.ln_post(self.transformer(x)[:, 0]) @ self.proj
         return found
