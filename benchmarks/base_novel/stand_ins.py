@@ -58,7 +58,7 @@ def main() -> None:
         log = options.out / name / "stand_in.log"
         if not log.exists():
             found = make(log.parent, options.images, options.epochs, options.seed)
-            about = {"arguments": vars(options) | {"out": str(log.parent)}, **found}
+            about = {"arguments": vars(options) | {"out": name}, **found}
             log.write_text(json.dumps(about, indent=1) + "\n")
         print(log, log.read_text())
 

@@ -171,7 +171,7 @@ def main() -> None:
         found = cifar10(folder, options.images, options.epochs, options.seed)
     else:
         found = hapt(folder, options.epochs, options.seed)
-    about = {"arguments": vars(options) | {"out": str(folder)}, **found}
+    about = {"arguments": vars(options) | {"out": folder.name}, **found}
     (folder / "stand_in.log").write_text(json.dumps(about, indent=1) + "\n")
     print(json.dumps(about, indent=1))
 
