@@ -5,6 +5,7 @@ python -m benchmarks.study_run.run --runs /tmp/study-run
 
 import argparse
 import json
+import shutil
 import signal
 import statistics
 import subprocess
@@ -22,6 +23,11 @@ from tutelage.study.file import load_study
 
 HERE = Path(__file__).parent
 STUDY = HERE.parents[1] / "recipes" / "hapt" / "studies" / "methods.yaml"
+SAID = {
+    "table": ["table.md"],
+    "compare": ["comparison.md", "comparison.png"],
+    "audit": ["audit.md"],
+}
 SHARES = (0.2, 0.5, 0.8)  # of the runs that are complete when the command is killed
 
 
@@ -76,14 +82,39 @@ def by_kind(found: Estimate) -> dict[str, float | None]:
     }
 
 
+def tell(folder: Path) -> None:
+    """Write what the study says, and whether it may be believed, beside the results."""
+    out = (folder / "said").resolve()
+    for command, files in SAID.items():
+        told = [
+            sys.executable,
+            "-m",
+            "tutelage.cli",
+            "study",
+            command,
+            folder.name,
+            "--out",
+            str(out),
+        ]
+        # Only what goes wrong is of interest here, and the audit must find nothing.
+        subprocess.run(told, cwd=folder.parent, stdout=subprocess.DEVNULL, check=True)
+        for name in files:
+            shutil.copy(out / name, HERE / name)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--runs", type=Path, required=True, help="an empty folder")
+    parser.add_argument(
+        "--runs", type=Path, required=True, help="an empty folder; or that of a finished study"
+    )
     parser.add_argument("--jobs", type=int, default=0)
     parser.add_argument("overrides", nargs="*", help="of the study, for a quick try")
     options = parser.parse_args()
     study = load_study(STUDY, options.overrides)
     folder = options.runs / study.name
+    if (folder / "study.json").is_file() and set(status_of(folder).counts) == {"done"}:
+        tell(folder)  # the runs are there: only what they say is made again
+        return
     began = time.perf_counter()
     planned = plan_study(study, Places(options.runs, None, "cpu", options.jobs), Quiet())
     spent = time.perf_counter() - began
@@ -100,6 +131,7 @@ def main() -> None:
     total = sum(one["seconds"] for one in sittings)
     real, guessed = real_seconds(folder), by_kind(found)
     counts = status_of(folder).counts
+    tell(folder)
     prints = [record["fingerprint"] for record in records(folder).values()]
     assert len(set(prints)) == len(prints), "a run was trained twice"
     result = {

@@ -2,14 +2,17 @@
 
 import csv
 import io
+from dataclasses import replace
 
 import openpyxl
 import pytest
+from PIL import Image
 from typer.testing import CliRunner
 
 from tests.report.test_page import Page
 from tests.study.studied import share, write_study
 from tutelage.cli import app
+from tutelage.report.figures.contrasts import contrasts
 from tutelage.report.study_pages import write_comparison, write_table
 from tutelage.report.study_tables import study_table
 from tutelage.study.contrasts import compare_study
@@ -128,6 +131,28 @@ def test_the_comparison_is_written_with_both_protocols(made):
     assert "+" in (out / "protocols.md").read_text()
     page = Page((out / "comparison.html").read_text())
     assert not page.wrong and set(page.used) <= set(page.ids)
+
+
+def test_the_picture_shows_every_difference_its_pairs_and_intervals(made, tmp_path):
+    ledger, _, out = made
+    found = compare_study(ledger)
+    drawing = contrasts(found, "points", tmp_path / "one.png")
+    assert Image.open(tmp_path / "one.png").size[0] > 1500
+    write_comparison(ledger, found, optimism(ledger), 0.5, out)
+    assert (out / "comparison.png").is_file()
+    lines = list(csv.DictReader(io.StringIO(drawing.data)))
+    shown = [one for one in (*found.single, *found.over_cells) if one.n and not one.same]
+    assert len([line for line in lines if line["what"] == "difference"]) == len(shown)
+    for one in shown:
+        mine = [
+            x for x in lines if (x["comparison"], x["cell"]) == (f"{one.a} - {one.b}", one.where)
+        ]
+        told = {line["what"]: float(line["low_or_value"]) for line in mine}
+        assert told["difference"] == pytest.approx(100 * one.mean)
+        assert told["t interval"] == pytest.approx(100 * one.intervals["t"].low)
+        pairs = [value for what, value in told.items() if what.startswith("fold ")]
+        assert len(pairs) == one.n and sum(pairs) / one.n == pytest.approx(100 * one.mean)
+    assert contrasts(replace(found, single=(), over_cells=()), "points") is None
 
 
 def test_best_of_n_and_fewer_folds_are_said(folder):

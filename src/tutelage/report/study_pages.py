@@ -3,13 +3,21 @@
 import os
 from pathlib import Path
 
+from tutelage.report.figures.contrasts import contrasts
+from tutelage.report.figures.draw import Drawing
 from tutelage.report.page import environment_of
-from tutelage.report.section import Section
-from tutelage.report.study_comparisons import comparison_table, optimism_table, still_different
+from tutelage.report.section import Figure, Section
+from tutelage.report.study_comparisons import (
+    comparison_table,
+    optimism_table,
+    still_different,
+    unit_of,
+)
 from tutelage.report.study_sheet import study_sheet
 from tutelage.report.study_tables import Link, StudyTable, missing_table
 from tutelage.report.table import Cell, Column, Row, Table
 from tutelage.report.wording import plural
+from tutelage.study.aggregate import Aggregation
 from tutelage.study.contrasts import StudyComparison
 from tutelage.study.ledger import Run
 from tutelage.study.optimism import Optimism
@@ -17,6 +25,8 @@ from tutelage.study.places import is_local
 from tutelage.study.studies import StudyLedger
 
 __all__ = ["write_comparison", "write_table"]
+
+_CAPTION = "Grey dots are pairs of runs of one fold and seed; the ring is their mean."
 
 
 def write_table(table: StudyTable, out: Path, name: str = "table") -> tuple[Path, ...]:
@@ -45,7 +55,7 @@ def write_table(table: StudyTable, out: Path, name: str = "table") -> tuple[Path
 def write_comparison(
     ledger: StudyLedger, found: StudyComparison, gained: tuple[Optimism, ...], resolution: float, out: Path
 ) -> tuple[Path, ...]:  # fmt: skip
-    """Write the differences and, where records permit, the two protocols, as Markdown, LaTeX, CSV and a page.
+    """Write the differences and, where records permit, the two protocols: Markdown, LaTeX, CSV, PNG and a page.
 
     Args:
         ledger: the study.
@@ -58,21 +68,30 @@ def write_comparison(
         What was written.
     """
     link = _links(out)
+    out.mkdir(parents=True, exist_ok=True)
+    picture = out / "comparison.png"
+    drawing = contrasts(
+        found, unit_of(Aggregation(metric=found.metric, split=found.split)), picture
+    )
     tables = [comparison_table(ledger, found, resolution, link)]
     tables += [optimism_table(ledger, gained, link)] if gained else []
     for table in tables:
         table.write(out)
-    shown = _contrast_sections(ledger, tables, still_different(found))
+    shown = _contrast_sections(ledger, tables, still_different(found), drawing)
     page = _page(ledger, f"{ledger.title}: against {found.against}", shown)
     written = [out / f"{table.name}.{kind}" for table in tables for kind in ("md", "tex", "csv")]
+    written += [picture] if drawing else []
     return (*written, _write(out / "comparison.html", page.encode()))
 
 
-def _contrast_sections(ledger: StudyLedger, tables: list[Table], note: str) -> list[Section]:
+def _contrast_sections(
+    ledger: StudyLedger, tables: list[Table], note: str, drawing: Drawing | None
+) -> list[Section]:
     differences, *protocols = tables
+    figures = (Figure(drawing, "", _CAPTION),) if drawing else ()
     intro = "Every number with a dotted line opens to the pairs of runs behind it."
     sections = [
-        Section("differences", "Paired differences", "Differences", intro, tables=(differences,),
+        Section("differences", "Paired differences", "Differences", intro, figures, tables=(differences,),
                 notes=(note,) if note else (),
                 empty="" if differences.rows else "No cell has two complete stages to compare.")
     ]  # fmt: skip
