@@ -16,10 +16,14 @@ def test_the_python_example_runs():
     assert len(code.splitlines()) <= 28
 
 
+def names_of(commands):
+    return {one.name or one.callback.__name__.strip("_") for one in commands.registered_commands}
+
+
 def test_every_command_and_every_linked_file_exists():
-    commands = {command.name or command.callback.__name__ for command in app.registered_commands}
-    for command in re.findall(r"^tutelage (\w+)", README, re.M):
-        assert command in commands
+    groups = {group.name: names_of(group.typer_instance) for group in app.registered_groups}
+    for command, inner in re.findall(r"^tutelage (\w+) +(\w+)?", README, re.M):
+        assert inner in groups[command] if command in groups else command in names_of(app)
     for link in re.findall(r"\]\(([\w./-]+)\)", README):
         assert Path(link).exists(), link
     makefile = Path("Makefile").read_text()
