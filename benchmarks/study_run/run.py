@@ -1,6 +1,6 @@
 """A study of 63 runs on real data: estimated, run unattended and killed three times; its time and the estimate.
 
-python -m benchmarks.study_run.run --runs /tmp/study-run
+python -m benchmarks.study_run.run --runs FOLDER
 """
 
 import argparse
@@ -157,7 +157,7 @@ def main() -> None:
             [f"a run of {name}, s", "" if guess is None else f"{guess:.1f}", f"{seconds:.0f}"]
         )
     rows.append(["disk, MB", f"{found.disk / 1e6:.0f}", f"{result['written'] / 1e6:.0f}"])  # type: ignore[operator]
-    write(HERE, "python -m benchmarks.study_run.run --runs /tmp/study-run", result, rows)
+    write(HERE, "python -m benchmarks.study_run.run --runs FOLDER", result, rows)
 
 
 if __name__ == "__main__":
