@@ -657,7 +657,7 @@ def test_the_recipe_is_checked(tmp_path):
         examine(recipe(small), tmp_path)
 
 
-class KilledError(Exception):
+class KilledError(BaseException):  # as SIGKILL: nothing that a run may catch
     pass
 
 
