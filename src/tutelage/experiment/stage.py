@@ -1,5 +1,6 @@
 """One stage made ready to train: student, distiller, teachers and data put together."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -59,6 +60,8 @@ class Ready:
 
 def make_fabric(train: Train, accelerator: str = "auto") -> Fabric:
     """Return the device and precision of a stage."""
+    # What Fabric would print of each run, the recipe has said once.
+    logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
     return Fabric(accelerator=accelerator, devices=1, precision=train.precision)
 
 
