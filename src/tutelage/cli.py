@@ -1,6 +1,5 @@
 """The command line. Heavy modules are imported in the commands that need them."""
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ from typer.core import TyperGroup
 
 from tutelage import concept_commands, study_commands
 from tutelage.errors import UserError, unknown
+from tutelage.study_commands import DataHome, Device, Jobs, Runs
 
 
 class _Sentences(TyperGroup):
@@ -49,12 +49,6 @@ Overrides = Annotated[
         metavar="[KEY.PATH=VALUE]...", help="Changes to the recipe: seed=3 train.epochs=5"
     ),
 ]
-DataHome = Annotated[
-    Path | None,
-    typer.Option("--data", envvar="TUTELAGE_DATA", help="Folder of data sets."),
-]
-Runs = Annotated[Path, typer.Option("--runs", help="Folder of experiments.")]
-
 SLOTS = {
     "objectives": "tutelage.objectives",
     "terms": "tutelage.terms",
@@ -77,10 +71,8 @@ def run(
     overrides: Overrides = None,
     runs: Runs = Path("runs"),
     data: DataHome = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
-    jobs: Annotated[
-        int, typer.Option(help="Runs side by side; 0: one per core, on a GPU one.")
-    ] = 0,
+    device: Device = "auto",
+    jobs: Jobs = 0,
     *,
     devices: Annotated[
         int, typer.Option(min=1, help="Processes of one training, each with its part of a batch.")
@@ -90,13 +82,14 @@ def run(
     """Carry out a recipe: train what is missing, resume what was interrupted, write the report."""
     with _sentences():
         from tutelage.experiment import Places, execute, load
+        from tutelage.experiment.config import folder_name
         from tutelage.progress import Screen
         from tutelage.report import write_report
 
         loaded = load(recipe, overrides or [])
         with Screen() as screen:
             places = Places(runs, data, device, jobs, devices)
-            folder = execute(loaded, name or _name(recipe, overrides or []), places, screen)
+            folder = execute(loaded, name or folder_name(recipe, overrides or []), places, screen)
             page = write_report(folder)
         screen.summary(folder, page)
         if screen.failed:
@@ -205,15 +198,6 @@ def _sentences(
     except KeyboardInterrupt:
         typer.echo(f"stopped; {stopped}", err=True)
         raise typer.Exit(130) from None
-
-
-def _name(recipe: Path, overrides: list[str]) -> str:
-    folder = recipe.resolve().parent.name
-    name = recipe.stem if folder == "recipes" else f"{folder}-{recipe.stem}"
-    if not overrides:
-        return name
-    # Other settings are another experiment: they must not write over the record of the plain recipe.
-    return f"{name}-{hashlib.sha256(' '.join(sorted(overrides)).encode()).hexdigest()[:6]}"
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """The recipe file: its keys, their types, and one sentence for every mistake."""
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -206,6 +207,22 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
             f"{path}: found {type(content).__name__}; allowed: a mapping of {what} keys"
         )
     return content
+
+
+def folder_name(path: Path, overrides: Sequence[str], group: str | None = None) -> str:
+    """Return the name of the folder that keeps what a file describes: its group, its name, and a hash of changes.
+
+    Args:
+        path: the file.
+        overrides: changes to it.
+        group: what comes first; the name of the file's folder unless told. ``recipes`` is no group.
+    """
+    group = path.resolve().parent.name if group is None else group
+    name = path.stem if group == "recipes" else f"{group}-{path.stem}"
+    if not overrides:
+        return name
+    # Other settings are something else: they must not write over the record of the plain file.
+    return f"{name}-{hashlib.sha256(' '.join(sorted(overrides)).encode()).hexdigest()[:6]}"
 
 
 def parse(model: type[Model], content: Any, place: str) -> Model:

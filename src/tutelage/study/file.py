@@ -1,6 +1,5 @@
 """The study file: one recipe, laid out over named axes; every point of them is an experiment of its own."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,15 @@ from pydantic import Field, field_validator
 
 from tutelage.errors import UserError, unknown
 from tutelage.experiment import checkpoint
-from tutelage.experiment.config import Recipe, Strict, merge, parse, read_override, read_yaml
+from tutelage.experiment.config import (
+    Recipe,
+    Strict,
+    folder_name,
+    merge,
+    parse,
+    read_override,
+    read_yaml,
+)
 
 __all__ = ["Cell", "Study", "lay", "load_study", "recipe_of", "write_study"]
 
@@ -237,9 +244,6 @@ def _text(value: Any) -> Any:
 
 def _name(path: Path, overrides: Sequence[str]) -> str:
     folder = path.resolve().parent
-    folder = folder.parent if folder.name == "studies" else folder
-    name = path.stem if folder.name == "recipes" else f"{folder.name}-{path.stem}"
-    if not overrides:
-        return name
-    # Other settings are another study: they must not write over the record of the plain one.
-    return f"{name}-{hashlib.sha256(' '.join(sorted(overrides)).encode()).hexdigest()[:6]}"
+    return folder_name(
+        path, overrides, (folder.parent if folder.name == "studies" else folder).name
+    )
