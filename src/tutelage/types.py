@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, Protocol
 
+import torch
 from torch import Tensor, nn
 
 _NONE: Mapping[str, Tensor] = MappingProxyType({})
@@ -49,6 +50,29 @@ class Batch:
     concepts: Mapping[str, Tensor] = field(default_factory=lambda: _NONE)
     partner: Tensor | None = None
     share: Tensor | None = None
+
+    def __len__(self) -> int:
+        """Return the number of samples."""
+        return len(self.labels)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> "Batch":
+        """Return the batch with every one of its tensors changed: inputs, labels, ids, concepts, mixtures."""
+        return Batch(
+            {name: change(values) for name, values in self.inputs.items()},
+            change(self.labels),
+            change(self.index),
+            {scope: change(values) for scope, values in self.concepts.items()},
+            None if self.partner is None else change(self.partner),
+            None if self.share is None else change(self.share),
+        )
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
+        """Return the batch on a device."""
+        return self.map(lambda values: values.to(device, non_blocking=non_blocking))
+
+    def rows(self, index: Tensor | slice) -> "Batch":
+        """Return the samples at these positions, or those where a mask is true, in this order."""
+        return self.map(lambda values: values[index])
 
 
 @dataclass(frozen=True, slots=True)

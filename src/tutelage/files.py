@@ -1,0 +1,81 @@
+"""Files and folders that appear whole or not at all, whatever happens while they are written."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+__all__ = ["UNFINISHED", "replacing", "replacing_folder"]
+
+UNFINISHED = ".unfinished-"
+"""How the name of a file or folder begins that is still being written; one that was left behind may be removed."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path to write to; when the block ends the file takes its name, and replaces what was there.
+
+    The content is on the disk before the name is: after a power cut there is the old file or the new one. What a
+    block leaves behind that raises is removed. Several processes may write the same file: the last one stays.
+
+    Args:
+        path: of the file; folders above it are made. The path given keeps its last suffix, which some writers need.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = _beside(path)
+    try:
+        yield unfinished
+        _sync(unfinished)
+        unfinished.chmod(
+            0o666 & ~_umask()
+        )  # some writers make files that only their owner may read
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+@contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder to fill; when the block ends it takes its name, and replaces what was there.
+
+    Args:
+        path: of the folder; those above it are made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = _beside(path)
+    unfinished.mkdir()
+    try:
+        yield unfinished
+        for file in unfinished.rglob("*"):
+            _sync(file)
+        if path.exists():
+            shutil.rmtree(path)
+        unfinished.replace(path)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    _sync(path.parent)
+
+
+def _beside(path: Path) -> Path:
+    return path.with_name(f"{UNFINISHED}{uuid4().hex[:12]}{path.suffix}")
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    if path.is_dir() and os.name == "nt":
+        return  # a folder cannot be opened there
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _umask() -> int:
+    """Return which permissions new files do not get; it can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

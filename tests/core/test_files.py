@@ -1,0 +1,52 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from tutelage.files import UNFINISHED, replacing, replacing_folder
+
+
+def test_a_file_appears_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "a.json"
+    with replacing(path) as part:
+        part.write_text("new")
+        assert not path.exists()
+        assert part.suffix == ".json"
+    assert path.read_text() == "new"
+    assert [p.name for p in path.parent.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_block_that_raises_leaves_what_was_there(tmp_path: Path, written: bool) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), replacing(path) as part:
+        if written:
+            part.write_text("half")
+        raise ZeroDivisionError
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_files_have_the_permissions_that_the_user_wants(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        with replacing(tmp_path / "a") as part:
+            part.touch(mode=0o600)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_folder_appears_whole_and_replaces_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "entry"
+    path.mkdir()
+    (path / "old").touch()
+    with replacing_folder(path) as part:
+        assert part.name.startswith(UNFINISHED)
+        (part / "sub").mkdir()
+        (part / "sub" / "new").write_text("1")
+    assert sorted(p.name for p in path.rglob("*")) == ["new", "sub"]
+    with pytest.raises(ZeroDivisionError), replacing_folder(path):
+        raise ZeroDivisionError
+    assert [p.name for p in tmp_path.iterdir()] == ["entry"]
