@@ -21,7 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
     block leaves behind that raises is removed. Several processes may write the same file: the last one stays.
 
     Args:
-        path: of the file; folders above it are made. The path given keeps its last suffix, which some writers need.
+        path: of the file; folders above it are made. The path given has the same suffix.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = _beside(path)
