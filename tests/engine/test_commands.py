@@ -1,9 +1,9 @@
 from typer.testing import CliRunner
 
 from tests.engine.tiny import write
-from tutelage.cli import app
-from tutelage.experiment import once
-from tutelage.study.engine import costs, estimation
+from tutelage.cli.root import app
+from tutelage.execution import claim as once
+from tutelage.execution import costs, estimation
 
 
 def tutelage(*arguments):
