@@ -22,8 +22,8 @@ from tutelage.execution.queue import Key, Task, key_of
 from tutelage.execution.run import Plan
 from tutelage.execution.workers import side_by_side
 from tutelage.recipe.fold import Fold
-from tutelage.recipe.groups import training_subset
-from tutelage.training.stage import distiller_of, of_classes
+from tutelage.recipe.groups import of_classes, training_subset
+from tutelage.training.stage import distiller_of
 
 __all__ = ["Estimate", "KindEstimate", "estimate", "refuse_unfit"]
 
