@@ -2,8 +2,7 @@ from typer.testing import CliRunner
 
 from tests.engine.tiny import write
 from tutelage.cli.root import app
-from tutelage.execution import claim as once
-from tutelage.execution import costs, estimation
+from tutelage.execution import claim, costs, estimation
 
 
 def tutelage(*arguments):
@@ -28,7 +27,7 @@ def test_plan_run_status(tmp_path, monkeypatch):
     assert not (tmp_path / "runs" / "it").exists()
     monkeypatch.undo()
 
-    real = once.train_one
+    real = claim.train_one
 
     def train(context, job, *rest):
         if job.stage == "alone":

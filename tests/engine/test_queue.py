@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from tests.engine.tiny import Told, carried_out, content, places, write
 from tutelage.errors import UserError
-from tutelage.execution import claim as once
+from tutelage.execution import claim
 from tutelage.execution.claim import Outcome, train_once
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.pool import Pool, WorkerDiedError
@@ -71,7 +71,7 @@ def test_everything_is_checked_and_recorded_before_the_first_step(tmp_path, monk
 
 
 def test_a_failing_run_does_not_stop_the_others(tmp_path, monkeypatch):
-    real = once.train_one
+    real = claim.train_one
 
     def train(context, job, *rest):
         if job.stage == "wide":
@@ -189,10 +189,10 @@ def test_a_held_lock_means_no_work(tmp_path):
     lock.parent.mkdir(parents=True)
     kept = DataCache(None, schedule.places.cache)
     with FileLock(lock):
-        assert once.locked(schedule.places.cache, task.job)
+        assert claim.locked(schedule.places.cache, task.job)
         outcome = train_once(schedule._context(task), task.job, kept, Told())
     assert outcome.elsewhere
-    assert not once.locked(schedule.places.cache, task.job)
+    assert not claim.locked(schedule.places.cache, task.job)
     assert not (task.folder / task.job.folder).exists()
 
 

@@ -12,7 +12,7 @@ from tutelage.execution import run
 from tutelage.execution.workers import RunConfig
 from tutelage.recipe.config import Recipe, load, parse
 from tutelage.recipe.fold import Fold, folds, load_data
-from tutelage.training import check
+from tutelage.training.check import check
 
 
 def examine(content, tmp_path):

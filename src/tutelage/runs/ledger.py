@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.errors import UserError
-from tutelage.runs import integrity as audit
+from tutelage.runs import integrity
 from tutelage.runs.explanations import Explanations, Known, read_explanations
 from tutelage.runs.holes import (
     Hole,
@@ -254,16 +254,16 @@ def read_experiment(folder: Path) -> Experiment:
     if not path.is_file():
         raise UserError(f"{folder}: no experiment here (experiment.json is missing)")
     record = read(EXPERIMENT, path)
-    audit.check_stages(record, path)
+    integrity.check_stages(record, path)
     runs: list[Run] = []
     holes: list[Hole] = []
     for entry in unambiguous(record.runs, holes):
         found = _read_run(folder, entry, record)
         runs.append(found) if isinstance(found, Run) else holes.append(found)
     holes = [explained(hole, holes, record) for hole in holes] + not_planned(record)
-    findings = audit.check_together(runs, {record.baseline, *record.students})
-    findings += audit.repeated_entries(record.runs) + audit.unlisted(folder, record)
-    findings += audit.oddities(runs)
+    findings = integrity.check_together(runs, {record.baseline, *record.students})
+    findings += integrity.repeated_entries(record.runs) + integrity.unlisted(folder, record)
+    findings += integrity.oddities(runs)
     transfers = tuple(read_transfer(folder, *target, runs) for target in record.transfer.items())
     return Experiment(record, folder, tuple(runs), tuple(holes), tuple(findings), transfers)
 
@@ -273,13 +273,13 @@ def _read_run(folder: Path, entry: Entry, expected: ExperimentRecord) -> Run | H
     if PurePosixPath(entry.path).is_absolute():
         raise UserError(f"{folder / 'experiment.json'}: the path {entry.path!r} is not relative")
     if not given:
-        audit.check_path(entry, folder)
+        integrity.check_path(entry, folder)
     place = below(folder, entry.path)
     if not (place / "run.json").is_file():
         reason = "the folder does not exist" if not place.is_dir() else "run.json is missing"
         return Hole(*entry.key, kind="missing", reason=reason, path=entry.path)
     record = read(RUN, place / "run.json")
-    audit.check_identity(entry, record, place, given=given)
+    integrity.check_identity(entry, record, place, given=given)
     if record.status != "complete":
         return stopped(entry, record)
     if not (place / "evaluation.json").is_file():
@@ -296,12 +296,14 @@ def _read_run(folder: Path, entry: Entry, expected: ExperimentRecord) -> Run | H
         return Hole(*entry.key, kind="incomplete", reason=reason, path=entry.path)
     run = Run(*entry.key, record, evaluations, entry.path, place)
     for split, evaluation in evaluations.items():
-        audit.check_sums(evaluation, record.data.class_names, f"{place}/evaluation.json: {split}")
+        integrity.check_sums(
+            evaluation, record.data.class_names, f"{place}/evaluation.json: {split}"
+        )
         predictions = run.predictions(split)
         if predictions is not None:
             where = f"{place}/predictions-{split}.npz"
-            audit.check_predictions(evaluation, predictions.labels, predictions.logits, where)
+            integrity.check_predictions(evaluation, predictions.labels, predictions.logits, where)
         said = None if predictions is None else (predictions.labels, predictions.logits)
         where = f"{place}/evaluation.json: {split}"
-        audit.check_groups(evaluation, record.data.groups, record.data.class_names, said, where)
+        integrity.check_groups(evaluation, record.data.groups, record.data.class_names, said, where)
     return run

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tutelage.runs import integrity as audit
+from tutelage.runs import integrity
 from tutelage.runs.frames import traces_frame
 from tutelage.runs.ledger import Experiment, Run, SampleTraces
 from tutelage.runs.records import Trace
@@ -184,7 +184,7 @@ def _weights(traces: Iterable[str]) -> dict[str, dict[str, str]]:
 def _last(run: Run) -> _Last:
     epochs = [epoch for epoch in run.curve() if epoch.traces]
     last = _Last(epochs[-1].traces if epochs else {}, run.sample_traces())
-    audit.check_traces(last.traces, last.samples, run)
+    integrity.check_traces(last.traces, last.samples, run)
     return last
 
 

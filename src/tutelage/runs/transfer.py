@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from tutelage.errors import UserError
-from tutelage.runs import integrity as audit
+from tutelage.runs import integrity
 from tutelage.runs.location import below
 from tutelage.runs.records import (
     VISIT,
@@ -81,9 +81,9 @@ def _evaluation(folder: Path, name: str, data: TargetData, visit: Visit, run: "R
             raise UserError(
                 f"{path}: is of another {what} than experiment.json says of {name!r}; run the recipe again"
             )
-    audit.check_sums(content.test, data.class_names, str(path))
+    integrity.check_sums(content.test, data.class_names, str(path))
     labels, logits = _predictions(path.with_name("predictions.npz"))
-    audit.check_predictions(content.test, labels, logits, str(path))
+    integrity.check_predictions(content.test, labels, logits, str(path))
     return content.test
 
 
