@@ -34,7 +34,7 @@ def test_plan_run_status(tmp_path, monkeypatch):
             raise MemoryError("no room")
         return real(context, job, *rest)
 
-    monkeypatch.setattr(once, "train_one", train)
+    monkeypatch.setattr(claim, "train_one", train)
     run = ("study", "run", path, *common, "--way", "processes")
     code, said = tutelage(*run)
     assert code == 1

@@ -78,7 +78,7 @@ def test_a_failing_run_does_not_stop_the_others(tmp_path, monkeypatch):
             raise MemoryError("no room")
         return real(context, job, *rest)
 
-    monkeypatch.setattr(once, "train_one", train)
+    monkeypatch.setattr(claim, "train_one", train)
     _, told = carried_out(tmp_path)
     assert told.those("trained") == [("half", "alone", 0)]
     assert told.those("failed: MemoryError: no room") == [("half", "wide", 0), ("most", "wide", 0)]
