@@ -11,7 +11,7 @@ from tests.methods.waves import wave
 from tutelage import losses
 from tutelage.experiment.build import build
 from tutelage.losses.concepts import on_grid
-from tutelage.models import ConceptTransformer, WideResNet
+from tutelage.models import ConceptTransformer, Network, WideResNet
 from tutelage.objectives import ConceptExplanation, ConceptSparsity, PerTeacher
 from tutelage.types import Batch, Clock, Facts, Output, View
 
@@ -184,10 +184,13 @@ def test_only_what_is_annotated_and_attended_to_is_compared():
     torch.testing.assert_close(objective(known.view), expected)
 
 
-class Named(torch.nn.Module):
+class Named(Network):
     def __init__(self):
         super().__init__()
         self.concept_names = {"global": ("b", "a", "c", "d", "e")}
+
+    def forward(self, x):
+        raise NotImplementedError
 
 
 REFUSED = {

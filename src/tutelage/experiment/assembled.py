@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tutelage.batches import Samples
 from tutelage.experiment.config import Recipe, Train
-from tutelage.experiment.groups import Lesson, compete, lesson_of
+from tutelage.experiment.groups import Lesson, lesson_of, restrict_classes
 from tutelage.experiment.networks import load_network
 from tutelage.experiment.plan import Job
 from tutelage.experiment.prepare import Fold, Progress
@@ -20,13 +20,13 @@ from tutelage.experiment.stage import (
     adopt,
     distiller_of,
     facts_of,
+    fit_once,
     load_teacher,
     make_fabric,
     network_for,
     of_classes,
     refuse_misplaced,
     settings_of,
-    settle,
     start_from,
     step_of,
     teachers_live,
@@ -133,8 +133,8 @@ def assemble(
         for name, side in data.split.sides().items()
     }
     lesson = lesson_of(recipe, job.stage, samples, sides, [job.seed, job.fold])
-    compete(student, lesson.classes)
-    spec["network"] |= settle(student, lesson.samples, lesson.index, job.seed, place)
+    restrict_classes(student, lesson.classes)
+    spec["network"] |= fit_once(student, lesson.samples, lesson.index, job.seed, place)
     size = measure(student.network, spec["input_shape"])
     if job.start is not None:
         other, _ = load_network(context.found[job.start.fingerprint] / "best.safetensors")

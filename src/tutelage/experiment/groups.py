@@ -14,7 +14,7 @@ from tutelage.experiment.prepare import Fold
 from tutelage.experiment.stage import of_classes
 from tutelage.models import On
 
-__all__ = ["Lesson", "compete", "groups_of", "lesson_of", "refuse_unfit", "taught"]
+__all__ = ["Lesson", "groups_of", "lesson_of", "refuse_unfit", "restrict_classes", "taught"]
 
 
 def groups_of(recipe: Recipe, class_names: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -116,11 +116,10 @@ def lesson_of(
     return Lesson(samples, index, validation, classes, not stage.unlabelled)
 
 
-def compete(student: On, classes: Sequence[str]) -> None:
+def restrict_classes(student: On, classes: Sequence[str]) -> None:
     """Let only these classes compete while a network is trained, where it knows how; all of them for no names."""
-    take = getattr(student.network, "train_among", None)
-    if classes and take is not None:
-        take(classes)
+    if classes:
+        student.network.restrict_classes(classes)
 
 
 def refuse_unfit(recipe: Recipe, data: Fold) -> None:

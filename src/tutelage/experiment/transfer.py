@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor, nn
+from torch import Tensor
 
 from tutelage import data as datasets
 from tutelage.batches import Samples
@@ -19,9 +19,9 @@ from tutelage.data.choosing import tested
 from tutelage.errors import UserError
 from tutelage.evaluate import assess, predict
 from tutelage.experiment import checkpoint
-from tutelage.experiment.build import build, described
+from tutelage.experiment.build import build
 from tutelage.experiment.config import Recipe
-from tutelage.experiment.networks import load_network
+from tutelage.experiment.networks import kind_of_network, load_network
 from tutelage.experiment.plan import Job
 from tutelage.experiment.prepare import Progress, tensor_of
 from tutelage.experiment.record import read_record
@@ -69,10 +69,8 @@ def load_targets(
             )
         for stage in _stages(recipe, source):
             if recipe.stages[stage].run is None:
-                cls, _ = described(
-                    "tutelage.models", recipe.network_of(stage), f"stages.{stage}.network", base=nn.Module
-                )  # fmt: skip
-                if not hasattr(cls, "ask"):
+                kind, _ = kind_of_network(recipe.network_of(stage), f"stages.{stage}.network")
+                if not kind.knows_names():
                     _columns(source.class_names, dataset.class_names, f"{place}: stage {stage!r}")
         found.append(Target(name, dataset))
     return found
@@ -176,14 +174,13 @@ def _prepare(network: On, spec: Mapping[str, Any], dataset: DataSet, place: str)
     """
     inner = network.network
     shape = network.seen(dataset.inputs.shape[1:])
-    if shape != list(spec["input_shape"]) and not getattr(inner, "as_is", False):
+    if shape != list(spec["input_shape"]) and not inner.as_is:
         raise UserError(
             f"{place} was trained on inputs of {spec['input_shape']}, {dataset.name!r} has {shape}"
         )
     names = dataset.class_names
-    ask = getattr(inner, "ask", None)
-    if tuple(spec["class_names"]) != names and ask is not None:
-        ask(names)
+    if tuple(spec["class_names"]) != names and inner.knows_names():
+        inner.ask(names)
         return list(range(len(names)))
     return _columns(spec["class_names"], names, place)
 

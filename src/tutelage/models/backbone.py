@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from tutelage.errors import UserError
 from tutelage.models._layers import Staged
+from tutelage.models.network import Network
 from tutelage.models.timm_model import Timm
+from tutelage.modes import evaluating
 
 
 class Backbone(nn.Module, ABC):
@@ -35,7 +37,7 @@ class Backbone(nn.Module, ABC):
             [B, *places, D].
         """
 
-    def start(self, other: nn.Module) -> None:
+    def start(self, other: Network) -> None:
         """Take the weights of a whole network, but for its head.
 
         Raises:
@@ -45,11 +47,8 @@ class Backbone(nn.Module, ABC):
 
     def facts(self, shape: Sequence[int]) -> tuple[bool, tuple[int, ...], int]:
         """Return whether there is a class token, the places, and D, for one input of this shape."""
-        training = self.training
-        self.eval()
-        with torch.no_grad():
+        with evaluating(self), torch.no_grad():
             first, tokens = self.tokens(self.encode(torch.zeros(1, *shape))[self.last])
-        self.train(training)
         return first is not None, tuple(tokens.shape[1:-1]), tokens.shape[-1]
 
 
@@ -65,7 +64,7 @@ class StagedBackbone(Backbone):
         self.network, self.last = network, network.last
         del network.head
 
-    def start(self, other: nn.Module) -> None:
+    def start(self, other: Network) -> None:
         """Take the weights of a network of the same kind, but for its head."""
         _start(self.network, other, ("head.",))
 
@@ -109,7 +108,7 @@ class TimmBackbone(Backbone):
             getattr(model, "patch_embed", None), "grid_size", (0, 0)
         )
 
-    def start(self, other: nn.Module) -> None:
+    def start(self, other: Network) -> None:
         """Take the weights of the same model of timm, but for its classifier."""
         _start(self.network, other, self.dropped)
 

@@ -47,10 +47,6 @@ class ShuffleNetV1(Staged):
             fan_in = width
         self.head = nn.Linear(fan_in, classes)
 
-    def embed(self, x: Tensor) -> Tensor:
-        """Return the mean of a last-stage image over space."""
-        return average(x)
-
 
 class ShuffleNetV2(Staged):
     """ShuffleNetV2 of the CIFAR benchmarks: stages of 4, 8 and 4 units on halves of the channels.

@@ -7,10 +7,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from tutelage.errors import unknown
+from tutelage.models.network import Network
 from tutelage.types import Output
 
 
-class Tapped(nn.Module):
+class Tapped(Network):
     """Wraps a module that returns logits and records named layers on the way.
 
     Args:

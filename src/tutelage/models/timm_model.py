@@ -7,11 +7,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tutelage.errors import UserError, near
+from tutelage.models.network import Network
 from tutelage.models.tapped import Tapped
 from tutelage.types import Output
 
 
-class Timm(nn.Module):
+class Timm(Network):
     """A timm model by name; stages become ``stage1``.. where timm knows them, other layers by path.
 
     Args:

@@ -25,7 +25,7 @@ from tutelage.experiment.prepare import Fold
 from tutelage.experiment.record import RunFolder
 from tutelage.experiment.schedule import Task
 from tutelage.experiment.single import begin, finish
-from tutelage.experiment.stage import adopt, network_for, settle
+from tutelage.experiment.stage import adopt, fit_once, network_for
 from tutelage.models import On
 from tutelage.train import Course, State
 
@@ -216,7 +216,7 @@ def _stand_ins(task: Task, data: Fold, folder: Path) -> dict[str, Path]:
         network, spec = network_for(recipe, name, data, samples, 0)
         spec["network"] |= adopt(network, teachers, samples, 0)
         index: Tensor = torch.from_numpy(data.split.train)
-        spec["network"] |= settle(network, samples, index, 0, f"stages.{name}")
+        spec["network"] |= fit_once(network, samples, index, 0, f"stages.{name}")
         networks[name] = network
         found[job.fingerprint] = folder / "stand-ins" / name
         found[job.fingerprint].mkdir(parents=True)
