@@ -125,7 +125,7 @@ def _measure(made: Assembled, assembling: float, seconds: float, path: Path) -> 
     _, predicting = _timed(lambda: predict(made.training.student, made.samples, index))
     _, finishing = _timed(lambda: finish(made, folder, state))
     teachers = {name: _teacher(made, network) for name, network in made.ready.teachers.items()}
-    live = made.training.teachers is None or not isinstance(made.training.teachers, CachedTeachers)
+    live = not isinstance(made.training.teachers, CachedTeachers)
     traces = path / "traces.npz"
     return Cost(
         step, writing, predicting / len(index), assembling + finishing,

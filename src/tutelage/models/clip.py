@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from tutelage.models.network import Network
 from tutelage.vlm.base import DualEncoder, EncoderSource
-from tutelage.vlm.prompts import Prompts, image_tower
+from tutelage.vlm.prompts import Prompts
 from tutelage.vlm.reference import by_reference
 
 __all__ = ["Clip", "unit"]
@@ -57,7 +57,7 @@ class Clip(Network):
 
     def embedded(self, prepared: Tensor) -> Tensor:
         """Return the embeddings of prepared inputs, [B, D], with the prompts of the image tower."""
-        with self.vision.within(image_tower(self.encoder)) if self.vision else nullcontext():
+        with self.vision.within(self.encoder.image_tower()) if self.vision else nullcontext():
             return self.encoder.encode_inputs(prepared)
 
     def scores(self, image: Tensor, classes: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from tutelage.models.edu_attention import Attention, EduAttention
 from tutelage.models.network import Network, only_teacher
 from tutelage.types import Output
 from tutelage.vlm.base import EncoderSource, without_texts
-from tutelage.vlm.prompts import Prompts, image_tower
+from tutelage.vlm.prompts import Prompts
 
 
 class DistilledClip(Clip):
@@ -69,7 +69,7 @@ class DistilledClip(Clip):
         super().__init__(class_names, encoder, without_texts)
         self.layers, self.asks, self.given = layers, attention, embed_dim
         if vision_depth:
-            self.vision = Prompts(image_tower(self.encoder), vision_depth, tokens)
+            self.vision = Prompts(self.encoder.image_tower(), vision_depth, tokens)
         self._build(embed_dim or self.encoder.embed_dim)
         self.taught = (
             embed_dim is not None

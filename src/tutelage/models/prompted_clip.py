@@ -15,7 +15,7 @@ from tutelage.models.clip import Clip, unit
 from tutelage.types import Output
 from tutelage.vlm.base import EncoderSource
 from tutelage.vlm.open_clip import import_open_clip
-from tutelage.vlm.prompts import SPREAD, Prompts, image_tower, text_tower
+from tutelage.vlm.prompts import SPREAD, Prompts
 
 _TOGETHER = 128  # texts encoded at a time where no gradient is wanted
 _PUBLISHED = 60  # of OpenAI's 80 templates, those that PromptSRC averages: the first
@@ -99,7 +99,7 @@ class PromptedClip(Clip):
         self.ask(class_names)
         self.text: Prompts | None = None
         if vision_depth:
-            self.vision = Prompts(image_tower(self.encoder), vision_depth, tokens)
+            self.vision = Prompts(self.encoder.image_tower(), vision_depth, tokens)
         if text_depth:
             self.text = self._text_prompts(text_depth, tokens, missing)
 
@@ -214,7 +214,7 @@ class PromptedClip(Clip):
         return unit(torch.cat(said))
 
     def _say(self, words: Tensor) -> Tensor:
-        with self.text.within(text_tower(self.encoder)) if self.text else nullcontext():
+        with self.text.within(self.encoder.text_tower()) if self.text else nullcontext():
             return self.encoder.encode_tokens(words)
 
     def _regulating(self, x: Tensor, image: Tensor, text: Tensor) -> dict[str, Tensor]:
@@ -266,7 +266,7 @@ class PromptedClip(Clip):
         return max(0, tokens - leading)
 
     def _text_prompts(self, depth: int, tokens: int, missing: int) -> Prompts:
-        tower = text_tower(self.encoder)
+        tower = self.encoder.text_tower()
         assert tower.words is not None, "a text tower has a vocabulary"
         with torch.no_grad():
             first: Tensor = tower.words(self.words[0, 1 : 1 + tokens]).float()
