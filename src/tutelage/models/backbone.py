@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tutelage.errors import UserError
 from tutelage.models._layers import Staged
 from tutelage.models.network import Network
-from tutelage.models.timm_model import Timm
+from tutelage.models.timm_model import Timm, channels_last, said
 from tutelage.modes import evaluating
 
 
@@ -99,14 +99,11 @@ class TimmBackbone(Backbone):
         names = (names,) if isinstance(names, str) else tuple(names)
         self.dropped = tuple(f"tapped.module.{name}." for name in (*names, "attn_pool"))
         model.reset_classifier(0)
-        if getattr(model, "attn_pool", None) is not None:  # it pools for the classifier alone
+        if said(model, "attn_pool", None) is not None:  # it pools for the classifier alone
             model.attn_pool = None
-        # What timm's models say of themselves, under names that not all of them have.
-        self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
-        self.prefix: int = getattr(model, "num_prefix_tokens", 0)
-        self.grid: tuple[int, int] = getattr(
-            getattr(model, "patch_embed", None), "grid_size", (0, 0)
-        )
+        self.channels_last = channels_last(model)
+        self.prefix: int = said(model, "num_prefix_tokens", 0)
+        self.grid: tuple[int, int] = said(said(model, "patch_embed", None), "grid_size", (0, 0))
 
     def start(self, other: Network) -> None:
         """Take the weights of the same model of timm, but for its classifier."""
@@ -131,7 +128,7 @@ class TimmBackbone(Backbone):
                 f"network: {type(model).__name__} ends in a feature of shape {list(feature.shape)}; allowed: a "
                 "map, or tokens on a grid"
             )
-        norm = getattr(model, "fc_norm", None)
+        norm = said(model, "fc_norm", None)
         x = feature if norm is None else norm(feature)
         return x[:, :1] if self.prefix else None, x[:, self.prefix :].unflatten(1, self.grid)
 

@@ -50,11 +50,11 @@ class Tapped(Network):
             for name, path in self.taps.items()
         ]
         try:
-            found = call(x)
+            answer = call(x)
         finally:
             for handle in handles:
                 handle.remove()
-        return found, features
+        return answer, features
 
 
 def _keep(

@@ -6,13 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tutelage.models._layers import (
-    Staged,
-    average,
-    convolution,
-    initialise_by_fan_out,
-    repeated,
-)
+from tutelage.models._layers import Staged, average, convolution, initialise_by_fan_out, repeated
 
 
 class WideResNet(Staged):
