@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Protocol, final
+from typing import Protocol, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from torch import Tensor, nn
 from tutelage.batches import Samples, batches
 from tutelage.errors import UserError
 from tutelage.types import Batch, Needs, Output
+
+N = TypeVar("N", bound=nn.Module)
 
 __all__ = ["CachedTeachers", "LiveTeachers", "Teachers", "cache_teacher", "state_hash"]
 
@@ -100,7 +102,7 @@ class CachedTeachers:
         return Output(logits, features, grams)
 
 
-def freeze(network: nn.Module) -> nn.Module:
+def freeze(network: N) -> N:
     """Put a network in evaluation mode and stop its parameters from collecting gradients."""
     return network.eval().requires_grad_(False)
 

@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from tutelage.losses.shapes import feature
 from tutelage.models.latent_workspace import FewerTokens, LatentWorkspace, as_tokens
+from tutelage.modes import evaluating
 from tutelage.objectives.base import Objective
 from tutelage.objectives.distiller import Distiller, Weighted
 from tutelage.objectives.per_teacher import select
@@ -135,11 +136,8 @@ class KnowledgeBinding(Objective):
             type(norm)(norm.num_features, affine=False) for norm in _head_norms(network)
         )
         self.to(facts.view.student.logits.device)
-        training = self.training
-        self.eval()
-        with torch.no_grad():
+        with evaluating(self), torch.no_grad():
             seen, _, _ = self.see(facts.view)
-        self.train(training)
         self.inner.prepare(replace(facts, view=seen))
 
     def forward(self, view: View) -> Tensor:

@@ -11,15 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from tutelage.errors import UserError
+from tutelage.vlm import towers
 
 __all__ = ["DualEncoder", "EncoderSource", "digest_of", "text_embeddings", "without_texts"]
 
 _TEXTS = 128  # encoded at a time
-# What texts alone need, below ``model``, in the layouts of open_clip and Hugging Face.
-_OF_TEXTS = (
-    "text", "transformer", "token_embedding", "positional_embedding", "ln_final", "attn_mask", "text_model",
-    "text_projection", "logit_scale", "logit_bias",
-)  # fmt: skip
 
 
 class DualEncoder(nn.Module, ABC):
@@ -74,6 +70,18 @@ class DualEncoder(nn.Module, ABC):
     @abstractmethod
     def _tokens(self, tokens: Tensor) -> Tensor:
         """Return the embeddings of tokenised texts."""
+
+    def image_tower(self) -> towers.Tower:
+        """Return where prompts go in the tower of images or signals; to be written for a layout of one's own.
+
+        Raises:
+            UserError: ``model`` has another layout than open_clip's and Hugging Face's.
+        """
+        return towers.image_tower(self.model)
+
+    def text_tower(self) -> towers.Tower:
+        """Return where prompts go in the text tower; as for :meth:`image_tower`."""
+        return towers.text_tower(self.model)
 
     def encode_inputs(self, x: Tensor) -> Tensor:
         """Return the embeddings of prepared images or signals, [B, D]; gradients flow."""
@@ -133,9 +141,7 @@ def without_texts(encoder: DualEncoder) -> DualEncoder:
         encoder: changed in place. Of another layout than open_clip's and Hugging Face's nothing is found, and so
             nothing is dropped.
     """
-    for name in _OF_TEXTS:
-        if hasattr(encoder.model, name):
-            delattr(encoder.model, name)
+    towers.without_texts(encoder.model)
     return encoder
 
 
