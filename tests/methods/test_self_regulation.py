@@ -59,9 +59,9 @@ def test_the_batch_mean_is_the_papers_scalar():
         assert found.shape == (4,)
         assert float(found.mean()) == pytest.approx(wanted[name], rel=1e-12)
     total = 25 * wanted["text"] + 10 * wanted["image"] + wanted["logits"]
-    regulation = SelfRegulation()
-    assert float(regulation(v).mean()) == pytest.approx(total, rel=1e-12)
-    traces = {name: float(values.mean()) for name, values in regulation.traces().items()}
+    judged = SelfRegulation().judge(v)
+    assert float(judged.loss.mean()) == pytest.approx(total, rel=1e-12)
+    traces = {name: float(values.mean()) for name, values in judged.traces.items()}
     assert traces == pytest.approx(wanted, rel=1e-12)
 
 

@@ -16,7 +16,7 @@ from tutelage.losses.feature_statistics import (
 )
 from tutelage.losses.features import mean_square
 from tutelage.losses.log_sum import log_sum_distance
-from tutelage.losses.logit_scaling import spread_scaled
+from tutelage.losses.logit_scaling import spread_scaled, standardised
 from tutelage.losses.orthogonality import orthogonal_features, orthogonality
 from tutelage.losses.self_regulation import mean_absolute
 from tutelage.losses.shapes import onto, same_space
@@ -52,5 +52,6 @@ __all__ = [
     "similarity_maps",
     "soft_targets",
     "spread_scaled",
+    "standardised",
     "statistics_distance",
 ]

@@ -1,17 +1,15 @@
 """Prompts held back by what the model said without them."""
 
-from collections.abc import Mapping
-
 from torch import Tensor
 
 from tutelage import losses
-from tutelage.objectives.base import Objective
+from tutelage.objectives.base import Judged, TracedObjective
 from tutelage.types import Output, View
 
 _READ = ("image", "image_frozen", "text", "text_frozen", "logits_frozen")
 
 
-class SelfRegulation(Objective):
+class SelfRegulation(TracedObjective):
     """What prompts change must stay small: the three regularisers of PromptSRC, added up with their weights.
 
     Image features, text features and class probabilities with prompts are compared with those without, of the same
@@ -42,10 +40,9 @@ class SelfRegulation(Objective):
             if weight < 0:
                 raise ValueError(f"{name}: {weight} is negative; allowed: >= 0")
         self.weights = {"text": text, "image": image, "logits": logits}
-        self.latest: Mapping[str, Tensor] = {}
 
-    def forward(self, view: View) -> Tensor:
-        """Return the loss of each sample, [B]."""
+    def judge(self, view: View) -> Judged:
+        """Return the loss, and the three differences before their weights."""
         found = view.student.features
         missing = [name for name in _READ if name not in found]
         if missing:
@@ -58,13 +55,8 @@ class SelfRegulation(Objective):
             "image": losses.mean_absolute(found["image"], found["image_frozen"]),
             "logits": _divergence(view.student),
         }
-        self.latest = {name: part.detach() for name, part in parts.items()}
-        total: Tensor = sum(self.weights[name] * part for name, part in parts.items())  # type: ignore[assignment]
-        return total
-
-    def traces(self) -> Mapping[str, Tensor]:
-        """Return the three differences of the latest batch, before their weights."""
-        return self.latest
+        loss: Tensor = sum(self.weights[name] * part for name, part in parts.items())  # type: ignore[assignment]
+        return Judged(loss, {name: part.detach() for name, part in parts.items()})
 
 
 def _divergence(student: Output) -> Tensor:

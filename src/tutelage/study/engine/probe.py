@@ -27,7 +27,7 @@ from tutelage.experiment.schedule import Task
 from tutelage.experiment.single import begin, finish
 from tutelage.experiment.stage import adopt, network_for, settle
 from tutelage.models import On
-from tutelage.train import Course, State
+from tutelage.train import State, TrainingRun
 
 __all__ = ["Cost", "TeacherCost", "probe"]
 
@@ -138,7 +138,7 @@ def _train(
     """Return the seconds of a step, those of an epoch's checkpoints, and the state."""
     state.best = {"validation": {"epoch": 0, "value": 0.0}}
     student, settings = made.training.student, made.settings
-    course = Course(made.training, made.step, settings, made.fabric, folder, state)
+    course = TrainingRun(made.training, made.step, settings, made.fabric, folder, state)
     times: list[float] = []
     began = time.perf_counter()
     epochs = 0
