@@ -61,8 +61,8 @@ def test_equals_a_loop():
     ],
 )
 def test_equals_the_authors_code(term, expected):
-    # sunshangquan/logit-standardization-KD@f6e5aa5172bad618e801163c3385322eea673754, mdistiller/distillers/KD.py and
-    # DKD.py: the loss of one batch and its gradient. They add 1e-7 to the deviation.
+    # sunshangquan/logit-standardization-KD@f6e5aa5172bad618e801163c3385322eea673754, mdistiller/distillers, KD.py
+    # and DKD.py: the loss of one batch and its gradient. They add 1e-7 to the deviation.
     v = view()
     found = loss(Standardised(term), v).mean()
     found.backward()
@@ -111,5 +111,5 @@ def test_constant_logits_stay_finite_and_a_masked_class_has_no_part():
 def test_what_does_not_read_logits_is_refused():
     with pytest.raises(ValueError, match="SimilarityMap compares features; allowed: a term of log"):
         Standardised(SimilarityMap())
-    with pytest.raises(ValueError, match="scale: 0.0 must be > 0"):
+    with pytest.raises(ValueError, match=r"scale: 0\.0 must be > 0"):
         Standardised(SoftTargets(), scale=0.0)

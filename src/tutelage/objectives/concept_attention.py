@@ -40,9 +40,7 @@ class ConceptExplanation(Objective):
     """
 
     def __init__(
-        self,
-        reduction: Literal["row", "frobenius"] = "row",
-        streams: Sequence[Scope] | None = None,
+        self, reduction: Literal["row", "frobenius"] = "row", streams: Sequence[Scope] | None = None
     ) -> None:
         super().__init__()
         self.reduction: Literal["row", "frobenius"] = reduction
@@ -112,9 +110,7 @@ class ConceptSparsity(Objective):
     """
 
     def __init__(
-        self,
-        reduction: Literal["mean", "row"] = "mean",
-        streams: Sequence[Scope] | None = None,
+        self, reduction: Literal["mean", "row"] = "mean", streams: Sequence[Scope] | None = None
     ) -> None:
         super().__init__()
         self.reduction: Literal["mean", "row"] = reduction

@@ -32,10 +32,7 @@ class PerTeacher(TracedObjective):
     """
 
     def __init__(
-        self,
-        term: Term,
-        weighting: Weighting | None = None,
-        teachers: Sequence[str] | None = None,
+        self, term: Term, weighting: Weighting | None = None, teachers: Sequence[str] | None = None
     ) -> None:
         super().__init__()
         # In a tuple, so that the template itself is not registered: only its copies are trained.

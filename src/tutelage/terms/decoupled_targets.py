@@ -29,10 +29,7 @@ class DecoupledTargets(Term):
     """
 
     def __init__(
-        self,
-        target: float = 1.0,
-        nontarget: float = 8.0,
-        temperature: float | Schedule = 4.0,
+        self, target: float = 1.0, nontarget: float = 8.0, temperature: float | Schedule = 4.0
     ) -> None:
         super().__init__()
         if min(target, nontarget) < 0 or target + nontarget == 0:
