@@ -26,9 +26,12 @@ class Judged:
 class Objective(nn.Module, ABC):
     """``View -> [B]``: one number per sample; the batch mean is the paper's scalar."""
 
+    reads: Needs = Needs()
+    """What :meth:`needs` returns, where that is known when the object is made."""
+
     def needs(self) -> Needs:
         """Return what this objective reads of its teachers besides logits."""
-        return Needs()
+        return self.reads
 
     def prepare(self, facts: Facts) -> None:
         """Build adapters and constants from one dry run, before the first step."""

@@ -64,10 +64,7 @@ class ConfidentFeatures(TracedObjective):
         self.imitations = Imitations(active)
         # In a plain mapping, so that they are not registered: a head is the teacher's and never saved here.
         self.heads: dict[str, Decoder] = {}
-
-    def needs(self) -> Needs:
-        """Return the teachers' feature."""
-        return Needs(features=frozenset({self.teacher_tap}))
+        self.reads = Needs(features=frozenset({self.teacher_tap}))
 
     def prepare(self, facts: Facts) -> None:
         """Take the heads, and build one embedding per teacher."""

@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tutelage.errors import UserError
+from tutelage.errors import UserError, within
 from tutelage.objectives.base import Judged, TracedObjective
 from tutelage.objectives.class_subsets import own_answers, subsets
 from tutelage.objectives.labels import Labels
@@ -59,9 +59,7 @@ class CurriculumLabels(TracedObjective):
             name: SHOTS[floor] if isinstance(floor, str) else floor
             for name, floor in floors.items()
         }
-        for name, floor in self.floors.items():
-            if not 0 < floor <= 1:
-                raise ValueError(f"floors.{name}: {floor} must be in (0, 1]")
+        within("(0, 1]", **{f"floors.{name}": floor for name, floor in self.floors.items()})
         if self.floors.keys() != self.classes.keys():
             raise ValueError(
                 f"floors: found {', '.join(self.floors) or 'none'}; allowed: one for each expert in classes "

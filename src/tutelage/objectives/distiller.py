@@ -8,7 +8,7 @@ from operator import or_
 import torch
 from torch import Tensor, nn
 
-from tutelage.errors import UserError
+from tutelage.errors import UserError, within
 from tutelage.objectives.base import Objective
 from tutelage.schedules import Schedule, value_at
 from tutelage.types import Facts, Needs, View
@@ -60,10 +60,7 @@ class Distiller(nn.Module):
         if not objectives:
             raise UserError("distiller: there is no objective, so nothing would train")
         for name, item in objectives.items():
-            if not isinstance(item.coefficient, Schedule) and item.coefficient < 0:
-                raise UserError(
-                    f"distiller.{name}.coefficient: {item.coefficient} is negative; allowed: >= 0"
-                )
+            within("[0, inf)", **{f"distiller.{name}.coefficient": item.coefficient})
         self.objectives = nn.ModuleDict({name: item.objective for name, item in objectives.items()})
         self.coefficients = {name: item.coefficient for name, item in objectives.items()}
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.evaluate import recalls
 from tutelage.objectives.base import Judged, TracedObjective
 from tutelage.objectives.class_subsets import own_answers, subsets
@@ -52,10 +53,8 @@ class Experts(TracedObjective):
         threshold: float = 0.3,
     ) -> None:
         super().__init__()
-        if not isinstance(temperature, Schedule) and temperature <= 0:
-            raise ValueError(f"temperature: {temperature} must be > 0")
-        if not 0 <= threshold < 1:
-            raise ValueError(f"threshold: {threshold} must be in [0, 1)")
+        within("(0, inf)", temperature=temperature)
+        within("[0, 1)", threshold=threshold)
         self.classes = {name: list(names) for name, names in classes.items()}
         self.temperature, self.threshold = temperature, threshold
         self.numbers: dict[str, Tensor] = {}

@@ -9,6 +9,7 @@ from typing import Literal, cast
 import torch
 from torch import Tensor, nn
 
+from tutelage.errors import within
 from tutelage.losses.shapes import feature
 from tutelage.models.latent_workspace import LatentWorkspace, as_tokens
 from tutelage.modes import evaluating
@@ -86,13 +87,9 @@ class KnowledgeBinding(TracedObjective):
         alignment_reaches: Literal["both", "student"] = "both",
     ) -> None:
         super().__init__()
-        if not isinstance(alignment, Schedule) and alignment < 0:
-            raise ValueError(f"alignment: {alignment}; allowed: >= 0")
-        if iterations < 1 or noise < 0 or not 0 <= momentum < 1:
-            raise ValueError(
-                f"iterations {iterations}, noise {noise}, momentum {momentum}; allowed: at least 1, >= 0, "
-                "0 <= momentum < 1"
-            )
+        within("[0, inf)", alignment=alignment, noise=noise)
+        within("[1, inf)", iterations=iterations)
+        within("[0, 1)", momentum=momentum)
         self.inner = Distiller(objectives)
         self.weights = None if weights is None else Fixed(weights).weights
         self.alignment, self.alignment_reaches = alignment, alignment_reaches

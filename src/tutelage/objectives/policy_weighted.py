@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.losses.precision import full
 from tutelage.losses.shapes import feature
 from tutelage.objectives._imitations import Imitations
@@ -71,17 +72,13 @@ class PolicyWeighted(TracedObjective):
         active: bool = True,
     ) -> None:
         super().__init__()
-        if not isinstance(temperature, Schedule) and temperature <= 0:
-            raise ValueError(f"temperature: {temperature} must be > 0")
+        within("(0, inf)", temperature=temperature)
         self.temperature, self.feature_coefficient = temperature, feature_coefficient
         self.student_tap, self.teacher_tap = student_tap, teacher_tap
         self.teachers = None if teachers is None else tuple(teachers)
         self.width, self.learn_mix = width, learn_mix
         self.imitations = Imitations(active)
-
-    def needs(self) -> Needs:
-        """Return the teachers' feature."""
-        return Needs(features=frozenset({self.teacher_tap}))
+        self.reads = Needs(features=frozenset({self.teacher_tap}))
 
     def prepare(self, facts: Facts) -> None:
         """Build the imitations, and a policy for these teachers in this order."""

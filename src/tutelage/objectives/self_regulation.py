@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.objectives.base import Judged, TracedObjective
 from tutelage.types import Output, View
 
@@ -36,10 +37,8 @@ class SelfRegulation(TracedObjective):
 
     def __init__(self, text: float = 25.0, image: float = 10.0, logits: float = 1.0) -> None:
         super().__init__()
-        for name, weight in (("text", text), ("image", image), ("logits", logits)):
-            if weight < 0:
-                raise ValueError(f"{name}: {weight} is negative; allowed: >= 0")
         self.weights = {"text": text, "image": image, "logits": logits}
+        within("[0, inf)", **self.weights)
 
     def judge(self, view: View) -> Judged:
         """Return the loss, and the three differences before their weights."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.terms.base import Term
 from tutelage.types import Facts, Needs, Output, View
 
@@ -37,8 +38,7 @@ class Standardised(Term):
             raise ValueError(
                 f"term: {type(term).__name__} compares features; allowed: a term of logits, such as SoftTargets"
             )
-        if scale <= 0:
-            raise ValueError(f"scale: {scale} must be > 0")
+        within("(0, inf)", scale=scale)
         self.term, self.scale = term, scale
 
     def prepare(self, facts: Facts) -> None:

@@ -51,6 +51,13 @@ def refuse_constant(training: Training, row: Mapping[str, Any], clock: Clock) ->
 
 
 def refuse_non_finite(table: Tensor, names: Sequence[str], epoch: int) -> None:
+    """Stop a training with a loss that is not finite, and name the first objective that was not.
+
+    Args:
+        table: means of each step, [steps, columns].
+        names: of the columns.
+        epoch: in which the steps were made.
+    """
     bad = ~table.isfinite()
     if not bool(bad.any()):
         return
