@@ -289,7 +289,7 @@ def test_a_perfect_student_gives_even_weights():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: GradientSpace(cap=0.0), r"cap: 0\.0 must be positive"),
+        (lambda: GradientSpace(cap=0.0), r"cap: 0\.0 must be > 0"),
         (
             lambda: GradientSpace(cap=0.3).prepare(facts_of(formula_view())),
             r"cap: 0\.3 is less than one over 3 teachers.*at least 0\.3333",

@@ -515,10 +515,10 @@ def flat(teachers):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"alignment": -1.0}, r"alignment: -1\.0; allowed: >= 0"),
-        ({"iterations": 0}, "iterations 0, .* allowed: at least 1"),
-        ({"noise": -0.1}, r"noise -0\.1"),
-        ({"momentum": 1.0}, r"momentum 1\.0"),
+        ({"alignment": -1.0}, r"alignment: -1\.0 must be >= 0"),
+        ({"iterations": 0}, "iterations: 0 must be >= 1"),
+        ({"noise": -0.1}, r"noise: -0\.1 must be >= 0"),
+        ({"momentum": 1.0}, r"momentum: 1\.0 must be in \[0, 1\)"),
         ({"weights": {"pi": 0.5, "sig": 0.6}}, r"sum to 1\.1, not to 1"),
         ({"objectives": {}}, "there is no objective"),
     ],

@@ -126,7 +126,7 @@ def test_a_student_without_frozen_features_is_told():
         ValueError, match=r"no feature 'text_frozen' \(allowed: PromptedClip with frozen"
     ):
         SelfRegulation()(replace(v, student=Output(v.student.logits, features)))
-    with pytest.raises(ValueError, match=r"image: -1\.0 is negative"):
+    with pytest.raises(ValueError, match=r"image: -1\.0 must be >= 0"):
         SelfRegulation(image=-1.0)
     with pytest.raises(ValueError, match="cannot differ"):
         losses.mean_absolute(torch.zeros(2, 3), torch.zeros(2, 4))

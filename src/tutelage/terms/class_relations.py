@@ -35,7 +35,7 @@ class ClassRelations(Term):
         super().__init__()
         within("[0, inf)", inter=inter, intra=intra)
         if inter == intra == 0:
-            raise ValueError("inter and intra are both 0; allowed: one of them above")
+            raise ValueError("inter 0, intra 0: allowed: not both 0")
         within("(0, inf)", temperature=temperature)
         self.inter, self.intra, self.temperature = inter, intra, temperature
 

@@ -35,7 +35,7 @@ class DecoupledTargets(Term):
         super().__init__()
         within("[0, inf)", target=target, nontarget=nontarget)
         if target == nontarget == 0:
-            raise ValueError("target and nontarget are both 0; allowed: one of them above")
+            raise ValueError("target 0, nontarget 0: allowed: not both 0")
         within("(0, inf)", temperature=temperature)
         self.target, self.nontarget, self.temperature = target, nontarget, temperature
 
