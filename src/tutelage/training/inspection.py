@@ -12,7 +12,7 @@ from tutelage.models import On
 from tutelage.objectives import Objective
 from tutelage.runs.folder import RunFolder
 from tutelage.teachers import LiveTeachers
-from tutelage.training.stage import Ready
+from tutelage.training.assemble import Assembled
 from tutelage.types import Clock, View
 
 __all__ = ["assess_variants", "inspect"]

@@ -12,9 +12,8 @@ from tutelage.batches import Samples
 from tutelage.evaluate import assess, assess_groups, predict
 from tutelage.ranks import Ranks
 from tutelage.recipe.fold import Fold, Progress
-from tutelage.recipe.groups import groups_of
 from tutelage.recipe.networks import load_network
-from tutelage.recipe.resolve import Job
+from tutelage.recipe.resolve import RunSpec
 from tutelage.runs.folder import (
     RunFolder,
     Unrecorded,
@@ -30,9 +29,9 @@ __all__ = ["Context", "begin", "fail", "finish", "relative", "train_one"]
 
 
 def train_one(
-    context: Context,
-    job: Job,
+    spec: RunSpec,
     data: Fold,
+    context: Context,
     path: Path,
     listen: Callable[[dict[str, Any]], None],
     progress: Progress,
@@ -41,9 +40,9 @@ def train_one(
     """Train one network, or go on where an earlier sitting stopped.
 
     Args:
-        context: what the runs share.
-        job: which stage, fold and seed.
+        spec: the run.
         data: the fold.
+        context: what the runs share.
         path: the run folder.
         listen: called with each epoch's metrics.
         progress: called during long preparations.
@@ -56,7 +55,7 @@ def train_one(
         UserError: something does not fit.
         DivergedError: the run was stopped; the folder says why.
     """
-    made = assemble(context, job, data, progress, ranks)
+    made = assemble(spec, data, context, progress, ranks)
     if ranks is not None and ranks.rank:
         fit(made.training, made.step, made.settings, ranks, Unrecorded(), read_state(path))
         return {}
@@ -73,7 +72,7 @@ def begin(
     made: Assembled, path: Path, listen: Callable[[dict[str, Any]], None]
 ) -> tuple[RunFolder, State]:
     """Open the folder of a run; return it and where an earlier sitting stopped."""
-    folder = RunFolder(path, made.spec, listen)
+    folder = RunFolder(path, made.blueprint, listen)
     return folder, folder.begin(_facts(made))
 
 
@@ -85,14 +84,13 @@ def fail(folder: RunFolder, error: DivergedError) -> None:
 
 def finish(made: Assembled, folder: RunFolder, state: State) -> dict[str, Any]:
     """Evaluate a trained network once and complete its record; return the evaluation, by split."""
-    own, fabric, monitors = made.own, made.fabric, made.training.monitors
-    inspect(folder, made.ready, made.sides["validation"], own, fabric)
+    own, fabric, monitors = made.student.modality, made.fabric, made.training.monitors
+    inspect(folder, made)
     chosen = "validation" if "validation" in state.best else "test"
-    groups = groups_of(made.context.recipe, made.samples.class_names)
-    evaluation = _evaluate(folder, made.samples.only({own}), made.sides, monitors, fabric, groups)
+    shown = made.samples.only({own})
+    evaluation = _evaluate(folder, shown, made.sides, monitors, fabric, made.spec.groups)
     if "validation" in monitors:
         deployed = load_network(folder.best_path())[0].to(fabric.device)
-        shown = made.samples.only({own})
         explain(folder, deployed, shown, made.data, made.sides["validation"], fabric)
     on = chosen if made.settings.kept == "best" else made.settings.kept
     folder.complete(evaluation, state.best[chosen] | {"on": on})
@@ -130,53 +128,50 @@ def _evaluate(
 
 
 def _facts(made: Assembled) -> dict[str, Any]:
-    context, job, data, spec, size = made.context, made.job, made.data, made.spec, made.size
-    train, n_taught = made.train, len(made.training.train)
-    recipe, dataset, split = context.recipe, data.dataset, data.split
+    spec, size, dataset, split = made.spec, made.size, made.data.dataset, made.data.split
 
     def who(index: Any) -> list[str] | None:
         return None if dataset.subjects is None else sorted(set(dataset.subjects[index].tolist()))
 
+    def reference(other: RunSpec) -> dict[str, str]:
+        path = made.context.paths[other.fingerprint]
+        return {
+            "path": relative(path, made.context.folder), "fingerprint": other.fingerprint
+        }  # fmt: skip
+
     return {
         "schema": 1,
         "started": made.started,
-        "stage": job.stage,
-        "fold": job.fold,
-        "seed": job.seed,
-        "fingerprint": job.fingerprint,
-        "blind": job.blind,
+        "stage": spec.stage,
+        "fold": spec.fold,
+        "seed": spec.seed,
+        "fingerprint": spec.fingerprint,
+        "blind": spec.blind,
         "config": {
-            "network": recipe.network_of(job.stage),
-            "distiller": recipe.distiller_of(job.stage),
-            "train": train.model_dump(),
-            **recipe.stages[job.stage].model_dump(
-                include={"train_classes", "shots", "unlabelled"}, exclude_defaults=True
-            ),
-        },
+            "network": dict(spec.network),
+            "distiller": dict(spec.distiller),
+            "train": spec.train.model_dump(),
+        } | spec.options(),
         "data": {
             "name": dataset.name, "fingerprint": dataset.fingerprint, "synthetic": dataset.synthetic,
-            "modality": spec["modality"], "input_shape": spec["input_shape"],
-            "n_train": len(split.train), "n_taught": n_taught, "n_validation": len(split.validation),
-            "n_test": len(split.test), "train_subjects": who(split.train),
-            "validation_subjects": who(split.validation), "test_subjects": who(split.test),
-            "class_names": list(dataset.class_names), "split": split.name,
+            "modality": spec.modality, "input_shape": made.blueprint["input_shape"],
+            "n_train": len(split.train), "n_taught": len(made.training.train),
+            "n_validation": len(split.validation), "n_test": len(split.test),
+            "train_subjects": who(split.train), "validation_subjects": who(split.validation),
+            "test_subjects": who(split.test), "class_names": list(dataset.class_names),
+            "split": split.name,
             "concepts": {scope: list(names) for scope, names in dataset.concept_names.items()},
-            "groups": {name: list(own) for name, own in groups_of(recipe, dataset.class_names).items()},
+            "groups": {name: list(own) for name, own in spec.groups.items()},
         },
-        "teachers": {name: _reference(context, other) for name, other in job.teachers.items()},
-        "start_from": job.start and {"stage": job.start.stage} | _reference(context, job.start),
+        "teachers": {name: reference(other) for name, other in spec.teachers.items()},
+        "start_from": spec.start and {"stage": spec.start.stage} | reference(spec.start),
         "network": {
-            "type": spec["network"]["type"], "input": spec["modality"],
+            "type": spec.network["type"], "input": spec.modality,
             "parameters": size.parameters, "macs": size.macs,
         },
-        "environment": environment(train.precision) | {"processes": context.devices},
-        "code": context.code,
+        "environment": environment(spec.train.precision) | {"processes": made.context.devices},
+        "code": made.context.code,
     }  # fmt: skip
-
-
-def _reference(context: Context, job: Job) -> dict[str, str]:
-    path = context.found[job.fingerprint]
-    return {"path": relative(path, context.folder), "fingerprint": job.fingerprint}
 
 
 def relative(path: Path, folder: Path) -> str:
