@@ -33,7 +33,7 @@ from tutelage.runs.concepts import explained
 from tutelage.runs.explanations import Known, read_explanations
 from tutelage.runs.folder import RunFolder
 from tutelage.runs.ledger import read_experiment
-from tutelage.training.explanations import explain, explains_itself
+from tutelage.training.concept_survey import explain, explains_itself
 
 PLAIN = {"type": "WideResNet", "depth": 10, "width": 1}
 

@@ -20,7 +20,7 @@ from tutelage.report.figures.concepts import painted
 from tutelage.report.figures.icon import icon
 from tutelage.report.summary import summary
 from tutelage.report.wording import signed
-from tutelage.runs.concepts import Part, explained, probabilities
+from tutelage.runs.concepts import ConceptPart, explained, probabilities
 from tutelage.runs.ledger import read_experiment
 
 SMALL = {
@@ -252,7 +252,7 @@ def test_annotations_are_compared_with_what_moved(made):
 @pytest.mark.parametrize(("share", "tone"), [(1.0, "bad"), (0.04, "quiet"), (-1.0, "quiet")])
 def test_a_concept_that_is_not_there_is_called_where_it_counts(share, tone):
     added = np.array([share, 0.0])
-    part = Part("spatial", "wing", "wing", (1,), added, added[:1], np.zeros(2), np.zeros(1))
+    part = ConceptPart("spatial", "wing", "wing", (1,), added, added[:1], np.zeros(2), np.zeros(1))
     assert explanations._annotated(part, explanations.CALLED).tone == tone
 
 

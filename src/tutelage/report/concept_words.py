@@ -16,8 +16,8 @@ from tutelage.report.wording import (
 )
 from tutelage.runs.concepts import (
     Account,
+    ConceptPart,
     Explained,
-    Part,
     probabilities,
     unnamed,
 )
@@ -35,7 +35,7 @@ HALF = 0.5
 """Of less that lies where concepts are annotated, the caption says where the rest went."""
 
 
-def where(part: Part, shape: Sequence[int], axis: Axis) -> str:
+def where(part: ConceptPart, shape: Sequence[int], axis: Axis) -> str:
     """Say where a concept moved the prediction most.
 
     Args:
@@ -78,7 +78,7 @@ def sample(
 
 
 def _for(
-    account: Account, part: Part, classes: Sequence[str], shape: Sequence[int], axis: Axis
+    account: Account, part: ConceptPart, classes: Sequence[str], shape: Sequence[int], axis: Axis
 ) -> str:
     first, rival = classes[account.first], classes[account.rival]
     added = f"{signed(part.added[0], 2)} to the score of {first}, {signed(part.added[1], 2)} to that of {rival}"
@@ -91,7 +91,7 @@ def _for(
     )
 
 
-def _annotated(part: Part) -> str:
+def _annotated(part: ConceptPart) -> str:
     """Say whether the data annotate the concept where it did that."""
     if part.present is None:
         return ""
@@ -102,14 +102,14 @@ def _annotated(part: Part) -> str:
     return f"{percent(part.agreed, 0)} % of that lies where the data annotate it. "
 
 
-def _against(account: Account, part: Part, classes: Sequence[str]) -> str:
+def _against(account: Account, part: ConceptPart, classes: Sequence[str]) -> str:
     return (
         f"“{part.label}” spoke against it most, by {minus(-part.total, 2)}. {_annotated(part)}"
         f"{_without(account, part, classes)}"
     )
 
 
-def _without(account: Account, part: Part, classes: Sequence[str]) -> str:
+def _without(account: Account, part: ConceptPart, classes: Sequence[str]) -> str:
     before = probabilities(account.logits)[account.first]
     after = probabilities(part.without)[account.first]
     change = "falls" if after < before else "rises"

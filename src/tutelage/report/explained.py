@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from tutelage.report import concept_words, faithful
-from tutelage.report.example import ExampleWindow
 from tutelage.report.figures import concepts
 from tutelage.report.figures.gallery import gallery
 from tutelage.report.figures.icon import icon
@@ -32,13 +31,14 @@ from tutelage.report.wording import (
 )
 from tutelage.runs.concepts import (
     Account,
+    ConceptPart,
     Explained,
-    Part,
     Told,
     explained,
     probabilities,
     speaking,
 )
+from tutelage.runs.example import ExampleWindow
 from tutelage.runs.explanations import Explanations
 from tutelage.runs.ledger import Experiment
 from tutelage.statistics.paired import minus
@@ -201,7 +201,9 @@ def _parts(
     return Table(name, caption, columns, (*rows, total))
 
 
-def _part(account: Account, part: Part, classes: Sequence[str], facts: Sequence[Cell]) -> Row:
+def _part(
+    account: Account, part: ConceptPart, classes: Sequence[str], facts: Sequence[Cell]
+) -> Row:
     score = float(part.without[account.first])
     after = float(probabilities(part.without)[account.first])
     now = int(part.without.argmax())
@@ -221,7 +223,7 @@ def _part(account: Account, part: Part, classes: Sequence[str], facts: Sequence[
 
 
 def _facts(
-    part: Part, shape: Sequence[int], axis: Axis, *, known: bool, placed: bool, much: float
+    part: ConceptPart, shape: Sequence[int], axis: Axis, *, known: bool, placed: bool, much: float
 ) -> list[Cell]:
     """Where a concept moved the prediction most, and whether it is annotated there.
 
@@ -239,7 +241,7 @@ def _facts(
     return [*found, _annotated(part, much)] if known else found
 
 
-def _annotated(part: Part, much: float) -> Cell:
+def _annotated(part: ConceptPart, much: float) -> Cell:
     if part.present is None:
         return EMPTY
     if not part.present:

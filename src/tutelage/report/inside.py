@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from tutelage.report import slot_words
-from tutelage.report.example import ExampleWindow
 from tutelage.report.figures import places, workspace
 from tutelage.report.figures.courses import Look
 from tutelage.report.section import Figure, Section
@@ -21,6 +20,7 @@ from tutelage.report.tables import (
     metric_cell,
 )
 from tutelage.report.wording import percent, plural, signed
+from tutelage.runs.example import ExampleWindow
 from tutelage.runs.ledger import Experiment
 from tutelage.runs.records import Evaluation, Split
 from tutelage.runs.workspace import (

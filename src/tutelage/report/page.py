@@ -8,12 +8,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tutelage.errors import UserError
-from tutelage.report.example import ExampleWindow
 from tutelage.report.figures.draw import Drawing
 from tutelage.report.section import Section
 from tutelage.report.sections import sections
 from tutelage.report.summary import Summary, summary
 from tutelage.report.table import Table
+from tutelage.runs.example import ExampleWindow
 from tutelage.runs.ledger import Experiment, read_experiment
 
 

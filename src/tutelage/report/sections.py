@@ -11,7 +11,6 @@ from tutelage.report import (
     tables,
     trusted,
 )
-from tutelage.report.example import ExampleWindow
 from tutelage.report.figures import (
     calibration,
     courses,
@@ -23,6 +22,7 @@ from tutelage.report.figures import (
 )
 from tutelage.report.section import Figure, Section
 from tutelage.report.wording import plural
+from tutelage.runs.example import ExampleWindow
 from tutelage.runs.frames import curves_frame
 from tutelage.runs.ledger import Experiment
 from tutelage.runs.traces import Trust, recorded, trusts

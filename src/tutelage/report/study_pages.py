@@ -22,8 +22,8 @@ from tutelage.report.table import (
     Table,
 )
 from tutelage.report.wording import plural
-from tutelage.runs.ledger import Run
 from tutelage.runs.location import is_local
+from tutelage.runs.run import Run
 from tutelage.study.aggregate import Aggregation
 from tutelage.study.contrasts import StudyComparison
 from tutelage.study.ledger import StudyLedger

@@ -13,7 +13,7 @@ from tutelage.report.table import (
     csv_text,
 )
 from tutelage.report.wording import listed, plural
-from tutelage.runs.ledger import Run
+from tutelage.runs.run import Run
 from tutelage.statistics.paired import minus
 from tutelage.study.aggregate import Aggregate
 from tutelage.study.contrasts import Contrast, contrast

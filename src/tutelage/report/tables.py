@@ -17,8 +17,9 @@ from tutelage.report.wording import (
     plural,
     signed,
 )
-from tutelage.runs.ledger import Experiment, Run
+from tutelage.runs.ledger import Experiment
 from tutelage.runs.records import Evaluation, RunRecord, Split
+from tutelage.runs.run import Run
 from tutelage.statistics.paired import Interval, minus
 from tutelage.statistics.spreads import SpreadKind, mean_of_folds, spread
 from tutelage.study.comparison import Comparison

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.runs.explanations import ConceptStream, Explanations
-from tutelage.runs.ledger import Experiment, Run
+from tutelage.runs.ledger import Experiment
+from tutelage.runs.run import Run
 
 Floats = NDArray[np.float64]
 
@@ -24,7 +25,7 @@ UNNAMED = re.compile(r"concept \d+")
 
 
 @dataclass(frozen=True)
-class Part:
+class ConceptPart:
     """What one concept did for one sample.
 
     Args:
@@ -120,7 +121,7 @@ class Account:
     first: int
     rival: int
     logits: Floats
-    parts: tuple[Part, ...]
+    parts: tuple[ConceptPart, ...]
     others: Floats
     many: int
     rest: Floats
@@ -255,12 +256,14 @@ def _account(found: Explanations, i: int) -> Account:
                    tuple(kept), others, many, found.rest[i])  # fmt: skip
 
 
-def _part(found: Explanations, name: str, i: int, k: int) -> Part:
+def _part(found: Explanations, name: str, i: int, k: int) -> ConceptPart:
     stream = found.streams[name]
     added, concept = stream.contributions[i, k], int(stream.concepts[i, k])
     annotated = None if stream.annotated is None else stream.annotated[i, k]
-    return Part(name, stream.names[concept], label_of(found, name, concept), stream.space, added.sum(axis=0),
-                added[:, 0] - added[:, 1], stream.without[i, k], annotated)  # fmt: skip
+    return ConceptPart(
+        name, stream.names[concept], label_of(found, name, concept), stream.space,
+        added.sum(axis=0), added[:, 0] - added[:, 1], stream.without[i, k], annotated,
+    )  # fmt: skip
 
 
 def _flat(measured: Mapping[str, object]) -> dict[str, float]:

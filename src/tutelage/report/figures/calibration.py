@@ -15,7 +15,7 @@ from tutelage.report.palette import (
     VERMILLION,
 )
 from tutelage.report.wording import percent, short
-from tutelage.runs.ledger import Run
+from tutelage.runs.run import Run
 
 BINS = 15
 

@@ -32,7 +32,7 @@ from tutelage.report.palette import (
     VERMILLION,
 )
 from tutelage.report.wording import plural, short, signed
-from tutelage.runs.concepts import Account, Part
+from tutelage.runs.concepts import Account, ConceptPart
 
 MAPS = 6
 """In a row."""
@@ -77,11 +77,11 @@ def _key(figure: Figure, height: float, first: str, rival: str) -> None:
                   borderaxespad=0, bbox_to_anchor=(0, 1 - 5 / height))  # fmt: skip
 
 
-def _timed(part: Part) -> bool:
+def _timed(part: ConceptPart) -> bool:
     return len(part.space) == 1 and len(part.moved) > 1
 
 
-def _mapped(account: Account) -> list[Part]:
+def _mapped(account: Account) -> list[ConceptPart]:
     """Return the concepts that are drawn on an image: those with places along its axes."""
     return [part for part in account.parts if len(part.moved) > 1 and len(part.space) == 2][:MAPS]
 
@@ -90,7 +90,9 @@ def _side() -> float:
     return WIDTH / MAPS - 16
 
 
-def _beside(sheet: Sheet, account: Account, picture: NDArray[Any], maps: Sequence[Part]) -> None:
+def _beside(
+    sheet: Sheet, account: Account, picture: NDArray[Any], maps: Sequence[ConceptPart]
+) -> None:
     """Draw the input beside the bars, and the strongest concepts on the input below."""
     top = float(KEY + HEADING)
     sheet.heading(0, top, "input")
@@ -207,7 +209,7 @@ def _bars(sheet: Sheet, account: Account, box: Box, names: float | None = None) 
     sheet.axes.plot([zero, zero], [top, top + height * len(rows)], color=MUTED, linewidth=1)
 
 
-def _outline(sheet: Sheet, box: Box, part: Part) -> None:
+def _outline(sheet: Sheet, box: Box, part: ConceptPart) -> None:
     """Outline the places where the data annotate a concept; a border between two of them is not drawn."""
     if part.marked is None:
         return
@@ -234,7 +236,7 @@ def _tall(picture: NDArray[Any]) -> float:
     return CHANNEL * min(len(picture), TALLEST) + 14
 
 
-def painted(picture: NDArray[Any], part: Part, reach: float) -> NDArray[np.uint8]:
+def painted(picture: NDArray[Any], part: ConceptPart, reach: float) -> NDArray[np.uint8]:
     """Return a picture in grey with what a concept moved laid over it, place by place, [height, width, 3].
 
     Args:

@@ -16,7 +16,7 @@ from tutelage.report.palette import (
     VERMILLION,
 )
 from tutelage.report.wording import short
-from tutelage.runs.ledger import Run
+from tutelage.runs.run import Run
 from tutelage.statistics.paired import minus
 
 SEQUENTIAL = LinearSegmentedColormap.from_list("blues", ["#f4f7fa", "#9cc8e3", BLUE, "#003f63"])

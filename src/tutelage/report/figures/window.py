@@ -3,7 +3,6 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from tutelage.report.example import ExampleWindow
 from tutelage.report.figures.draw import (
     WIDTH,
     Drawing,
@@ -18,6 +17,7 @@ from tutelage.report.palette import (
     SERIES,
 )
 from tutelage.report.wording import modality, short
+from tutelage.runs.example import ExampleWindow
 
 TALLEST = 6
 
