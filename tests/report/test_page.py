@@ -14,7 +14,7 @@ import pytest
 from tests.report.fake import GENEACTIV, Fake, example_window, write
 from tutelage.errors import UserError
 from tutelage.report import ExampleWindow, write_report
-from tutelage.report.figures.matrices import confusion, difference
+from tutelage.report.panels.confusion.figures import confusion, difference
 from tutelage.report.summary import summary
 from tutelage.runs.ledger import read_experiment
 

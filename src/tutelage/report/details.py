@@ -2,14 +2,7 @@
 
 from collections.abc import Callable, Iterable
 
-from tutelage.report.table import (
-    Cell,
-    Column,
-    Evidence,
-    Row,
-    Table,
-)
-from tutelage.report.tables import (
+from tutelage.report.cells import (
     EMPTY,
     evidence,
     interval_cell,
@@ -17,6 +10,13 @@ from tutelage.report.tables import (
     pair_evidence,
     subject_verdict,
     tone_of,
+)
+from tutelage.report.table import (
+    Cell,
+    Column,
+    Evidence,
+    Row,
+    Table,
 )
 from tutelage.report.wording import human, percent, signed
 from tutelage.runs.ledger import Experiment

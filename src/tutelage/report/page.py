@@ -8,8 +8,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tutelage.errors import UserError
+from tutelage.report.drawing.canvas import Drawing
 from tutelage.report.example import ExampleWindow
-from tutelage.report.figures.draw import Drawing
 from tutelage.report.section import Section
 from tutelage.report.sections import sections
 from tutelage.report.summary import Summary, summary

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tutelage.report.figures.draw import Drawing
+from tutelage.report.drawing.canvas import Drawing
 from tutelage.report.table import Table
 
 

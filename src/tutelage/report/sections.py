@@ -2,25 +2,21 @@
 
 from collections.abc import Mapping
 
-from tutelage.report import (
-    details,
-    explained,
-    inside,
-    protocols,
-    setting,
-    tables,
-    trusted,
-)
+from tutelage.report import cells as tables
+from tutelage.report import details
+from tutelage.report.drawing import epochs as courses
 from tutelage.report.example import ExampleWindow
-from tutelage.report.figures import (
-    calibration,
-    courses,
-    curves,
-    matrices,
-    results,
-    trust,
-    window,
-)
+from tutelage.report.panels.calibration import figures as calibration
+from tutelage.report.panels.confusion import figures as matrices
+from tutelage.report.panels.curves import figures as curves
+from tutelage.report.panels.differences import figures as results
+from tutelage.report.panels.explanations import section as explained
+from tutelage.report.panels.protocols import section as protocols
+from tutelage.report.panels.setting import section as setting
+from tutelage.report.panels.trust import figures as trust
+from tutelage.report.panels.trust import words as trusted
+from tutelage.report.panels.window import figures as window
+from tutelage.report.panels.workspace import section as inside
 from tutelage.report.section import Figure, Section
 from tutelage.report.wording import plural
 from tutelage.runs.frames import curves_frame

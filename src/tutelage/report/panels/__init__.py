@@ -1,0 +1,1 @@
+"""Every section of the page, one folder each."""
