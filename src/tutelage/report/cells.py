@@ -1,31 +1,58 @@
-"""The tables of the report, built from the ledger."""
+"""What tables of panels and of a study share: means, differences, intervals as cells with their runs."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
-from tutelage.report.table import (
-    Cell,
-    Column,
-    Evidence,
-    Row,
-    Table,
-    Tone,
-)
-from tutelage.report.wording import (
-    human,
-    modality,
-    percent,
-    plural,
-    signed,
-)
+from tutelage.report.table import Row, SourceRun, Table, TableCell, Tone, counted, left, stated
+from tutelage.report.wording import percent, signed
 from tutelage.runs.ledger import Experiment, Run
-from tutelage.runs.records import Evaluation, RunRecord, Split
-from tutelage.statistics.paired import Interval, minus
+from tutelage.runs.records import Evaluation, Split
+from tutelage.statistics.paired import Interval, PairedDifference, paired_difference
 from tutelage.statistics.spreads import SpreadKind, mean_of_folds, spread
-from tutelage.study.comparison import Comparison
+from tutelage.study.ledger import Missing
 
 Metric = Callable[[Evaluation], float | None]
-EMPTY = Cell("–", tone="quiet")
+Values = dict[tuple[str, int], float]
+"""Values by fold and seed."""
+Link = Callable[[Run], str]
+"""Makes the address of a run's folder."""
+EMPTY = TableCell("–", tone="quiet")
 SPREAD: SpreadKind = "pooled"
+
+
+def no_link(run: Run) -> str:
+    """Return no link: where a table lies may be anywhere."""
+    return ""
+
+
+def accuracy(evaluation: Evaluation) -> float:
+    """The accuracy."""
+    return evaluation.accuracy
+
+
+def harmonic_mean(evaluation: Evaluation) -> float | None:
+    """The harmonic mean over groups of classes, where there are some."""
+    return evaluation.harmonic_mean
+
+
+def accuracy_of_group(group: str) -> Metric:
+    """Return the accuracy of a group of classes among its own."""
+
+    def score(evaluation: Evaluation) -> float | None:
+        return evaluation.groups[group].accuracy if group in evaluation.groups else None
+
+    return score
+
+
+def mean_over_sets(values: list[Values]) -> Values:
+    """The mean over data sets of each run that was evaluated on all of them."""
+    keys = set.intersection(*map(set, values)) if values else set()
+    return {key: sum(each[key] for each in values) / len(values) for key in keys}
+
+
+def stages_in_groups(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    """Every stage, students first, with the group of rows it stands in."""
+    yield from ((stage, "students") for stage in experiment.students)
+    yield from ((stage, "teachers") for stage in experiment.teachers)
 
 
 def metric_cell(
@@ -36,7 +63,7 @@ def metric_cell(
     *,
     split: Split = "test",
     bar: bool = False,
-) -> Cell:
+) -> TableCell:
     """Mean over folds ± pooled seed SD, with the runs behind it."""
     return mean_cell(experiment, stage, experiment.values(stage, metric, split), show, bar=bar)
 
@@ -44,16 +71,16 @@ def metric_cell(
 def mean_cell(
     experiment: Experiment,
     stage: str,
-    values: dict[tuple[str, int], float],
+    values: Values,
     show: Callable[[float], str] = percent,
     *,
     bar: bool = False,
-) -> Cell:
+) -> TableCell:
     """Mean over folds ± pooled seed SD of values by fold and seed."""
     if not values:
         return EMPTY
     mean, sd = mean_of_folds(values), spread(values, SPREAD).value
-    return Cell(
+    return TableCell(
         show(mean),
         mean,
         sub="" if sd is None else f"± {show(sd)}",
@@ -64,112 +91,40 @@ def mean_cell(
 
 
 def evidence(
-    experiment: Experiment,
-    stage: str,
-    values: dict[tuple[str, int], float],
-    show: Callable[[float], str],
-) -> tuple[Evidence, ...]:
+    experiment: Experiment, stage: str, values: Values, show: Callable[[float], str]
+) -> tuple[SourceRun, ...]:
     """The runs behind a mean, in order of fold and seed."""
     paths = {run.key: run.path for run in experiment.of(stage)}
     names = experiment.fold_names
     return tuple(
-        Evidence(names[fold], seed, show(values[fold, seed]), paths[fold, seed])
+        SourceRun(names[fold], seed, show(values[fold, seed]), paths[fold, seed])
         for fold, seed in sorted(values)
     )
 
 
-def main_table(experiment: Experiment, comparisons: Iterable[Comparison]) -> Table:
-    """One row per stage: quality, difference to the baseline, size."""
-    by_name = {comparison.student: comparison for comparison in comparisons}
-    columns = (
-        Column("method", "method", left=True),
-        Column("learns_from", "learns from", left=True),
-        Column("n", "runs"),
-        Column("accuracy", "accuracy", "%, ± pooled seed SD"),
-        Column("macro_f1", "macro-F1", "%"),
-        Column("worst_subject", "worst subject", "%"),
-        Column("ece", "ECE", "%"),
-        Column("nll", "NLL", "nats"),
-        Column("difference", f"Δ to {experiment.record.baseline}", "points, 95 % interval"),
-        Column("verdict", "verdict", "these subjects, new subjects", left=True),
-        Column("parameters", "parameters", "multiply-adds"),
-        Column("compression", "teachers : student", "parameters"),
+def pair_evidence(
+    experiment: Experiment, pairs: tuple[tuple[Run, Run], ...]
+) -> tuple[SourceRun, ...]:
+    """The matched runs behind a difference of accuracies."""
+    values = [tuple(run.evaluations["test"].accuracy for run in pair) for pair in pairs]
+    return tuple(
+        SourceRun(experiment.fold_names[mine.fold], mine.seed, subtracted(a, b), mine.path)
+        for (mine, _), (a, b) in zip(pairs, values, strict=True)
     )
-    stages = [(name, "students") for name in experiment.students]
-    stages += [(name, "teachers") for name in experiment.teachers]
-    rows = (
-        Row(
-            (
-                Cell(stage, stage),
-                _lineage(experiment, stage),
-                _count(experiment, stage),
-                metric_cell(experiment, stage, lambda e: e.accuracy, bar=True),
-                metric_cell(experiment, stage, lambda e: e.macro_f1),
-                worst_subject(experiment, stage),
-                metric_cell(experiment, stage, lambda e: e.ece),
-                metric_cell(experiment, stage, lambda e: e.nll, lambda v: minus(v, 2)),
-                *_difference(experiment, by_name.get(stage), stage == experiment.record.baseline),
-                *_size(experiment, stage),
-            ),
-            group,
-            strong=stage == experiment.record.baseline,
-        )
-        for stage, group in stages
-    )
-    caption = (
-        "Test split, mean over folds of the mean over seeds ± pooled seed SD (the SD over seeds "
-        "within a fold, pooled over folds). Differences are over matched folds and seeds only, so "
-        "with holes they need not equal the difference of two means. Teachers are not compared."
-    )
-    return Table("main", caption, columns, tuple(rows))
 
 
-def _lineage(experiment: Experiment, stage: str) -> Cell:
-    runs = experiment.of(stage)
-    if not runs:
-        return EMPTY
-    record = runs[0].record
-    text = " + ".join(record.teachers) or ("labels" if _trained(record) else "nothing")
-    sub = f"starts from {record.start_from.stage}" if record.start_from else ""
-    if stage in experiment.teachers:
-        sub = modality(record.data.modality)
-    return Cell(text, text, sub=", ".join(part for part in (sub, _shown(runs[0])) if part))
+def subtracted(a: float, b: float) -> str:
+    """Two fractions and their difference in points, as a sum."""
+    return f"{signed(100 * (a - b))} = {percent(a)} − {percent(b)}"
 
 
-def _trained(record: RunRecord) -> bool:
-    train = record.config.get("train") if isinstance(record.config, dict) else None
-    return not isinstance(train, dict) or train.get("epochs") != 0
-
-
-def _shown(run: Run) -> str:
-    """What a run was shown of the training side, where that is not all of it with labels."""
-    config = run.record.config if isinstance(run.record.config, dict) else {}
-    classes, shots = config.get("train_classes"), config.get("shots")
-    parts = [f"{shots} of each class"] if shots else []
-    if classes:
-        parts.append(classes if isinstance(classes, str) else plural(len(classes), "class"))
-    return ", ".join([*parts, "no labels"] if config.get("unlabelled") else parts)
-
-
-def _count(experiment: Experiment, stage: str) -> Cell:
-    done, planned = len(experiment.of(stage)), experiment.planned(stage)
-    if done == planned:
-        return Cell(str(done), done)
-    return Cell(f"{done} of {planned}", done, tone="bad", note="See the holes below.")
-
-
-def worst_subject(experiment: Experiment, stage: str) -> Cell:
-    """The subject with the lowest accuracy, averaged over the runs that tested it."""
-    scores: dict[str, dict[tuple[str, int], float]] = {}
-    for run in experiment.of(stage):
-        for name, score in run.evaluations["test"].per_subject.items():
-            scores.setdefault(name, {})[run.key] = score.accuracy
-    if not scores:
-        return EMPTY
-    worst = min(scores, key=lambda name: mean_of_folds(scores[name]))
-    mean = mean_of_folds(scores[worst])
-    return Cell(
-        percent(mean), mean, sub=worst, evidence=evidence(experiment, stage, scores[worst], percent)
+def paired(mine: Values, other: Values) -> PairedDifference | None:
+    """The paired difference on the folds and seeds that both have; None without any."""
+    keys = sorted(mine.keys() & other.keys())
+    return (
+        paired_difference([mine[key] for key in keys], [other[key] for key in keys])
+        if keys
+        else None
     )
 
 
@@ -179,123 +134,40 @@ def tone_of(verdict: str) -> Tone:
     return tones.get(verdict, "unsure")
 
 
-def _difference(
-    experiment: Experiment, comparison: Comparison | None, is_baseline: bool
-) -> tuple[Cell, Cell]:
-    if comparison is None:
-        return Cell("baseline" if is_baseline else "", tone="quiet"), Cell("")
-    pairs = comparison.retrained
-    if pairs.n == 0:
-        return EMPTY, Cell("no pairs", "no pairs", tone="quiet")
-    difference = Cell(
-        signed(100 * pairs.mean),
-        100 * pairs.mean,
-        sub=_ends(pairs.interval),
-        interval=_points(pairs.interval),
-        evidence=pair_evidence(experiment, comparison.pairs),
-        note=pairs.sentence(comparison.student, comparison.baseline),
-    )
-    new = subject_verdict(comparison)
-    verdict = Cell(
-        pairs.verdict,
-        pairs.verdict,
-        sub="" if comparison.subjects is None else f"new: {new.text}",
-        note=f"{pairs.sentence(comparison.student, comparison.baseline)} {new.note}",
-        tone=tone_of(pairs.verdict),
-    )
-    return difference, verdict
+def verdict_cell(verdict: str, *, sub: str = "", note: str = "", text: str = "") -> TableCell:
+    """A verdict in its colour; ``text`` is shown in its place."""
+    return TableCell(text or verdict, verdict, sub=sub, tone=tone_of(verdict), note=note)
 
 
-def _size(experiment: Experiment, stage: str) -> tuple[Cell, Cell]:
-    runs = experiment.of(stage)
-    if not runs:
-        return EMPTY, EMPTY
-    network = runs[0].record.network
-    ratio = _compression(experiment, runs[0])
-    size = Cell(human(network.parameters), network.parameters, sub=human(network.macs))
-    return size, Cell(ratio.text, ratio.value, tone=ratio.tone)
-
-
-def subject_verdict(comparison: Comparison) -> Cell:
-    """What may be said of people who were not tested."""
-    found = comparison.subjects
-    if found is None:
-        return Cell("no subjects", tone="quiet")
-    return Cell(
-        found.verdict,
-        found.verdict,
-        tone=tone_of(found.verdict),
-        sub=plural(found.subjects, "subject"),
-        note=found.sentence(comparison.student, comparison.baseline),
-    )
-
-
-def pair_evidence(
-    experiment: Experiment, pairs: tuple[tuple[Run, Run], ...]
-) -> tuple[Evidence, ...]:
-    """The matched runs behind a difference."""
-    found = []
-    for mine, other in pairs:
-        a, b = mine.evaluations["test"].accuracy, other.evaluations["test"].accuracy
-        value = f"{signed(100 * (a - b))} = {percent(a)} − {percent(b)}"
-        found.append(Evidence(experiment.fold_names[mine.fold], mine.seed, value, mine.path))
-    return tuple(found)
-
-
-def _points(interval: Interval | None) -> tuple[float, float] | None:
-    return None if interval is None else (100 * interval.low, 100 * interval.high)
-
-
-def _ends(interval: Interval | None) -> str:
-    return (
-        "" if interval is None else f"{signed(100 * interval.low)} to {signed(100 * interval.high)}"
-    )
-
-
-def interval_cell(interval: Interval | None, note: str = "") -> Cell:
-    """An interval in points."""
+def interval_cell(
+    interval: Interval | None, scale: float = 100, digits: int = 1, note: str = ""
+) -> TableCell:
+    """An interval, in points unless told otherwise."""
     if interval is None:
         return EMPTY
-    ends = (100 * interval.low, 100 * interval.high)
-    return Cell(_ends(interval), None, interval=ends, note=note)
+    low, high = scale * interval.low, scale * interval.high
+    text = f"{signed(low, digits)} to {signed(high, digits)}"
+    return TableCell(text, None, interval=(low, high), note=note)
 
 
-def size_table(experiment: Experiment) -> Table:
-    """Parameters and multiply-adds of every network, and how much smaller the student is."""
-    columns = (
-        Column("network", "network", left=True),
-        Column("role", "role", left=True),
-        Column("input", "input", left=True),
-        Column("parameters", "parameters"),
-        Column("macs", "multiply-adds of one window"),
-        Column("compression", "teachers : this"),
+def difference_cell(
+    mean: float, interval: Interval | None, evidence: tuple[SourceRun, ...] = (), note: str = ""
+) -> TableCell:
+    """A mean difference in points, and below it the interval that stands for it."""
+    ends = interval_cell(interval)
+    sub = "" if interval is None else ends.text
+    return TableCell(
+        signed(100 * mean),
+        100 * mean,
+        sub=sub,
+        interval=ends.interval,
+        evidence=evidence,
+        note=note,
     )
-    rows = []
-    for stage in (*experiment.teachers, *experiment.students):
-        for run in experiment.of(stage)[:1]:
-            network = run.record.network
-            role = "student" if stage in experiment.students else "teacher"
-            rows.append(
-                Row(
-                    (
-                        Cell(stage, stage, sub=network.type),
-                        Cell(role, role),
-                        Cell(modality(run.record.data.modality), run.record.data.modality),
-                        Cell(human(network.parameters), network.parameters),
-                        Cell(human(network.macs), network.macs),
-                        _compression(experiment, run),
-                    ),
-                    f"{role}s",
-                )
-            )
-    caption = (
-        "Of the exported network, for one window. The last column divides the parameters of all "
-        "teachers of a student, and their multiply-adds, by its own."
-    )
-    return Table("sizes", caption, columns, tuple(rows))
 
 
-def _compression(experiment: Experiment, run: Run) -> Cell:
+def compression(experiment: Experiment, run: Run) -> TableCell:
+    """How many parameters and multiply-adds a run's teachers have for each of its own."""
     teachers = [experiment.of(name)[0].record.network for name in run.record.teachers
                 if experiment.of(name)]  # fmt: skip
     mine = run.record.network
@@ -305,4 +177,26 @@ def _compression(experiment: Experiment, run: Run) -> Cell:
     macs = [teacher.macs for teacher in teachers if teacher.macs is not None]
     complete = mine.macs and len(macs) == len(teachers)
     sub = f"{sum(macs) / mine.macs:.0f} × multiply-adds" if complete and mine.macs else ""
-    return Cell(f"{ratio:.1f} ×", ratio, sub=sub)
+    return TableCell(f"{ratio:.1f} ×", ratio, sub=sub)
+
+
+def missing_table(
+    missing: Iterable[Missing], fold_names: dict[str, str], caption: str, *, cells: bool
+) -> Table:
+    """Every run, and every cell of a study, that gave no number, and why."""
+    keys = ("cell", "stage", "fold", "seed", "kind", "reason", "path")
+    rows = tuple(
+        Row(
+            (
+                *([stated(hole.cell)] if cells else []),
+                TableCell(hole.stage or "all", hole.stage),
+                TableCell(fold_names.get(hole.fold or "", hole.fold or "all"), hole.fold),
+                TableCell("all") if hole.seed is None else counted(hole.seed),
+                stated(hole.kind, tone="bad"),
+                stated(hole.reason),
+                TableCell(hole.path or "–", hole.path, tone="quiet"),
+            )
+        )
+        for hole in missing
+    )
+    return Table("holes", caption, tuple(left(key) for key in keys[not cells :]), rows)

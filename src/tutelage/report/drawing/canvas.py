@@ -48,17 +48,19 @@ def canvas(width: int, height: int) -> Iterator[Figure]:
 
 
 def finish(
-    figure: Figure,
-    name: str,
-    label: str,
-    header: Iterable[str],
-    rows: Iterable[Iterable[object]],
+    figure: Figure, name: str, label: str, header: Iterable[str], rows: Iterable[Iterable[object]]
 ) -> Drawing:
-    """Turn a figure and its data into a drawing; call it inside ``canvas``."""
+    """Turn a figure and its data into a drawing, with a name that is fit for an id; call it inside ``canvas``."""
     stream = io.StringIO()
+    name = safe(name)
     figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
     width = round(figure.get_figwidth() * 72)
     return Drawing(name, _inline(stream.getvalue(), name), width, csv_text(header, rows), label)
+
+
+def safe(name: str) -> str:
+    """Make a name fit for an id."""
+    return re.sub(r"[^A-Za-z0-9-]+", "-", name)
 
 
 def _inline(svg: str, name: str) -> str:

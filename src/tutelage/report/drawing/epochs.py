@@ -1,23 +1,14 @@
 """Recorded values over epochs: mean over runs, band from lowest to highest run."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from tutelage.report.drawing.canvas import (
-    WIDTH,
-    Drawing,
-    canvas,
-    finish,
-)
 from tutelage.report.palette import BLUE, INK, SERIES
-from tutelage.report.panels.curves.figures import PER_ROW
 from tutelage.report.wording import short
-from tutelage.runs.traces import Course, Recorded
+from tutelage.runs.traces import Course
 
 Look = tuple[str, str | tuple[float, tuple[float, ...]]]
 """Colour and line style."""
@@ -25,8 +16,8 @@ Look = tuple[str, str | tuple[float, tuple[float, ...]]]
 SOLID, DASHED = "-", (0, (3, 1.6))
 PLAIN: Look = (BLUE, SOLID)
 COLUMNS = ("epoch", "mean", "lowest", "highest", "runs")
-PANEL = 104
-"""About the height of a panel of other recorded values, in pixels."""
+PER_ROW = 4
+"""Panels."""
 
 
 def looks(teachers: Iterable[str]) -> dict[str, Look]:
@@ -35,41 +26,6 @@ def looks(teachers: Iterable[str]) -> dict[str, Look]:
         name: (SERIES[i % len(SERIES)], SOLID if i < len(SERIES) else DASHED)
         for i, name in enumerate(dict.fromkeys(teachers))
     }
-
-
-def values(found: Recorded, look: Mapping[str, Look], name: str) -> Drawing:
-    """Other recorded values over epochs; values that end in the name of a teacher share a panel."""
-    panels = _panels(found.courses, look)
-    columns = min(PER_ROW, max(2, len(panels)))
-    rows = -(-len(panels) // columns)
-    with canvas(WIDTH if columns > 2 else 504, 20 + 190 * rows) as figure:
-        figure.set_layout_engine("constrained", w_pad=0.14)
-        grid = figure.subplots(rows, columns, squeeze=False)
-        for axes, (title, courses) in zip(grid.flat, panels.items(), strict=False):
-            lines(axes, courses, look)
-            axes.margins(y=0.12)
-            axes.ticklabel_format(axis="y", useOffset=False)
-            axes.set_title(short(title, 22))
-            if any(course.name for course in courses):
-                names(axes, courses, look, PANEL, lambda value: f"{value:.3g}")
-        for axes in grid.flat[len(panels) :]:
-            axes.set_visible(False)
-        label = f"Other recorded values over epochs, {found.stage}"
-        drawn = [
-            (found.stage, title, *row)
-            for title, courses in panels.items()
-            for row in table(courses)
-        ]
-        return finish(figure, safe(name), label, ("stage", "value", "teacher", *COLUMNS), drawn)
-
-
-def _panels(courses: Sequence[Course], look: Mapping[str, Look]) -> dict[str, list[Course]]:
-    panels: dict[str, list[Course]] = {}
-    for course in courses:
-        teacher = next((t for t in look if course.name.endswith(f".{t}")), "")
-        title = course.name.removesuffix(f".{teacher}") if teacher else course.name
-        panels.setdefault(title, []).append(replace(course, name=teacher))
-    return panels
 
 
 def table(courses: Iterable[Course]) -> list[tuple[object, ...]]:
@@ -142,8 +98,3 @@ def apart(values: Sequence[float], gap: float, low: float, high: float) -> list[
     for i, ceiling in zip(order, [None, *order], strict=False):
         placed[i] = min(placed[i], high if ceiling is None else placed[ceiling] - gap)
     return placed
-
-
-def safe(name: str) -> str:
-    """Make a name fit for an id."""
-    return re.sub(r"[^A-Za-z0-9-]+", "-", name)

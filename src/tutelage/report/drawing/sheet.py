@@ -1,5 +1,6 @@
 """A drawing surface measured in pixels, for figures that are made of many small pictures."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,14 @@ Box = tuple[float, float, float, float]
 
 TALLEST = 6
 """Channels that are drawn of a signal."""
+
+
+@dataclass(frozen=True)
+class SignalAxis:
+    """What is known of the signal: samples per second or 0, and names of channels or none."""
+
+    rate: float = 0.0
+    channels: tuple[str, ...] = ()
 
 
 class Sheet:

@@ -2,17 +2,27 @@
 
 from collections.abc import Sequence
 
-from tutelage.report.cells import EMPTY, tone_of
-from tutelage.report.study.table import Link, no_link
+from tutelage.report.cells import (
+    EMPTY,
+    Link,
+    difference_cell,
+    interval_cell,
+    no_link,
+    subtracted,
+    verdict_cell,
+)
 from tutelage.report.table import (
-    Cell,
-    Column,
-    Evidence,
     Row,
+    SourceRun,
     Table,
+    TableCell,
+    TableColumn,
+    counted,
+    left,
+    stated,
 )
 from tutelage.report.wording import percent, signed
-from tutelage.statistics.paired import Interval, minus
+from tutelage.statistics.paired import minus
 from tutelage.study.aggregate import Aggregation
 from tutelage.study.contrasts import Contrast, StudyComparison
 from tutelage.study.ledger import StudyLedger
@@ -42,16 +52,16 @@ def comparison_table(
     unit = unit_of(how)
     wanted = f"{resolution:g}"
     columns = (
-        Column("comparison", "comparison", left=True),
-        Column("cell", "cell", left=True),
-        Column("n", "pairs", "folds × seeds"),
-        Column("difference", "difference", unit),
-        Column("t", "t interval", "same splits, trained again"),
-        Column("bootstrap", "bootstrap interval", "BCa"),
-        Column("corrected", "corrected interval", "Nadeau and Bengio"),
-        Column("verdict", "verdict", "", left=True),
-        Column("p", "p", "Holm"),
-        Column("seeds", f"seeds for ± {wanted}", "same splits"),
+        left("comparison"),
+        left("cell"),
+        TableColumn("n", "pairs", "folds × seeds"),
+        TableColumn("difference", "difference", unit),
+        TableColumn("t", "t interval", "same splits, trained again"),
+        TableColumn("bootstrap", "bootstrap interval", "BCa"),
+        TableColumn("corrected", "corrected interval", "Nadeau and Bengio"),
+        left("verdict", "verdict", ""),
+        TableColumn("p", "p", "Holm"),
+        TableColumn("seeds", f"seeds for ± {wanted}", "same splits"),
     )
     groups = ((found.single, "in each cell"), (found.over_cells, "mean over cells"))
     several = len(found.over_cells) > 0
@@ -74,12 +84,12 @@ def comparison_table(
 def optimism_table(ledger: StudyLedger, found: Sequence[Optimism], link: Link = no_link) -> Table:
     """One line per stage, cell and source: both protocols, and what the legacy one adds."""
     columns = (
-        Column("method", "method", left=True),
-        Column("cell", "cell", left=True),
-        Column("n", "pairs", "folds × seeds"),
-        Column("honest", "honest", "epoch chosen on validation, %"),
-        Column("legacy", "legacy", "epoch chosen on test, %"),
-        Column("optimism", "optimism", "points, 95 % interval"),
+        left("method"),
+        left("cell"),
+        TableColumn("n", "pairs", "folds × seeds"),
+        TableColumn("honest", "honest", "epoch chosen on validation, %"),
+        TableColumn("legacy", "legacy", "epoch chosen on test, %"),
+        TableColumn("optimism", "optimism", "points, 95 % interval"),
     )
     rows = tuple(
         _optimistic(ledger, one, link) for one in sorted(found, key=lambda one: one.source)
@@ -125,26 +135,28 @@ def _row(
     name = f"{one.a} − {one.b}"
     unit = unit_of(how)
     note = one.sentence(how.scale, unit)
-    cells = [Cell(name, name, sub=one.stage), Cell(one.where, one.where)]
-    cells.append(Cell(str(one.n), one.n, sub=f"{one.folds} × {_per_fold(one)}" if one.n else ""))
+    cells = [stated(name, one.stage), stated(one.where)]
+    cells.append(
+        TableCell(str(one.n), one.n, sub=f"{one.folds} × {_per_fold(one)}" if one.n else "")
+    )
     if not one.n or one.same:
         said = "the same runs" if one.same else one.problem or "no fold and seed has both"
-        return Row((*cells, EMPTY, EMPTY, EMPTY, EMPTY, Cell(said, said, note=note, tone="quiet"),
+        return Row((*cells, EMPTY, EMPTY, EMPTY, EMPTY, TableCell(said, said, note=note, tone="quiet"),
                     EMPTY, EMPTY), group)  # fmt: skip
     digits = 1 if how.scale > 1 else 3
     mean = how.scale * one.mean
     cells.append(
-        Cell(signed(mean, digits), mean, evidence=_pairs(ledger, one, how, link), note=note)
+        TableCell(signed(mean, digits), mean, evidence=_pairs(ledger, one, how, link), note=note)
     )
     turned = one.intervals
     cells += [
-        _interval(turned[kind], how.scale, digits) for kind in ("t", "bootstrap", "corrected")
+        interval_cell(turned[kind], how.scale, digits) for kind in ("t", "bootstrap", "corrected")
     ]
     verdict = one.verdict
     text = f"{verdict} with n = {one.n}" if verdict == "not distinguishable" else verdict
     again = "" if one.again == verdict else f"same splits: {one.again}"
-    cells.append(Cell(text, verdict, sub=again, tone=tone_of(verdict), note=note))
-    cells.append(Cell(f"{one.adjusted_p:.3f}", one.adjusted_p))
+    cells.append(verdict_cell(verdict, sub=again, note=note, text=text))
+    cells.append(TableCell(f"{one.adjusted_p:.3f}", one.adjusted_p))
     cells.append(_seeds(one, resolution))
     return Row(tuple(cells), group)
 
@@ -154,7 +166,7 @@ def _per_fold(one: Contrast) -> str:
     return "–".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
 
 
-def _seeds(one: Contrast, resolution: float) -> Cell:
+def _seeds(one: Contrast, resolution: float) -> TableCell:
     texts = []
     for corrected in (False, True):
         if corrected and not one.test_fraction:
@@ -167,19 +179,12 @@ def _seeds(one: Contrast, resolution: float) -> Cell:
         if "not reached" in rest
         else ""
     )
-    return Cell(same, same, sub=f"corrected: {rest[0]}" if rest else "", note=note)
-
-
-def _interval(interval: Interval | None, scale: float, digits: int) -> Cell:
-    if interval is None:
-        return EMPTY
-    low, high = scale * interval.low, scale * interval.high
-    return Cell(f"{signed(low, digits)} to {signed(high, digits)}", None, interval=(low, high))
+    return TableCell(same, same, sub=f"corrected: {rest[0]}" if rest else "", note=note)
 
 
 def _pairs(
     ledger: StudyLedger, one: Contrast, how: Aggregation, link: Link
-) -> tuple[Evidence, ...]:
+) -> tuple[SourceRun, ...]:
     digits = 1 if how.scale > 1 else 3
     runs = {mine.key: mine for mine, _ in one.runs}
     found = []
@@ -189,29 +194,20 @@ def _pairs(
         run = runs.get((fold, seed))
         name = ledger.fold_names.get(fold, fold)
         path = "mean over cells" if run is None else run.path
-        found.append(Evidence(name, seed, value, path, "", "" if run is None else link(run)))
+        found.append(SourceRun(name, seed, value, path, "", "" if run is None else link(run)))
     return tuple(found)
 
 
 def _optimistic(ledger: StudyLedger, one: Optimism, link: Link) -> Row:
-    gain = one.gain
-    ends = gain.t
-    evidence = tuple(
-        Evidence(ledger.fold_names.get(fold, fold), seed,
-                 f"{signed(100 * (b - a))} = {percent(b)} − {percent(a)}", one.runs[fold, seed].path,
-                 "", link(one.runs[fold, seed]))
-        for (fold, seed), (a, b) in one.values.items()
+    behind = tuple(
+        SourceRun(ledger.fold_names.get(run.fold, run.fold), run.seed, subtracted(legacy, honest),
+                  run.path, link=link(run))
+        for run, (honest, legacy) in ((one.runs[key], pair) for key, pair in one.values.items())
     )  # fmt: skip
-    interval = None if ends is None else (100 * ends.low, 100 * ends.high)
-    sub = "" if ends is None else f"{signed(100 * ends.low)} to {signed(100 * ends.high)}"
-    return Row(
-        (
-            Cell(one.stage, one.stage), Cell(one.cell, one.cell), Cell(str(gain.n), gain.n),
-            Cell(percent(one.honest), one.honest), Cell(percent(one.legacy), one.legacy),
-            Cell(signed(100 * gain.mean), 100 * gain.mean, sub=sub, interval=interval, evidence=evidence),
-        ),
-        _SOURCES[one.source],
-    )  # fmt: skip
+    shares = (TableCell(percent(value), value) for value in (one.honest, one.legacy))
+    gain = difference_cell(one.gain.mean, one.gain.t, behind)
+    cells = (stated(one.stage), stated(one.cell), counted(one.gain.n), *shares, gain)
+    return Row(cells, _SOURCES[one.source])
 
 
 def _where(one: Contrast) -> str:

@@ -2,22 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tutelage.report.drawing.canvas import (
-    WIDTH,
-    Drawing,
-    canvas,
-    finish,
-)
-from tutelage.report.palette import (
-    INK,
-    MUTED,
-    PAPER,
-    VERDICTS,
-)
+from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish
+from tutelage.report.drawing.forest import ForestRow, IntervalBar, forest
+from tutelage.report.palette import MUTED
 from tutelage.report.wording import short, signed
 from tutelage.study.aggregate import Aggregation
 from tutelage.study.contrasts import Contrast, StudyComparison
@@ -43,23 +33,16 @@ def contrasts(found: StudyComparison, unit: str, png: Path | None = None) -> Dra
     if not shown:
         return None
     how = Aggregation(metric=found.metric, split=found.split)
-    stages = {one.a for one in shown}
     rows: list[tuple[object, ...]] = []
     with canvas(WIDTH, 96 + ROW * len(shown)) as figure:
         axes = figure.subplots()
-        for y, one in enumerate(shown):
-            rows += _row(axes, y, one, how.scale)
-        axes.axvline(0, color=MUTED, linewidth=1)
+        named = len({one.a for one in shown}) > 1
+        forest_rows = [_row(one, _name(one, named), how.scale, rows) for one in shown]
+        what = f"{how.metric_title} on {found.split}"
+        across = f"difference to {short(found.against)} in {unit}, {what}"
+        forest(axes, forest_rows, across, above=0.3)
         if over:
             axes.axhline(len(single) - 0.5, color=MUTED, linewidth=0.8, linestyle=(0, (2, 3)))
-        names = [_name(one, len(stages) > 1) for one in shown]
-        axes.set_yticks(range(len(shown)), names)
-        axes.tick_params(axis="y", length=0, labelsize=13, labelcolor=INK)
-        axes.set_ylim(len(shown) - 0.45, -0.6)
-        axes.grid(axis="x")
-        axes.spines["left"].set_visible(False)
-        what = f"{how.metric_title} on {found.split}"
-        axes.set_xlabel(f"difference to {short(found.against)} in {unit}, {what}")
         _legend(figure, axes)
         if png is not None:
             figure.savefig(png, dpi=144, facecolor="white")
@@ -67,34 +50,23 @@ def contrasts(found: StudyComparison, unit: str, png: Path | None = None) -> Dra
                       ("comparison", "cell", "what", "low_or_value", "high"), rows)  # fmt: skip
 
 
-def _row(axes: Axes, y: int, one: Contrast, scale: float) -> list[tuple[object, ...]]:
-    colour = VERDICTS[one.verdict]
-    name = (f"{one.a} - {one.b}", one.where)
-    values = {key: scale * (a - b) for key, (a, b) in one.values.items()}
-    rows: list[tuple[object, ...]] = [(*name, "difference", scale * one.mean, "")]
-    rows += [
-        (*name, f"fold {fold} seed {seed}", value, "") for (fold, seed), value in values.items()
+def _row(one: Contrast, name: str, scale: float, drawn: list[tuple[object, ...]]) -> ForestRow:
+    which = (f"{one.a} - {one.b}", one.where)
+    pairs = {key: scale * (a - b) for key, (a, b) in one.values.items()}
+    mean = scale * one.mean
+    drawn.append((*which, "difference", mean, ""))
+    drawn += [
+        (*which, f"fold {fold} seed {seed}", value, "") for (fold, seed), value in pairs.items()
     ]
+    bars = []
     for kind, _, width, alpha in LINES:
         interval = one.intervals[kind]
-        if interval is None:
-            continue
-        ends = (scale * interval.low, scale * interval.high)
-        rows.append((*name, f"{kind} interval", *ends))
-        axes.plot(ends, [y, y], color=colour, linewidth=width, alpha=alpha, solid_capstyle="round")
-    spread = np.linspace(-0.06, 0.06, len(values)) if len(values) > 1 else np.zeros(1)
-    axes.scatter(
-        list(values.values()), y - 0.3 + spread, s=16, color=MUTED, alpha=0.55, linewidths=0
-    )
-    axes.scatter([scale * one.mean], [y], s=62, color=PAPER, edgecolors=colour, linewidths=2.4,
-                 zorder=4)  # fmt: skip
-    told = signed(scale * one.mean, 1 if scale > 1 else 3)
-    axes.annotate(
-        f"{told}, {one.verdict}", (1.0, y), xycoords=("axes fraction", "data"), xytext=(14, 0),
-        textcoords="offset points", va="center", fontsize=12, fontweight="bold",
-        color=MUTED if one.verdict == "not distinguishable" else colour,
-    )  # fmt: skip
-    return rows
+        if interval is not None:
+            low, high = scale * interval.low, scale * interval.high
+            drawn.append((*which, f"{kind} interval", low, high))
+            bars.append(IntervalBar(low, high, 0.0, width, alpha))
+    shown = signed(mean, 1 if scale > 1 else 3)
+    return ForestRow(name, mean, shown, tuple(pairs.values()), bars, one.verdict)
 
 
 def _name(one: Contrast, several: bool) -> str:

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from tutelage.files import replacing
 from tutelage.report.drawing.canvas import Drawing
 from tutelage.report.page import environment_of
 from tutelage.report.section import Figure, Section
@@ -14,13 +15,8 @@ from tutelage.report.study.comparison import (
 )
 from tutelage.report.study.comparison_figure import contrasts
 from tutelage.report.study.sheet import study_sheet
-from tutelage.report.study.table import Link, StudyTable, missing_table
-from tutelage.report.table import (
-    Cell,
-    Column,
-    Row,
-    Table,
-)
+from tutelage.report.study.table import Link, StudyTable, missing_in
+from tutelage.report.table import Row, Table, TableCell, TableColumn, left
 from tutelage.report.wording import plural
 from tutelage.runs.ledger import Run
 from tutelage.runs.location import is_local
@@ -119,7 +115,7 @@ def _table_sections(table: StudyTable, name: str, link: Link) -> list[Section]:
 
 
 def _holes(ledger: StudyLedger) -> list[Section]:
-    holes = missing_table(ledger)
+    holes = missing_in(ledger)
     if not holes.rows and not ledger.findings:
         return []
     tables = (holes,) if holes.rows else ()
@@ -129,8 +125,8 @@ def _holes(ledger: StudyLedger) -> list[Section]:
 def _run_table(table: StudyTable) -> Table:
     """Every run behind the table once, with the places where it counts."""
     columns = (
-        Column("run", "run", left=True), Column("value", "value", table.spec.unit),
-        Column("where", "counts in", left=True), Column("folder", "folder", left=True),
+        left("run"), TableColumn("value", "value", table.spec.unit),
+        left("where", "counts in"), left("folder"),
     )  # fmt: skip
     shown: dict[str, tuple[Run, str, list[str]]] = {}
     for row, column, number in table.numbers:
@@ -144,8 +140,8 @@ def _run_table(table: StudyTable) -> Table:
     rows = tuple(
         Row(
             (
-                Cell(f"{run.stage}, {names.get(run.fold, run.fold)}, seed {run.seed}"),
-                Cell(said), Cell("; ".join(dict.fromkeys(places))), Cell(str(run.folder), tone="quiet"),
+                TableCell(f"{run.stage}, {names.get(run.fold, run.fold)}, seed {run.seed}"),
+                TableCell(said), TableCell("; ".join(dict.fromkeys(places))), TableCell(str(run.folder), tone="quiet"),
             )
         )
         for run, said, places in shown.values()
@@ -192,8 +188,6 @@ def _links(out: Path) -> Link:
 
 
 def _write(path: Path, content: bytes) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    with replacing(path) as unfinished:
+        unfinished.write_bytes(content)
     return path

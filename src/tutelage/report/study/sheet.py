@@ -4,13 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import UserError
-from tutelage.report.study.table import (
-    HOLE,
-    Link,
-    StudyTable,
-    missing_table,
-    no_link,
-)
+from tutelage.report.study.table import HOLE, Link, StudyTable, missing_in, no_link
 from tutelage.report.table import Table
 
 if TYPE_CHECKING:
@@ -52,7 +46,7 @@ def study_sheet(table: StudyTable, link: Link = no_link) -> bytes:
     sheet.title = "table"
     first = _runs(book, table, link)
     _table(sheet, table, first)
-    _plain(book, missing_table(table.ledger), "missing")
+    _plain(book, missing_in(table.ledger), "missing")
     stream = BytesIO()
     book.save(stream)
     return stream.getvalue()

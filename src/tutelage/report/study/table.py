@@ -1,46 +1,36 @@
 """The table of a study: every number declared, every place that lacks runs marked, every cell with its runs."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tutelage.report.cells import Link, missing_table, no_link
 from tutelage.report.table import (
-    Cell,
-    Column,
-    Evidence,
     Row,
+    SourceRun,
     Table,
+    TableCell,
+    TableColumn,
     csv_text,
+    left,
+    stated,
 )
 from tutelage.report.wording import listed, plural
-from tutelage.runs.ledger import Run
 from tutelage.statistics.paired import minus
 from tutelage.study.aggregate import Aggregate
 from tutelage.study.contrasts import Contrast, contrast
-from tutelage.study.layout import (
-    Layout,
-    LayoutRow,
-    TableSpec,
-    lay_out,
-)
+from tutelage.study.layout import Layout, LayoutRow, TableSpec, lay_out
 from tutelage.study.ledger import StudyLedger
 from tutelage.study.parts import Coordinates, Part, part_at
 
-__all__ = ["Number", "StudyTable", "missing_table", "study_table"]
+__all__ = ["TableNumber", "StudyTable", "missing_in", "study_table"]
 
 HOLE = "–"
 MARKS = {"better": "↑", "worse": "↓", "not distinguishable": "≈"}
 
-Link = Callable[[Run], str]
-
-
-def no_link(run: Run) -> str:
-    """Return no link: where a table lies may be anywhere."""
-    return ""
-
 
 @dataclass(frozen=True)
-class Number:
+class TableNumber:
     """One number, the runs that it is made of, and its difference to what the table compares with."""
 
     part: Part
@@ -60,7 +50,7 @@ class Number:
         return MARKS[self.contrast.verdict]
 
 
-Slot = tuple[Number | None, ...]
+Slot = tuple[TableNumber | None, ...]
 
 
 @dataclass(frozen=True)
@@ -85,7 +75,7 @@ class StudyTable:
         return self.spec.title or self.ledger.title
 
     @property
-    def numbers(self) -> Iterator[tuple[LayoutRow, str, Number]]:
+    def numbers(self) -> Iterator[tuple[LayoutRow, str, TableNumber]]:
         """Every number with its row and column."""
         for row, slots in zip(self.layout.rows, self.slots, strict=True):
             for column, slot in zip(self.layout.columns, slots, strict=True):
@@ -119,14 +109,16 @@ class StudyTable:
             link: makes the address of a run's folder.
         """
         grouped = wide and any(row.group for row in self.layout.rows)
-        columns = [Column("group", "group", left=True)] if grouped else []
-        columns.append(Column("method", self.layout.corner, left=True))
-        columns += [Column(f"c{at}", title) for at, title in enumerate(self.layout.columns)]
+        columns = [left("group")] if grouped else []
+        columns.append(TableColumn("method", self.layout.corner, left=True))
+        columns += [TableColumn(f"c{at}", title) for at, title in enumerate(self.layout.columns)]
         rows, before = [], None
         for row, slots in zip(self.layout.rows, self.slots, strict=True):
-            first = [Cell(row.group if row.group != before else "", row.group)] if grouped else []
+            first = (
+                [TableCell(row.group if row.group != before else "", row.group)] if grouped else []
+            )
             cells = [self._cell(slot, wide=wide, link=link) for slot in slots]
-            rows.append(Row((*first, Cell(row.name, row.name), *cells), row.group))
+            rows.append(Row((*first, stated(row.name), *cells), row.group))
             before = row.group
         return Table(name, self.caption, tuple(columns), tuple(rows))
 
@@ -138,7 +130,7 @@ class StudyTable:
         )  # fmt: skip
         return csv_text(header, (self._line(*entry) for entry in self.numbers))
 
-    def _line(self, row: LayoutRow, column: str, number: Number) -> tuple[object, ...]:
+    def _line(self, row: LayoutRow, column: str, number: TableNumber) -> tuple[object, ...]:
         made, spec, found = number.made, self.spec, number.contrast
         ends = found.interval if found else None
         spread = made.spread
@@ -180,10 +172,10 @@ class StudyTable:
             )
         return " ".join(parts)
 
-    def _cell(self, slot: Slot, *, wide: bool, link: Link) -> Cell:
+    def _cell(self, slot: Slot, *, wide: bool, link: Link) -> TableCell:
         numbers = [number for number in slot if number is not None]
         if not numbers:
-            return Cell("", tone="quiet")
+            return TableCell("", tone="quiet")
         texts, subs = [], []
         for number in slot:
             value, sd, count = self._texts(number)
@@ -193,7 +185,7 @@ class StudyTable:
             subs.append(" ".join(part for part in (sd, count) if part))
         one = numbers[0]
         alone = len(slot) == 1
-        return Cell(
+        return TableCell(
             " / ".join(texts),
             one.made.mean if alone else " / ".join(texts),
             sub="" if wide or not any(subs) else " / ".join(subs),
@@ -203,7 +195,7 @@ class StudyTable:
             tone="" if all(number.complete for number in numbers) else "bad",
         )  # fmt: skip
 
-    def _texts(self, number: Number | None) -> tuple[str, str, str]:
+    def _texts(self, number: TableNumber | None) -> tuple[str, str, str]:
         if number is None:
             return "", "", ""
         made = number.made
@@ -223,7 +215,7 @@ class StudyTable:
         """Format a value in the unit and with the digits of the table."""
         return minus(self.spec.scale * value, self.spec.digits)
 
-    def _evidence(self, number: Number, alone: bool, link: Link) -> Iterator[Evidence]:
+    def _evidence(self, number: TableNumber, alone: bool, link: Link) -> Iterator[SourceRun]:
         names = self.ledger.fold_names
         for run in sorted(number.part.runs, key=lambda run: run.key):
             value = number.made.values.get(run.key)
@@ -234,9 +226,9 @@ class StudyTable:
             )
             path = f"{number.part.cell.record.path}/{run.path}"
             stage = "" if alone else number.part.stage
-            yield Evidence(names.get(run.fold, run.fold), run.seed, text, path, stage, link(run))
+            yield SourceRun(names.get(run.fold, run.fold), run.seed, text, path, stage, link(run))
 
-    def _note(self, numbers: list[Number]) -> str:
+    def _note(self, numbers: list[TableNumber]) -> str:
         parts = []
         for number in numbers:
             made, spread = number.made, number.made.spread
@@ -271,31 +263,16 @@ def study_table(ledger: StudyLedger, spec: TableSpec) -> StudyTable:
     return StudyTable(ledger, spec, layout, slots)
 
 
-def missing_table(ledger: StudyLedger) -> Table:
+def missing_in(ledger: StudyLedger) -> Table:
     """Every run and every cell that gave no number, and why."""
-    columns = tuple(
-        Column(key, key, left=True)
-        for key in ("cell", "stage", "fold", "seed", "kind", "reason", "path")
-    )
-    rows = tuple(
-        Row(
-            (
-                Cell(one.cell, one.cell), Cell(one.stage or "all", one.stage),
-                Cell(ledger.fold_names.get(one.fold or "", one.fold or "all"), one.fold),
-                Cell("all" if one.seed is None else str(one.seed), one.seed),
-                Cell(one.kind, one.kind, tone="bad"), Cell(one.reason, one.reason),
-                Cell(one.path or HOLE, one.path, tone="quiet"),
-            )
-        )
-        for one in ledger.missing
-    )  # fmt: skip
-    return Table("holes", "What gave no number. None of it is in any mean.", columns, rows)
+    caption = "What gave no number. None of it is in any mean."
+    return missing_table(ledger.missing, ledger.fold_names, caption, cells=True)
 
 
-def _number(ledger: StudyLedger, spec: TableSpec, part: Part | None) -> Number | None:
+def _number(ledger: StudyLedger, spec: TableSpec, part: Part | None) -> TableNumber | None:
     if part is None:
         return None
-    return Number(part, part.aggregate(spec), _contrast(ledger, spec, part))
+    return TableNumber(part, part.aggregate(spec), _contrast(ledger, spec, part))
 
 
 def _contrast(ledger: StudyLedger, spec: TableSpec, part: Part) -> Contrast | None:

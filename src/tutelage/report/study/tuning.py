@@ -4,20 +4,12 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from tutelage.report.drawing.canvas import Drawing
-from tutelage.report.drawing.epochs import safe
+from tutelage.files import replacing
+from tutelage.report.drawing.canvas import Drawing, safe
 from tutelage.report.study.tuning_figures import shown, sweep, ternary
 from tutelage.report.wording import listed, percent, plural
 from tutelage.statistics.paired import minus
-from tutelage.study.tune import (
-    Axis,
-    Plateau,
-    Setting,
-    Tuning,
-    plateau,
-    reach,
-    read_tuning,
-)
+from tutelage.study.tune import Axis, Plateau, Setting, Tuning, plateau, reach, read_tuning
 
 __all__ = ["paragraph", "write_tuning"]
 
@@ -63,9 +55,8 @@ def write_tuning(folder: Path) -> Path:
         lines += _figures(tuning, found, place)
     lines += _settings(tuning, found)
     path = place / "tune.md"
-    part = path.with_suffix(".part")
-    part.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    part.replace(path)
+    with replacing(path) as unfinished:
+        unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 

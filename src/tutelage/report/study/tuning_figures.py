@@ -10,27 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.tri import Triangulation
 from numpy.typing import NDArray
 
-from tutelage.report.drawing.canvas import (
-    WIDTH,
-    Drawing,
-    canvas,
-    finish,
-)
-from tutelage.report.palette import (
-    BLUE,
-    INK,
-    LINE,
-    MUTED,
-    PAPER,
-    VERMILLION,
-)
-from tutelage.report.panels.confusion.figures import SEQUENTIAL
-from tutelage.study.tune import (
-    Axis,
-    Plateau,
-    Setting,
-    Tuning,
-)
+from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish
+from tutelage.report.drawing.heat import SEQUENTIAL
+from tutelage.report.palette import BLUE, INK, LINE, MUTED, PAPER, VERMILLION
+from tutelage.study.tune import Axis, Plateau, Setting, Tuning
 
 METRICS = {"accuracy": "accuracy, %", "macro_f1": "macro-F1, %", "nll": "NLL, nats"}
 PER_ROW = 3

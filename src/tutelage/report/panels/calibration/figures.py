@@ -8,12 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from tutelage.report.drawing.canvas import Drawing, canvas, finish
-from tutelage.report.palette import (
-    BLUE,
-    LINE,
-    MUTED,
-    VERMILLION,
-)
+from tutelage.report.palette import BLUE, LINE, MUTED, VERMILLION
 from tutelage.report.wording import percent, short
 from tutelage.runs.ledger import Run
 

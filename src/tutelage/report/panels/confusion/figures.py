@@ -8,22 +8,12 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize, TwoSlopeNorm
 from numpy.typing import NDArray
 
 from tutelage.report.drawing.canvas import Drawing, canvas, finish
-from tutelage.report.palette import (
-    BLUE,
-    INK,
-    ON_DARK,
-    ON_LIGHT,
-    VERMILLION,
-)
+from tutelage.report.drawing.heat import DIVERGING, NUMBERS_UP_TO, SEQUENTIAL, ink_on
+from tutelage.report.palette import INK
 from tutelage.report.wording import short
 from tutelage.runs.ledger import Run
 from tutelage.statistics.paired import minus
 
-SEQUENTIAL = LinearSegmentedColormap.from_list("blues", ["#f4f7fa", "#9cc8e3", BLUE, "#003f63"])
-DIVERGING = LinearSegmentedColormap.from_list(
-    "difference", ["#8f3e00", VERMILLION, "#f3b48a", "#f6f7f8", "#8fc1e0", BLUE, "#00486f"]
-)
-NUMBERS_UP_TO = 20
 NAMES_UP_TO = 50
 
 
@@ -127,8 +117,6 @@ def _numbers(
     for (i, j), value in np.ndenumerate(values):
         if np.isnan(value) or round(abs(value), 1 if len(values) <= 8 else 0) == 0:
             continue
-        red, green, blue, _ = colours(norm(painted[i, j]))
-        dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
         text = minus(value, 1 if len(values) <= 8 and abs(value) < 99.95 else 0)
         axes.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=size,
-                  color=ON_DARK if dark else ON_LIGHT)  # fmt: skip
+                  color=ink_on(colours(norm(painted[i, j]))))  # fmt: skip

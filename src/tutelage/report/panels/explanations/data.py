@@ -24,7 +24,7 @@ UNNAMED = re.compile(r"concept \d+")
 
 
 @dataclass(frozen=True)
-class Part:
+class ConceptPart:
     """What one concept did for one sample.
 
     Args:
@@ -120,7 +120,7 @@ class Account:
     first: int
     rival: int
     logits: Floats
-    parts: tuple[Part, ...]
+    parts: tuple[ConceptPart, ...]
     others: Floats
     many: int
     rest: Floats
@@ -255,11 +255,11 @@ def _account(found: Explanations, i: int) -> Account:
                    tuple(kept), others, many, found.rest[i])  # fmt: skip
 
 
-def _part(found: Explanations, name: str, i: int, k: int) -> Part:
+def _part(found: Explanations, name: str, i: int, k: int) -> ConceptPart:
     stream = found.streams[name]
     added, concept = stream.contributions[i, k], int(stream.concepts[i, k])
     annotated = None if stream.annotated is None else stream.annotated[i, k]
-    return Part(name, stream.names[concept], label_of(found, name, concept), stream.space, added.sum(axis=0),
+    return ConceptPart(name, stream.names[concept], label_of(found, name, concept), stream.space, added.sum(axis=0),
                 added[:, 0] - added[:, 1], stream.without[i, k], annotated)  # fmt: skip
 
 

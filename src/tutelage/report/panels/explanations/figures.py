@@ -9,29 +9,11 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
 from tutelage.interpret.places import place_of
-from tutelage.report.drawing.canvas import (
-    WIDTH,
-    Drawing,
-    canvas,
-    finish,
-)
-from tutelage.report.drawing.epochs import safe
-from tutelage.report.drawing.sheet import (
-    TALLEST,
-    Box,
-    Sheet,
-    rgb,
-)
-from tutelage.report.palette import (
-    BLUE,
-    INK,
-    MUTED,
-    ON_LIGHT,
-    VERMILLION,
-)
-from tutelage.report.panels.confusion.figures import DIVERGING
-from tutelage.report.panels.explanations.data import Account, Part
-from tutelage.report.panels.workspace.positions import Axis
+from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish
+from tutelage.report.drawing.heat import DIVERGING
+from tutelage.report.drawing.sheet import TALLEST, Box, Sheet, SignalAxis, rgb
+from tutelage.report.palette import BLUE, INK, MUTED, ON_LIGHT, VERMILLION
+from tutelage.report.panels.explanations.data import Account, ConceptPart
 from tutelage.report.wording import plural, short, signed
 
 MAPS = 6
@@ -45,7 +27,7 @@ PICTURE, WINDOW, BARS = 200, 300, 300
 
 
 def sample(
-    account: Account, picture: NDArray[Any], classes: Sequence[str], axis: Axis, name: str
+    account: Account, picture: NDArray[Any], classes: Sequence[str], axis: SignalAxis, name: str
 ) -> Drawing:
     """One sample: what the network reads, how far each concept moved its prediction, and where."""
     rows = len(account.parts) + 2
@@ -67,7 +49,7 @@ def sample(
         drawn = [(account.sample, part.stream, part.name, place, f"{value:.6g}")
                  for part in account.parts for place, value in enumerate(part.moved)]  # fmt: skip
         label = f"What concepts did for sample {account.sample}"
-        return finish(figure, safe(name), label, header, drawn)
+        return finish(figure, name, label, header, drawn)
 
 
 def _key(figure: Figure, height: float, first: str, rival: str) -> None:
@@ -77,11 +59,11 @@ def _key(figure: Figure, height: float, first: str, rival: str) -> None:
                   borderaxespad=0, bbox_to_anchor=(0, 1 - 5 / height))  # fmt: skip
 
 
-def _timed(part: Part) -> bool:
+def _timed(part: ConceptPart) -> bool:
     return len(part.space) == 1 and len(part.moved) > 1
 
 
-def _mapped(account: Account) -> list[Part]:
+def _mapped(account: Account) -> list[ConceptPart]:
     """Return the concepts that are drawn on an image: those with places along its axes."""
     return [part for part in account.parts if len(part.moved) > 1 and len(part.space) == 2][:MAPS]
 
@@ -90,7 +72,9 @@ def _side() -> float:
     return WIDTH / MAPS - 16
 
 
-def _beside(sheet: Sheet, account: Account, picture: NDArray[Any], maps: Sequence[Part]) -> None:
+def _beside(
+    sheet: Sheet, account: Account, picture: NDArray[Any], maps: Sequence[ConceptPart]
+) -> None:
     """Draw the input beside the bars, and the strongest concepts on the input below."""
     top = float(KEY + HEADING)
     sheet.heading(0, top, "input")
@@ -119,7 +103,7 @@ def _beside(sheet: Sheet, account: Account, picture: NDArray[Any], maps: Sequenc
         )
 
 
-def _stacked(sheet: Sheet, account: Account, picture: NDArray[Any], axis: Axis) -> None:
+def _stacked(sheet: Sheet, account: Account, picture: NDArray[Any], axis: SignalAxis) -> None:
     """Draw the signal, below it when each concept moved the prediction, beside that how far."""
     names = _column([name for name, _ in _rows(account)], 230)
     width, height, top = WIDTH - names - BARS - 24, _tall(picture), float(KEY + HEADING)
@@ -207,7 +191,7 @@ def _bars(sheet: Sheet, account: Account, box: Box, names: float | None = None) 
     sheet.axes.plot([zero, zero], [top, top + height * len(rows)], color=MUTED, linewidth=1)
 
 
-def _outline(sheet: Sheet, box: Box, part: Part) -> None:
+def _outline(sheet: Sheet, box: Box, part: ConceptPart) -> None:
     """Outline the places where the data annotate a concept; a border between two of them is not drawn."""
     if part.marked is None:
         return
@@ -234,7 +218,7 @@ def _tall(picture: NDArray[Any]) -> float:
     return CHANNEL * min(len(picture), TALLEST) + 14
 
 
-def painted(picture: NDArray[Any], part: Part, reach: float) -> NDArray[np.uint8]:
+def painted(picture: NDArray[Any], part: ConceptPart, reach: float) -> NDArray[np.uint8]:
     """Return a picture in grey with what a concept moved laid over it, place by place, [height, width, 3].
 
     Args:

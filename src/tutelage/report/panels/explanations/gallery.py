@@ -8,16 +8,10 @@ import torch
 
 from tutelage.interpret import overlay
 from tutelage.interpret.places import enlarged
-from tutelage.report.drawing.canvas import (
-    WIDTH,
-    Drawing,
-    canvas,
-    finish,
-)
-from tutelage.report.drawing.epochs import safe
+from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish
+from tutelage.report.drawing.heat import SEQUENTIAL
 from tutelage.report.drawing.sheet import Box, Sheet, rgb
 from tutelage.report.palette import MUTED
-from tutelage.report.panels.confusion.figures import SEQUENTIAL
 from tutelage.report.panels.explanations.data import label_of
 from tutelage.report.wording import short
 from tutelage.runs.explanations import ConceptStream, Explanations
@@ -57,7 +51,7 @@ def gallery(found: Explanations, name: str, classes: Sequence[str], figure_name:
                   classes[int(stream.gallery_labels[row, column])])
                  for row, concept in enumerate(stream.shown.tolist()) for column in range(columns)]  # fmt: skip
         label = f"Samples that attend to each concept most, stream {name}"
-        return finish(figure, safe(figure_name), label, header, drawn)
+        return finish(figure, figure_name, label, header, drawn)
 
 
 def _named(sheet: Sheet, top: float, text: str, use: float) -> None:

@@ -4,23 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tutelage.report.drawing.sheet import SignalAxis
 from tutelage.report.panels.explanations.data import (
     Account,
+    ConceptPart,
     Explained,
-    Part,
     probabilities,
     unnamed,
 )
-from tutelage.report.panels.workspace.positions import Axis
-from tutelage.report.wording import (
-    listed,
-    percent,
-    plural,
-    short,
-    signed,
-    significant,
-    tiny,
-)
+from tutelage.report.wording import listed, percent, plural, short, signed, significant, tiny
 from tutelage.runs.explanations import Explanations
 from tutelage.statistics.paired import minus
 from tutelage.statistics.spreads import mean_of_folds
@@ -35,7 +27,7 @@ HALF = 0.5
 """Of less that lies where concepts are annotated, the caption says where the rest went."""
 
 
-def where(part: Part, shape: Sequence[int], axis: Axis) -> str:
+def where(part: ConceptPart, shape: Sequence[int], axis: SignalAxis) -> str:
     """Say where a concept moved the prediction most.
 
     Args:
@@ -56,7 +48,7 @@ def where(part: Part, shape: Sequence[int], axis: Axis) -> str:
 
 
 def sample(
-    account: Account, classes: Sequence[str], shape: Sequence[int], axis: Axis
+    account: Account, classes: Sequence[str], shape: Sequence[int], axis: SignalAxis
 ) -> tuple[str, ...]:
     """Say what was predicted, which concept did most for it and which against, and what is left without them."""
     first, rival = classes[account.first], classes[account.rival]
@@ -78,7 +70,11 @@ def sample(
 
 
 def _for(
-    account: Account, part: Part, classes: Sequence[str], shape: Sequence[int], axis: Axis
+    account: Account,
+    part: ConceptPart,
+    classes: Sequence[str],
+    shape: Sequence[int],
+    axis: SignalAxis,
 ) -> str:
     first, rival = classes[account.first], classes[account.rival]
     added = f"{signed(part.added[0], 2)} to the score of {first}, {signed(part.added[1], 2)} to that of {rival}"
@@ -91,7 +87,7 @@ def _for(
     )
 
 
-def _annotated(part: Part) -> str:
+def _annotated(part: ConceptPart) -> str:
     """Say whether the data annotate the concept where it did that."""
     if part.present is None:
         return ""
@@ -102,14 +98,14 @@ def _annotated(part: Part) -> str:
     return f"{percent(part.agreed, 0)} % of that lies where the data annotate it. "
 
 
-def _against(account: Account, part: Part, classes: Sequence[str]) -> str:
+def _against(account: Account, part: ConceptPart, classes: Sequence[str]) -> str:
     return (
         f"“{part.label}” spoke against it most, by {minus(-part.total, 2)}. {_annotated(part)}"
         f"{_without(account, part, classes)}"
     )
 
 
-def _without(account: Account, part: Part, classes: Sequence[str]) -> str:
+def _without(account: Account, part: ConceptPart, classes: Sequence[str]) -> str:
     before = probabilities(account.logits)[account.first]
     after = probabilities(part.without)[account.first]
     change = "falls" if after < before else "rises"
@@ -125,7 +121,7 @@ def _without(account: Account, part: Part, classes: Sequence[str]) -> str:
 def checked(accounts: Sequence[Account]) -> str:
     """Say whether the parts sum up to the scores, and whether each score fell by what a concept claims."""
     largest = max(1.0, *(float(np.abs(one.scores).max()) for one in accounts))
-    gap, broken = (max(getattr(one, name) for one in accounts) for name in ("gap", "broken"))
+    gap, broken = max(one.gap for one in accounts), max(one.broken for one in accounts)
     fits = (
         f"The rows sum up to the scores (largest error {tiny(gap)})" if gap <= EXACT * largest
         else f"The rows do NOT sum up to the scores: they are off by up to {significant(gap)}"
@@ -137,6 +133,35 @@ def checked(accounts: Sequence[Account]) -> str:
         f"{significant(broken)}."
     )
     return f"{fits}, {holds}"
+
+
+def seen(account: Account, axes: int) -> str:
+    """Say what bars and maps show."""
+    grids = {part.space for part in account.parts if len(part.moved) > 1}
+    if not grids:
+        return "Bars: what each concept added to the score of the prediction, minus what it added to its rival's."
+    size = " and ".join(" × ".join(map(str, grid)) for grid in sorted(grids))
+    return (
+        "Bars: what each concept added to the score of the prediction, minus what it added to its rival's; "
+        f"{'maps' if axes == 3 else 'strips'}: the same place by place, {size} places, on one scale. A place sees "
+        "more of the input than its own cell: receptive fields reach further."
+        + (
+            " Outlined: where the data annotate the concept."
+            if any(part.marked is not None for part in account.parts)
+            else ""
+        )
+    )
+
+
+def bright(found: Explanations, name: str) -> str:
+    """Say what the colours of a gallery mean."""
+    stream = found.streams[name]
+    if stream.heat is None:
+        return ""
+    scale = "the share of attention, on one scale for all places and concepts of a sample"
+    if len(stream.space) == 1:
+        return f" Dark: where it is, {scale}."
+    return f" Bright: where it is, {scale}; its lower half is left out."
 
 
 def which(told: Explanations, fold: str, seed: int) -> str:

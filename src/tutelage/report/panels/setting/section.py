@@ -5,15 +5,25 @@ from collections.abc import Sequence
 
 import yaml
 
-from tutelage.report import wording
-from tutelage.report.table import (
-    Cell,
-    Column,
-    Row,
-    Table,
-)
-from tutelage.report.wording import plural
+from tutelage.report.context import ReportContext
+from tutelage.report.section import Section
+from tutelage.report.table import Row, Table, TableCell, left
+from tutelage.report.wording import modality, plural
 from tutelage.runs.ledger import Experiment
+
+
+def section(context: ReportContext) -> Section:
+    """Build the section."""
+    experiment = context.experiment
+    splits = split_table(experiment)
+    return Section(
+        "setting",
+        "What was run",
+        "Setting",
+        facts=facts(experiment),
+        tables=(splits,) if splits.rows else (),
+        recipe=recipe_text(experiment),
+    )
 
 
 def facts(experiment: Experiment) -> tuple[tuple[str, str], ...]:
@@ -41,8 +51,8 @@ def facts(experiment: Experiment) -> tuple[tuple[str, str], ...]:
     return tuple((key, value) for key, value in found if value)
 
 
-def _shape(modality: str, shape: Sequence[int]) -> str:
-    return f"{wording.modality(modality)} {' × '.join(map(str, shape))}".strip()
+def _shape(name: str, shape: Sequence[int]) -> str:
+    return f"{modality(name)} {' × '.join(map(str, shape))}".strip()
 
 
 def _machine(experiment: Experiment) -> list[tuple[str, str]]:
@@ -78,27 +88,17 @@ def _duration(seconds: float) -> str:
 
 def split_table(experiment: Experiment) -> Table:
     """Who trained, who validated, who was tested, by fold."""
-    columns = (
-        Column("fold", "fold", left=True),
-        Column("train", "training", left=True),
-        Column("validation", "validation", left=True),
-        Column("test", "test", left=True),
-    )
+    columns = (left("fold"), left("train", "training"), left("validation"), left("test"))
     rows = []
     for fold in experiment.folds:
         data = next((run.record.data for run in experiment.runs if run.fold == fold), None)
-        if data is None:
-            continue
-        rows.append(
-            Row(
-                (
-                    Cell(experiment.fold_names[fold], fold),
-                    _part(data.n_train, data.train_subjects),
-                    _part(data.n_validation, data.validation_subjects),
-                    _part(data.n_test, data.test_subjects),
-                )
+        if data is not None:
+            parts = (
+                _part(data.n_train, data.train_subjects),
+                _part(data.n_validation, data.validation_subjects),
+                _part(data.n_test, data.test_subjects),
             )
-        )
+            rows.append(Row((TableCell(experiment.fold_names[fold], fold), *parts)))
     caption = "Samples of each fold, and whose they are. No subject is on two sides."
     return Table("splits", _honest(experiment, caption), columns, tuple(rows))
 
@@ -114,9 +114,9 @@ def _honest(experiment: Experiment, caption: str) -> str:
     return caption
 
 
-def _part(n: int, subjects: Sequence[str]) -> Cell:
+def _part(n: int, subjects: Sequence[str]) -> TableCell:
     who = f"{plural(len(subjects), 'subject')}: {', '.join(subjects)}" if subjects else ""
-    return Cell(f"{n:,}".replace(",", "\u202f"), n, sub=who)
+    return TableCell(f"{n:,}".replace(",", "\u202f"), n, sub=who)
 
 
 def recipe_text(experiment: Experiment) -> str:

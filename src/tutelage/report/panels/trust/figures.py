@@ -7,22 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
 from tutelage.report.drawing.canvas import Drawing, canvas, finish
-from tutelage.report.drawing.epochs import (
-    COLUMNS,
-    PLAIN,
-    Look,
-    lines,
-    names,
-    safe,
-    table,
-)
-from tutelage.report.palette import (
-    INK,
-    MUTED,
-    ON_DARK,
-    ON_LIGHT,
-)
-from tutelage.report.panels.confusion.figures import NUMBERS_UP_TO, SEQUENTIAL
+from tutelage.report.drawing.epochs import COLUMNS, PLAIN, Look, lines, names, table
+from tutelage.report.drawing.heat import NUMBERS_UP_TO, SEQUENTIAL, ink_on
+from tutelage.report.palette import INK, MUTED
 from tutelage.report.wording import plural, short
 from tutelage.runs.traces import Trust
 from tutelage.statistics.paired import minus
@@ -45,7 +32,7 @@ def over_epochs(found: Trust, look: Mapping[str, Look], name: str) -> Drawing:
                        color=MUTED)  # fmt: skip
         label = f"Weight of each teacher over epochs, {found.stage}, {found.objective}"
         rows = [(found.stage, found.objective, *row) for row in table(found.courses)]
-        return finish(figure, safe(name), label, ("stage", "objective", "teacher", *COLUMNS), rows)
+        return finish(figure, name, label, ("stage", "objective", "teacher", *COLUMNS), rows)
 
 
 def by_class(found: Trust, look: Mapping[str, Look], name: str) -> Drawing:
@@ -71,7 +58,7 @@ def by_class(found: Trust, look: Mapping[str, Look], name: str) -> Drawing:
             for k, teacher in enumerate(found.teachers)
         ]
         header = ("stage", "objective", "teacher", "class", "mean_in_last_epoch")
-        return finish(figure, safe(name), label, header, rows)
+        return finish(figure, name, label, header, rows)
 
 
 def classes_shown(found: Trust) -> list[int | None]:
@@ -113,9 +100,8 @@ def _cell(axes: Axes, row: int, column: int, value: float, *, numbers: bool) -> 
     colour = SEQUENTIAL(min(max(value, 0.0), 1.0))
     axes.add_patch(Rectangle((x - 0.48, y - 0.46), 0.96, 0.92, facecolor=colour, linewidth=0))
     if numbers:
-        dark = float(np.dot((0.299, 0.587, 0.114), colour[:3])) < 0.55
         axes.text(x, y, minus(value, 2), ha="center", va="center", fontsize=12,
-                  color=ON_DARK if dark else ON_LIGHT)  # fmt: skip
+                  color=ink_on(colour))  # fmt: skip
 
 
 def _headings(

@@ -3,20 +3,9 @@
 import numpy as np
 from matplotlib.axes import Axes
 
-from tutelage.report.drawing.canvas import (
-    WIDTH,
-    Drawing,
-    canvas,
-    finish,
-)
+from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish
 from tutelage.report.example import ExampleWindow
-from tutelage.report.palette import (
-    BLUE,
-    INK,
-    LINE,
-    MUTED,
-    SERIES,
-)
+from tutelage.report.palette import BLUE, INK, LINE, MUTED, SERIES
 from tutelage.report.wording import modality, short
 
 TALLEST = 6

@@ -17,13 +17,7 @@ from tutelage.errors import UserError
 from tutelage.runs.frames import curves_frame, traces_frame
 from tutelage.runs.inspection import Inspection
 from tutelage.runs.ledger import Experiment, Run
-from tutelage.runs.traces import (
-    BOUND,
-    Course,
-    count_runs,
-    course,
-    stages_of,
-)
+from tutelage.runs.traces import BOUND, Course, count_runs, course, stages_of
 
 Floats = NDArray[np.float64]
 

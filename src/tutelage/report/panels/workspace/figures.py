@@ -7,36 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from tutelage.report.drawing.canvas import (
-    WIDTH,
-    Drawing,
-    canvas,
-    finish,
-)
-from tutelage.report.drawing.epochs import (
-    COLUMNS,
-    DASHED,
-    Look,
-    lines,
-    names,
-    safe,
-    table,
-)
-from tutelage.report.palette import (
-    BLUE,
-    INK,
-    MUTED,
-    ON_DARK,
-    ON_LIGHT,
-    ORANGE,
-)
-from tutelage.report.panels.confusion.figures import NUMBERS_UP_TO, SEQUENTIAL
-from tutelage.report.panels.workspace.data import (
-    Slots,
-    Workspace,
-    by_class,
-    effective,
-)
+from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish
+from tutelage.report.drawing.epochs import COLUMNS, DASHED, Look, lines, names, table
+from tutelage.report.drawing.heat import NUMBERS_UP_TO, SEQUENTIAL, ink_on
+from tutelage.report.palette import BLUE, INK, MUTED, ORANGE
+from tutelage.report.panels.workspace.data import Slots, Workspace, by_class, effective
 from tutelage.report.wording import short, significant
 from tutelage.runs.traces import Course
 from tutelage.statistics.paired import minus
@@ -79,9 +54,7 @@ def over_epochs(found: Workspace, look: Mapping[str, Look], name: str) -> Drawin
         label = f"Workspace over epochs, {found.stage}, {found.objective}"
         drawn = [(found.stage, found.objective, title, *row)
                  for title, courses in shown.items() for row in table(courses)]  # fmt: skip
-        return finish(
-            figure, safe(name), label, ("stage", "objective", "value", "name", *COLUMNS), drawn
-        )
+        return finish(figure, name, label, ("stage", "objective", "value", "name", *COLUMNS), drawn)
 
 
 def _named(one: Course, name: str, scale: float = 1) -> Course:
@@ -162,7 +135,7 @@ def heat(found: Slots, look: Mapping[str, Look], name: str) -> Drawing:
                  for head, values in ((h, by_class(v, labels, many)) for h, v in panels.items())
                  for i, text in enumerate(found.classes) for k in range(found.count)]  # fmt: skip
         label = f"Share of tokens in each slot by class, {run.stage}"
-        return finish(figure, safe(name), label, header, drawn)
+        return finish(figure, name, label, header, drawn)
 
 
 def _head(text: str) -> str:
@@ -178,9 +151,8 @@ def _cells(axes: Axes, values: Floats, top: float, *, numbers: bool) -> None:
         colour = SEQUENTIAL(value / top)
         axes.add_patch(Rectangle((k + 0.03, i + 0.04), 0.94, 0.92, facecolor=colour, linewidth=0))
         if numbers:
-            dark = float(np.dot((0.299, 0.587, 0.114), colour[:3])) < 0.55
             axes.text(k + 0.5, y, minus(100 * value, 0), ha="center", va="center", fontsize=12,
-                      color=ON_DARK if dark else ON_LIGHT)  # fmt: skip
+                      color=ink_on(colour))  # fmt: skip
     slots = values.shape[1]
     axes.set_xlim(0, slots)
     axes.set_ylim(len(values), 0)

@@ -11,20 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from tutelage.report.drawing.canvas import (
-    WIDTH,
-    Drawing,
-    canvas,
-    finish,
-)
-from tutelage.report.drawing.epochs import safe
-from tutelage.report.palette import (
-    BLUE,
-    INK,
-    MUTED,
-    PAPER,
-)
-from tutelage.report.panels.confusion.figures import NUMBERS_UP_TO, SEQUENTIAL
+from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish
+from tutelage.report.drawing.heat import NUMBERS_UP_TO, SEQUENTIAL
+from tutelage.report.drawing.sheet import SignalAxis
+from tutelage.report.palette import BLUE, INK, MUTED, PAPER
 from tutelage.report.panels.workspace.data import Slots, by_class, times_even
 from tutelage.report.wording import short
 from tutelage.statistics.paired import minus
@@ -38,14 +28,6 @@ LEFT, GAP, KEY, HEADING, TICKS = 92, 22, 34, 27, 42
 LINE, CHANNEL, LARGEST = 15, 22, 74
 """Pixels: a slot's strip, a channel, the side of a map."""
 SIDES: tuple[Literal["left", "center", "right"], ...] = ("left", "center", "right")
-
-
-@dataclass(frozen=True)
-class Axis:
-    """What is known of the signal: samples per second or 0, and names of channels or none."""
-
-    rate: float = 0.0
-    channels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,7 +80,7 @@ def sources(found: Slots) -> dict[str, Floats]:
     return {head: times_even(v) for head, v in sorted(every.items(), key=lambda item: item[1].ndim)}
 
 
-def windows(found: Slots, axis: Axis, name: str) -> Drawing:
+def windows(found: Slots, axis: SignalAxis, name: str) -> Drawing:
     """A few windows; under each, for every source, where each slot is active."""
     picked, parts = chosen(found), sources(found)
     inputs = found.samples.inputs[picked]
@@ -130,7 +112,7 @@ def windows(found: Slots, axis: Axis, name: str) -> Drawing:
             top += height + (TICKS if row == last else 0)
         header = ("class", "sample", "what", "slot_or_channel", "position", "value")
         label = f"Places of the slots in a few windows, {found.run.stage}"
-        return finish(figure, safe(name), label, header, _rows(found, picked, parts))
+        return finish(figure, name, label, header, _rows(found, picked, parts))
 
 
 def over_time(found: Slots, name: str) -> Drawing | None:
@@ -162,7 +144,7 @@ def over_time(found: Slots, name: str) -> Drawing | None:
                  for p, value in enumerate(mean[c, k].ravel())]  # fmt: skip
         label = f"Places of the student's slots by class, {found.run.stage}"
         header = ("class", "slot", "position", "times_even_use")
-        return finish(figure, safe(name), label, header, drawn)
+        return finish(figure, name, label, header, drawn)
 
 
 def _norm(parts: Sequence[Floats]) -> Normalize:

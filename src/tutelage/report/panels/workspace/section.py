@@ -5,34 +5,22 @@ from dataclasses import replace
 
 from tutelage.report.cells import (
     EMPTY,
-    interval_cell,
+    Metric,
+    Values,
+    accuracy,
+    difference_cell,
     mean_cell,
-    metric_cell,
+    paired,
 )
+from tutelage.report.context import ReportContext
 from tutelage.report.drawing.epochs import Look
-from tutelage.report.example import ExampleWindow
-from tutelage.report.panels.workspace import figures as workspace
-from tutelage.report.panels.workspace import positions as places
-from tutelage.report.panels.workspace import words as slot_words
-from tutelage.report.panels.workspace.data import (
-    Slots,
-    Workspace,
-    modes,
-    stages_with_modes,
-    workspaces,
-)
+from tutelage.report.panels.workspace import figures, positions, words
+from tutelage.report.panels.workspace.data import Workspace, modes, stages_with_modes, workspaces
 from tutelage.report.section import Figure, Section
-from tutelage.report.table import (
-    Cell,
-    Column,
-    Row,
-    Table,
-)
-from tutelage.report.wording import percent, plural, signed
+from tutelage.report.table import Row, Table, TableCell, TableColumn, counted, left
+from tutelage.report.wording import plural
 from tutelage.runs.ledger import Experiment
 from tutelage.runs.records import Evaluation, Split
-from tutelage.statistics.paired import paired_difference
-from tutelage.study.comparison import best_student
 
 MEANING = {
     "initial_slots": "the slots as they were learned",
@@ -48,42 +36,38 @@ INTRO = (
 )
 
 
-def section(
-    experiment: Experiment, look: Mapping[str, Look], example: ExampleWindow | None
-) -> tuple[Section, ...]:
+def section(context: ReportContext) -> Section | None:
     """Build the section; none where no stage has slots."""
+    experiment = context.experiment
     found = workspaces(experiment)
     stages = list(dict.fromkeys((*stages_with_modes(experiment), *(one.stage for one in found))))
     if not stages:
-        return ()
-    best = best_student(experiment)
-    first = best if best in [one.stage for one in found] else stages[0]
-    figures: list[Figure] = []
+        return None
+    first = context.best if context.best in [one.stage for one in found] else stages[0]
+    shown: list[Figure] = []
     # The best student's figures stand open on top, those of other stages folded below.
     for number, one in enumerate(sorted(found, key=lambda one: one.stage != first), 1):
         several = sum(other.stage == one.stage for other in found) > 1
         title = f"{one.stage}, {one.objective}" if several else one.stage
         name = f"workspace-{number}-{one.stage}"
-        mine = (*_over_epochs(one, look, name), *_by_class(experiment, one, look, name),
-                *_places(one, example, name))  # fmt: skip
-        figures += [replace(figure, title=f"{title}: {figure.title}", folded=one.stage != first)
-                    for figure in mine]  # fmt: skip
+        mine = (*_over_epochs(one, context.look, name), *_by_class(context, one, name),
+                *_positions(context, one, name))  # fmt: skip
+        shown += [replace(figure, title=f"{title}: {figure.title}", folded=one.stage != first)
+                  for figure in mine]  # fmt: skip
     table = modes_table(experiment, found, stages)
-    return (
-        Section("workspace", "Inside the workspace", "Workspace", INTRO, tuple(figures), (table,),
-                tables_first=True),
-    )  # fmt: skip
+    return Section("workspace", "Inside the workspace", "Workspace", INTRO, tuple(shown), (table,),
+                   tables_first=True)  # fmt: skip
 
 
 def modes_table(experiment: Experiment, found: tuple[Workspace, ...], stages: list[str]) -> Table:
     """Accuracy of every way of predicting, deployed or not, and with the teachers."""
     columns = (
-        Column("reads", "a prediction reads", left=True),
-        Column("n", "runs"),
-        Column("validation", "validation accuracy", "%, ± pooled seed SD"),
-        Column("test", "test accuracy", "%, ± pooled seed SD"),
-        Column("macro_f1", "test macro-F1", "%"),
-        Column("difference", "test, minus deployed", "points, 95 % interval"),
+        left("reads", "a prediction reads"),
+        TableColumn("n", "runs"),
+        TableColumn("validation", "validation accuracy", "%, ± pooled seed SD"),
+        TableColumn("test", "test accuracy", "%, ± pooled seed SD"),
+        TableColumn("macro_f1", "test macro-F1", "%"),
+        TableColumn("difference", "test, minus deployed", "points, 95 % interval"),
     )
     rows = []
     for stage in stages:
@@ -107,46 +91,35 @@ def modes_table(experiment: Experiment, found: tuple[Workspace, ...], stages: li
 
 
 def _mode(experiment: Experiment, stage: str, mode: str, deployed: bool) -> Row:
-    def read(evaluation: Evaluation, key: str) -> float | None:
-        where = evaluation if deployed else evaluation.variants.get(mode)
-        return None if where is None else float(getattr(where, key))
+    def values(metric: Metric, split: Split = "test") -> Values:
+        return experiment.values(stage, metric if deployed else _in_mode(mode, metric), split)
 
-    def accuracy(evaluation: Evaluation) -> float | None:
-        return read(evaluation, "accuracy")
-
-    splits: tuple[Split, ...] = ("validation", "test")
-    validation, test = (metric_cell(experiment, stage, accuracy, split=split) for split in splits)
-    macro = metric_cell(experiment, stage, lambda evaluation: read(evaluation, "macro_f1"))
-    runs = len(experiment.values(stage, accuracy))
-    name = Cell(mode.replace("_", " "), mode, sub=MEANING.get(mode, ""))
-    difference = (
-        Cell("deployed", tone="quiet") if deployed else _difference(experiment, stage, mode)
-    )
-    return Row(
-        (name, Cell(str(runs), runs), validation, test, macro, difference), stage, strong=deployed
-    )
+    validation, test = values(accuracy, "validation"), values(accuracy)
+    shown = (validation, test, values(lambda evaluation: evaluation.macro_f1))
+    cells = (mean_cell(experiment, stage, each) for each in shown)
+    difference = TableCell("deployed", tone="quiet")
+    if not deployed:
+        gap = paired(test, experiment.values(stage, accuracy))
+        difference = EMPTY if gap is None else difference_cell(gap.mean, gap.t)
+    name = TableCell(mode.replace("_", " "), mode, sub=MEANING.get(mode, ""))
+    return Row((name, counted(len(test)), *cells, difference), stage, strong=deployed)
 
 
-def _difference(experiment: Experiment, stage: str, mode: str) -> Cell:
-    mine = experiment.values(
-        stage, lambda e: e.variants[mode].accuracy if mode in e.variants else None
-    )
-    own = experiment.values(stage, lambda e: e.accuracy)
-    keys = sorted(mine.keys() & own.keys())
-    if not keys:
-        return EMPTY
-    gap = paired_difference([mine[key] for key in keys], [own[key] for key in keys])
-    ends = interval_cell(gap.t)
-    return Cell(signed(100 * gap.mean), 100 * gap.mean, sub="" if gap.t is None else ends.text,
-                interval=ends.interval)  # fmt: skip
+def _in_mode(mode: str, metric: Metric) -> Metric:
+    """Return a metric of another mode of prediction."""
+
+    def value(evaluation: Evaluation) -> float | None:
+        return metric(evaluation.variants[mode]) if mode in evaluation.variants else None
+
+    return value
 
 
 def _taught(experiment: Experiment, found: Workspace) -> Row:
-    name = Cell("with teachers", f"with teachers: {found.objective}",
+    name = TableCell("with teachers", f"with teachers: {found.objective}",
                 sub=f"slots refined by {plural(len(found.teachers), 'teacher')}")  # fmt: skip
-    runs = Cell(str(len(found.with_teachers)), len(found.with_teachers))
-    accuracy = mean_cell(experiment, found.stage, found.with_teachers, percent)
-    return Row((name, runs, accuracy, EMPTY, EMPTY, EMPTY), found.stage)
+    mean = mean_cell(experiment, found.stage, found.with_teachers)
+    cells = (name, counted(len(found.with_teachers)), mean, EMPTY, EMPTY, EMPTY)
+    return Row(cells, found.stage)
 
 
 def _over_epochs(found: Workspace, look: Mapping[str, Look], name: str) -> tuple[Figure, ...]:
@@ -155,31 +128,29 @@ def _over_epochs(found: Workspace, look: Mapping[str, Look], name: str) -> tuple
     caption = (
         f"Line: mean over {plural(found.runs, 'run')}; band: lowest to highest. Training samples unless it says "
         "validation. Slots in use: so many slots, all used alike, would be as uneven. "
-        f"{slot_words.over_epochs(found)}"
+        f"{words.over_epochs(found)}"
     )
-    return (Figure(workspace.over_epochs(found, look, name), "over epochs", caption),)
+    return (Figure(figures.over_epochs(found, look, name), "over epochs", caption),)
 
 
-def _by_class(
-    experiment: Experiment, found: Workspace, look: Mapping[str, Look], name: str
-) -> tuple[Figure, ...]:
+def _by_class(context: ReportContext, found: Workspace, name: str) -> tuple[Figure, ...]:
     slots = found.slots
     if slots is None:
         return ()
-    shown, many = len(workspace.classes_shown(slots)), len(set(slots.samples.labels.tolist()))
+    shown, many = len(figures.classes_shown(slots)), len(set(slots.samples.labels.tolist()))
     some = f" Of {many} classes the {shown} that use slots most unlike the others."
     caption = (
         "Percent of the tokens that choose a slot, one column each, mean over the samples of a class."
-        f"{some if shown < many else ''} {slot_words.shares(slots)} "
-        f"{slot_words.which(slots, experiment.fold_names[slots.run.fold])}"
+        f"{some if shown < many else ''} {words.shares(slots)} "
+        f"{words.which(slots, context.experiment.fold_names[slots.run.fold])}"
     )
-    drawn = workspace.heat(slots, look, f"{name}-classes")
+    drawn = figures.heat(slots, context.look, f"{name}-classes")
     return (Figure(drawn, "which slot binds which class, from which teacher", caption),)
 
 
-def _places(found: Workspace, example: ExampleWindow | None, name: str) -> tuple[Figure, ...]:
+def _positions(context: ReportContext, found: Workspace, name: str) -> tuple[Figure, ...]:
     slots = found.slots
-    if slots is None or not places.sources(slots):
+    if slots is None or not positions.sources(slots):
         return ()
     signal = slots.samples.inputs.ndim == 3
     what, scale = (
@@ -187,22 +158,17 @@ def _places(found: Workspace, example: ExampleWindow | None, name: str) -> tuple
     )
     caption = (
         f"Top: what the student reads{scale}. Below, a row or a map for each slot: where in the last stage the "
-        f"tokens that chose it are active. {slot_words.places(slots)} The same run as above."
+        f"tokens that chose it are active. {words.positions(slots)} The same run as above."
     )
-    drawn = places.windows(slots, _axis(slots, example), f"{name}-windows")
-    figures = [Figure(drawn, f"which slot binds which part of {what}", caption)]
-    mean = places.over_time(slots, f"{name}-time")
+    drawn = positions.windows(
+        slots, context.axis(slots.samples.inputs.shape[1:]), f"{name}-windows"
+    )
+    shown = [Figure(drawn, f"which slot binds which part of {what}", caption)]
+    mean = positions.over_time(slots, f"{name}-time")
     if mean is not None:
         caption = (
-            f"The student's slots, mean over the samples of a class. {slot_words.over_time(slots)} "
+            f"The student's slots, mean over the samples of a class. {words.over_time(slots)} "
             "The same run as above."
         )
-        figures.append(Figure(mean, f"{'when in' if signal else 'where in'} {what}", caption))
-    return tuple(figures)
-
-
-def _axis(slots: Slots, example: ExampleWindow | None) -> places.Axis:
-    """Rate and channel names of the example window, where it is of the same shape as what the student reads."""
-    if example is None or example.signal.shape != slots.samples.inputs.shape[1:]:
-        return places.Axis()
-    return places.Axis(example.rate, example.channel_names)
+        shown.append(Figure(mean, f"{'when in' if signal else 'where in'} {what}", caption))
+    return tuple(shown)

@@ -11,12 +11,7 @@ from tutelage.report.panels.workspace.data import (
     overlap,
     times_even,
 )
-from tutelage.report.wording import (
-    listed,
-    percent,
-    plural,
-    significant,
-)
+from tutelage.report.wording import listed, percent, plural, significant
 from tutelage.runs.traces import Course
 from tutelage.statistics.paired import minus
 
@@ -54,7 +49,7 @@ def shares(found: Slots) -> str:
     return " ".join(told)
 
 
-def places(found: Slots) -> str:
+def positions(found: Slots) -> str:
     """Say whether slots divide a window among them, and which teacher cannot be drawn."""
     known, parts = _in_common(found), []
     if known:

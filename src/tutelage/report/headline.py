@@ -2,17 +2,12 @@
 
 from dataclasses import dataclass
 
-from tutelage.report.wording import (
-    human,
-    listed,
-    percent,
-    plural,
-    signed,
-)
+from tutelage.report.context import ReportContext
+from tutelage.report.wording import human, listed, percent, plural, signed
 from tutelage.runs.ledger import Experiment
 from tutelage.statistics.paired import Verdict
 from tutelage.statistics.spreads import mean_of_folds
-from tutelage.study.comparison import Comparison, best_student, compare
+from tutelage.study.comparison import Comparison
 
 
 @dataclass(frozen=True)
@@ -25,7 +20,7 @@ class Fact:
 
 
 @dataclass(frozen=True)
-class Claim:
+class VerdictOn:
     """A verdict with the population it is about."""
 
     about: str
@@ -34,27 +29,26 @@ class Claim:
 
 
 @dataclass(frozen=True)
-class Summary:
+class Headline:
     """What the page says first."""
 
     sentence: str
     choice: str
-    claims: tuple[Claim, ...]
+    claims: tuple[VerdictOn, ...]
     facts: tuple[Fact, ...]
     warnings: tuple[str, ...]
     best: str | None
 
 
-def summary(experiment: Experiment) -> Summary:
+def headline(context: ReportContext) -> Headline:
     """Answer the question of the experiment: is the student better with teachers than alone?"""
-    best = best_student(experiment)
-    found = {one.student: one for one in compare(experiment)}
+    experiment, best = context.experiment, context.best
     if best is None:
         sentence = "No student with teachers is complete yet, so there is nothing to compare."
-        return Summary(sentence, "", (), (), _warnings(experiment), None)
-    one = found[best]
-    return Summary(
-        sentence=_headline(one),
+        return Headline(sentence, "", (), (), _warnings(experiment), None)
+    one = next(one for one in context.comparisons if one.student == best)
+    return Headline(
+        sentence=_sentence(one),
         choice=_choice(experiment, one),
         claims=_claims(one),
         facts=_facts(experiment, one),
@@ -63,7 +57,7 @@ def summary(experiment: Experiment) -> Summary:
     )
 
 
-def _headline(one: Comparison) -> str:
+def _sentence(one: Comparison) -> str:
     """The sentence of the pairs; a claim that does not hold for new subjects says so at once."""
     sentence = one.retrained.sentence(one.student, one.baseline)
     claimed = one.retrained.verdict != "not distinguishable"
@@ -82,16 +76,16 @@ def _choice(experiment: Experiment, one: Comparison) -> str:
     )
 
 
-def _claims(one: Comparison) -> tuple[Claim, ...]:
+def _claims(one: Comparison) -> tuple[VerdictOn, ...]:
     a, b, pairs = one.student, one.baseline, one.retrained
     same = "The sentence above: what to expect when the same splits are trained with other seeds."
-    claims = [Claim("these test subjects", pairs.verdict, same)]
+    claims = [VerdictOn("these test subjects", pairs.verdict, same)]
     if one.subjects is not None:
         sentence = one.subjects.sentence(a, b)
-        claims.append(Claim("new subjects", one.subjects.verdict, sentence))
+        claims.append(VerdictOn("new subjects", one.subjects.verdict, sentence))
     if one.corrected is not None:
         about = "folds that share training data"
-        claims.append(Claim(about, one.corrected.verdict, one.corrected.sentence(a, b)))
+        claims.append(VerdictOn(about, one.corrected.verdict, one.corrected.sentence(a, b)))
     return tuple(claims)
 
 
