@@ -29,7 +29,7 @@ from tutelage.recipe.config import Recipe, parse
 from tutelage.recipe.fold import Fold, load_data
 from tutelage.recipe.networks import load_network
 from tutelage.report import write_report
-from tutelage.runs.concepts import explained
+from tutelage.report.panels.explanations.data import explained
 from tutelage.runs.explanations import Known, read_explanations
 from tutelage.runs.folder import RunFolder
 from tutelage.runs.ledger import read_experiment

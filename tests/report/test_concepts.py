@@ -8,19 +8,19 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from tutelage.report.summary import summary
 
 from tests.report.explaining import NAMES, add_concepts
 from tests.report.fake import HAPT, Fake, example_window, write
 from tests.report.test_page import Page
 from tests.report.test_trust import captions, section, tables
 from tutelage.errors import UserError
-from tutelage.report import explained as explanations
 from tutelage.report import page, write_report
-from tutelage.report.figures.concepts import painted
-from tutelage.report.figures.icon import icon
-from tutelage.report.summary import summary
+from tutelage.report.panels.explanations import section as explanations
+from tutelage.report.panels.explanations.data import Part, explained, probabilities
+from tutelage.report.panels.explanations.figures import painted
+from tutelage.report.panels.explanations.icon import icon
 from tutelage.report.wording import signed
-from tutelage.runs.concepts import ConceptPart, explained, probabilities
 from tutelage.runs.ledger import read_experiment
 
 SMALL = {
@@ -252,7 +252,7 @@ def test_annotations_are_compared_with_what_moved(made):
 @pytest.mark.parametrize(("share", "tone"), [(1.0, "bad"), (0.04, "quiet"), (-1.0, "quiet")])
 def test_a_concept_that_is_not_there_is_called_where_it_counts(share, tone):
     added = np.array([share, 0.0])
-    part = ConceptPart("spatial", "wing", "wing", (1,), added, added[:1], np.zeros(2), np.zeros(1))
+    part = Part("spatial", "wing", "wing", (1,), added, added[:1], np.zeros(2), np.zeros(1))
     assert explanations._annotated(part, explanations.CALLED).tone == tone
 
 

@@ -80,7 +80,7 @@ class Study:
         content: of the recipe, with ``set`` laid over it; what every cell begins with.
         axes: axis -> names of its values, in order.
         cells: every point that is not skipped.
-        table: how the table is laid out; :mod:`tutelage.report.study_tables` reads it.
+        table: how the table is laid out; :mod:`tutelage.report.study.table` reads it.
         tune: what is searched; :mod:`tutelage.study.tune` reads it.
         resolved: the whole file, with the recipe in it.
     """
