@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from benchmarks.common import rounds, write
 from benchmarks.methods import Group, groups
 from tutelage.data import home
-from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.data_spec import DataSpec, load_data
+from tutelage.recipe.fold import Fold
 from tutelage.teachers import CachedTeachers, cache_teacher
 from tutelage.training.stage import (
     Ready,
@@ -115,8 +116,8 @@ def main() -> None:
     chosen = None if options.only is None else {REFERENCE, *options.only}
     paths = [p for p in options.recipes.glob("*.yaml") if chosen is None or p.stem in chosen]
     for group in groups(paths):
-        dataset = load_data(group.recipe, home(), None)
-        data = Fold.of(group.recipe, dataset, 0, Path("runs/.cache/modalities"))
+        dataset = load_data(group.recipe.data, home(), None)
+        data = Fold.of(DataSpec.of(group.recipe), dataset, 0, Path("runs/.cache/modalities"))
         small = data.small(BATCH * STEPS)
         for name, (run, distiller) in stages(group, small, Path("runs/.bench")).items():
             runs[name] = run

@@ -5,7 +5,6 @@ Nothing is unpickled, and a file is complete or absent: it is written beside its
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from tutelage.errors import UserError
+from tutelage.files import replacing
 
 __all__ = ["digest", "read", "read_json", "write", "write_json"]
 
@@ -27,9 +27,8 @@ def write(path: Path, tree: Mapping[str, Any]) -> None:
     """Write nested dicts and lists of tensors, numbers, strings and None; atomic."""
     tensors: dict[str, Tensor] = {}
     skeleton = _pack(tree, "", tensors)
-    part = path.with_suffix(".part")
-    save_file(tensors, part, metadata={"json": json.dumps(skeleton)})
-    part.replace(path)
+    with replacing(path) as unfinished:
+        save_file(tensors, unfinished, metadata={"json": json.dumps(skeleton)})
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -65,10 +64,8 @@ def digest(path: Path) -> str:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically; NaN is refused, because JSON has none."""
-    # Two commands on one study write the same records: each has a file of its own, and the last name wins.
-    part = path.with_suffix(f"{path.suffix}.{os.getpid()}.part")
-    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    part.replace(path)
+    with replacing(path) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -26,14 +26,15 @@ from tutelage.models import (
     WideResNet,
 )
 from tutelage.recipe.config import Recipe, parse
-from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.data_spec import DataSpec, load_data
+from tutelage.recipe.fold import Fold
 from tutelage.recipe.networks import load_network
 from tutelage.report import write_report
-from tutelage.runs.concepts import explained
+from tutelage.report.panels.explanations.data import explained
 from tutelage.runs.explanations import Known, read_explanations
 from tutelage.runs.folder import RunFolder
 from tutelage.runs.ledger import read_experiment
-from tutelage.training.explanations import explain, explains_itself
+from tutelage.training.concept_survey import explain, explains_itself
 
 PLAIN = {"type": "WideResNet", "depth": 10, "width": 1}
 
@@ -100,7 +101,7 @@ def asked_again(root, content, folder, stage):
     """Return the network of a run, and every sample as it reads it."""
     network, spec = load_network(runs_of(folder)[stage, 0] / "best.safetensors")
     parsed = parse(Recipe, content, "")
-    data = Fold.of(parsed, load_data(parsed, None, None), 0, root)
+    data = Fold.of(DataSpec.of(parsed), load_data(parsed.data, None, None), 0, root)
     samples = data.samples([spec["modality"]])
     return (
         network.network,

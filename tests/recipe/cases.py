@@ -54,7 +54,7 @@ def cases():
         "own objective": stages(base__distiller={"soft": {"coefficient": 0.7}, "labels": None}),
         "own network": stages(base__network={"width": 2}),
         "other network": stages(base__network={"type": "ResNet", "depth": 18}),
-        "classes": stages(alone__classes=["activity_0", "activity_2"]),
+        "classes": stages(alone__classes=["synthetic activity 1", "synthetic activity 3"]),
         "crop": images(crop=6),
         "crop of one": images(stages={"teacher": {"crop": 6}, "student": {"teachers": ["teacher"]}}),
         "base and novel": images(
@@ -66,7 +66,10 @@ def cases():
         ),
         "named groups": images(
             groups={"few": ["synthetic pattern 1", "synthetic pattern 4"]},
-            stages={"a": {"train_classes": "few"}, "b": {"train_classes": ["synthetic pattern 2", "synthetic pattern 3"]}},
+            stages={
+                "a": {"train_classes": "few"},
+                "b": {"train_classes": ["synthetic pattern 2", "synthetic pattern 3"]},
+            },
             distiller={},
         ),
         "transfer": images(transfer={"moved": IMAGES | {"seed": 3}}),

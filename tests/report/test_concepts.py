@@ -8,19 +8,19 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from tutelage.report.summary import summary
 
 from tests.report.explaining import NAMES, add_concepts
 from tests.report.fake import HAPT, Fake, example_window, write
 from tests.report.test_page import Page
 from tests.report.test_trust import captions, section, tables
 from tutelage.errors import UserError
-from tutelage.report import explained as explanations
 from tutelage.report import page, write_report
-from tutelage.report.figures.concepts import painted
-from tutelage.report.figures.icon import icon
-from tutelage.report.summary import summary
+from tutelage.report.panels.explanations import section as explanations
+from tutelage.report.panels.explanations.data import Part, explained, probabilities
+from tutelage.report.panels.explanations.figures import painted
+from tutelage.report.panels.explanations.icon import icon
 from tutelage.report.wording import signed
-from tutelage.runs.concepts import Part, explained, probabilities
 from tutelage.runs.ledger import read_experiment
 
 SMALL = {

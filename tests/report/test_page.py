@@ -10,12 +10,12 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from tutelage.report.summary import summary
 
 from tests.report.fake import GENEACTIV, Fake, example_window, write
 from tutelage.errors import UserError
 from tutelage.report import ExampleWindow, write_report
-from tutelage.report.figures.matrices import confusion, difference
-from tutelage.report.summary import summary
+from tutelage.report.panels.confusion.figures import confusion, difference
 from tutelage.runs.ledger import read_experiment
 
 SECTIONS = [

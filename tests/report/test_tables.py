@@ -8,8 +8,8 @@ import pytest
 
 from tests.report.fake import Fake, write
 from tutelage.report import write_report
-from tutelage.report.figures.calibration import reliability
-from tutelage.report.figures.matrices import row_percent
+from tutelage.report.panels.calibration.figures import reliability
+from tutelage.report.panels.confusion.figures import row_percent
 from tutelage.report.table import (
     Cell,
     Column,

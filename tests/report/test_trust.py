@@ -15,10 +15,11 @@ from tests.experiment.test_runs import execute
 from tests.report.fake import GENEACTIV, HAPT, Fake, write
 from tests.report.test_page import Page
 from tests.report.tilted import FIRST
-from tutelage.report import trusted, write_report
-from tutelage.report.figures.courses import apart, looks
-from tutelage.report.figures.trust import by_class, classes_shown, over_epochs
+from tutelage.report import write_report
+from tutelage.report.drawing.epochs import apart, looks
 from tutelage.report.palette import SERIES
+from tutelage.report.panels.trust import words as trusted
+from tutelage.report.panels.trust.figures import by_class, classes_shown, over_epochs
 from tutelage.runs.ledger import read_experiment
 from tutelage.runs.traces import Course, Trust, trusts
 

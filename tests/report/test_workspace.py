@@ -13,12 +13,13 @@ from tests.report.slotted import MODES, TEACHERS, add_slots
 from tests.report.test_page import Page
 from tests.report.test_trust import captions, section, tables, texts
 from tutelage.errors import UserError
-from tutelage.report import slot_words, write_report
-from tutelage.report.figures.places import chosen, sources
-from tutelage.report.figures.workspace import classes_shown
+from tutelage.report import write_report
+from tutelage.report.panels.workspace import words as slot_words
+from tutelage.report.panels.workspace.data import workspaces
+from tutelage.report.panels.workspace.figures import classes_shown
+from tutelage.report.panels.workspace.positions import chosen, sources
 from tutelage.report.wording import significant
 from tutelage.runs.ledger import read_experiment
-from tutelage.runs.workspace import workspaces
 
 SMALL = {
     "windows": 20,

@@ -10,7 +10,7 @@ import pytest
 from tests.report.explaining import NAMES, add_concepts
 from tests.report.fake import Fake, write
 from tutelage.errors import UserError
-from tutelage.runs.concepts import (
+from tutelage.report.panels.explanations.data import (
     PARTS,
     explained,
     label_of,

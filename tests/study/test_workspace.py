@@ -11,10 +11,7 @@ import pytest
 from tests.report.fake import HAPT, Fake, write
 from tests.report.slotted import TEACHERS, add_slots
 from tutelage.errors import UserError
-from tutelage.runs.inspection import read_inspection
-from tutelage.runs.ledger import read_experiment
-from tutelage.runs.traces import recorded, trusts
-from tutelage.runs.workspace import (
+from tutelage.report.panels.workspace.data import (
     by_class,
     effective,
     modes,
@@ -23,6 +20,9 @@ from tutelage.runs.workspace import (
     times_even,
     workspaces,
 )
+from tutelage.runs.inspection import read_inspection
+from tutelage.runs.ledger import read_experiment
+from tutelage.runs.traces import recorded, trusts
 
 SMALL = {"windows": 20, "epochs": 3, "stages": ("sig", "pi", "gaf", "alone", "annsp")}
 

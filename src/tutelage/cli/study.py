@@ -91,8 +91,8 @@ def run(
 
     loaded = load_study(study, overrides or [], name)
     with Screen() as screen:
-        places = RunConfig(runs.resolve() if engine == "ray" else runs, data, device, jobs, devices)
-        planned = plan_study(loaded, places, screen)
+        config = RunConfig(runs.resolve() if engine == "ray" else runs, data, device, jobs, devices)
+        planned = plan_study(loaded, config, screen)
         if engine == "local":  # of a cluster, this machine says nothing
             found = estimate(planned, screen, well=False)
             refuse_unfit(found, runs)
@@ -100,7 +100,7 @@ def run(
                 typer.echo(f"{found.missing} runs to train; a guess: {duration(found.seconds)}")
         workers = stacking(way, engine_of(engine, planned, screen))
         folder = run_study(loaded, planned, screen, workers)
-    done = sum(task.key in planned.found for task in planned.tasks)
+    done = sum(task.key in planned.complete for task in planned.tasks)
     typer.echo(f"{folder}: {done} of {len(planned.tasks)} runs are complete")
     for line in screen.failed:
         typer.echo(line, err=True)
@@ -132,7 +132,7 @@ def tune(
     """Choose hyper-parameters on validation; the same command goes on after it was stopped."""
     from tutelage.cli.progress import Screen
     from tutelage.execution.workers import RunConfig
-    from tutelage.report.tuning import write_tuning
+    from tutelage.report.study.tuning import write_tuning
     from tutelage.study.file import load_study
     from tutelage.study.tune import tune as search
 
@@ -174,8 +174,8 @@ def table(
     out: Out = None,
 ) -> None:
     """Make the table of a study from its run folders: Markdown, LaTeX, CSV, xlsx and a page."""
-    from tutelage.report.study_pages import write_table
-    from tutelage.report.study_tables import study_table
+    from tutelage.report.study.pages import write_table
+    from tutelage.report.study.table import study_table
     from tutelage.runs.location import location
     from tutelage.study.layout import table_spec
     from tutelage.study.ledger import read_study
@@ -210,8 +210,8 @@ def compare(
     out: Out = None,
 ) -> None:
     """Compare in pairs over folds and seeds, in each cell and over cells; and both protocols, where recorded."""
-    from tutelage.report.study_comparisons import sentences
-    from tutelage.report.study_pages import write_comparison
+    from tutelage.report.study.comparison import sentences
+    from tutelage.report.study.pages import write_comparison
     from tutelage.runs.location import location
     from tutelage.study.contrasts import compare_study
     from tutelage.study.layout import table_spec

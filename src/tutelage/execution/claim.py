@@ -8,13 +8,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tutelage import checkpoint
 from tutelage.errors import UserError
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.distributed import train_spread
 from tutelage.execution.listener import Listener
-from tutelage.recipe.resolve import Job
-from tutelage.runs.folder import fail_run
+from tutelage.recipe.resolve import RunSpec
+from tutelage.runs.folder import evaluation_of, fail_run
 from tutelage.runs.search import find_run, take_over
 from tutelage.train import DivergedError
 from tutelage.training.single import Context, train_one
@@ -39,26 +38,26 @@ class Outcome:
     elsewhere: bool = False
 
 
-def train_once(context: Context, job: Job, kept: DataCache, listener: Listener) -> Outcome:
+def train_once(context: Context, spec: RunSpec, kept: DataCache, listener: Listener) -> Outcome:
     """Train a run, go on with it, or find it; whatever goes wrong with it is its outcome.
 
     Args:
         context: of the experiment.
-        job: the run.
+        spec: the run.
         kept: data that this process has read.
         listener: who is told.
     """
-    with claimed(context, job) as settled:
-        return settled or _train(context, job, kept, listener)
+    with claimed(context, spec) as settled:
+        return settled or _train(context, spec, kept, listener)
 
 
 @contextmanager
-def claimed(context: Context, job: Job) -> Iterator[Outcome | None]:
+def claimed(context: Context, spec: RunSpec) -> Iterator[Outcome | None]:
     """Hold the lock of a run; give its outcome where there is nothing to train, or another process is training it.
 
     The system frees the lock when a process dies, however it dies.
     """
-    lock = _lock(context.cache, job)
+    lock = _lock(context.cache, spec)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -66,11 +65,11 @@ def claimed(context: Context, job: Job) -> Iterator[Outcome | None]:
         return
     try:
         runs = context.cache.parent
-        found = find_run(job, context.folder, runs)
+        found = find_run(spec, context.folder, runs)
         if found is not None:
-            yield Outcome("found", checkpoint.read_json(found / "evaluation.json"), found)
+            yield Outcome("found", evaluation_of(found), found)
         else:
-            take_over(job, context.folder / job.folder, runs)
+            take_over(spec, context.folder / spec.folder, runs)
             yield None
     finally:
         lock.release()
@@ -95,9 +94,9 @@ def outcome_of(path: Path, train: Callable[[], Mapping[str, Any]]) -> Outcome:
         return Outcome(f"failed: {type(error).__name__}: {error}")
 
 
-def locked(cache: Path, job: Job) -> bool:
+def locked(cache: Path, spec: RunSpec) -> bool:
     """Return whether a process is training a run at this moment."""
-    lock = _lock(cache, job)
+    lock = _lock(cache, spec)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -106,22 +105,21 @@ def locked(cache: Path, job: Job) -> bool:
     return False
 
 
-def _lock(cache: Path, job: Job) -> FileLock:
+def _lock(cache: Path, spec: RunSpec) -> FileLock:
     locks = cache / "locks"
     locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / job.fingerprint)
+    return FileLock(locks / spec.fingerprint)
 
 
-def _train(context: Context, job: Job, kept: DataCache, listener: Listener) -> Outcome:
-    path = context.folder / job.folder
-    epochs = context.recipe.train_of(job.stage).epochs
+def _train(context: Context, spec: RunSpec, kept: DataCache, listener: Listener) -> Outcome:
+    path = context.folder / spec.folder
 
     def train() -> Mapping[str, Any]:
         if context.devices > 1:
-            return train_spread(context, job, kept.home, path, listener)
+            return train_spread(context, spec, kept.home, path, listener)
         return train_one(
-            context, job, kept.fold(context.recipe, job.fold), path,
-            lambda row: listener.epoch(job, row, epochs), listener.progress,
+            spec, kept.fold(spec.data, spec.fold), context, path,
+            lambda row: listener.epoch(spec, row, spec.train.epochs), listener.progress,
         )  # fmt: skip
 
     return outcome_of(path, train)

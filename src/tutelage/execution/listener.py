@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from tutelage.recipe.resolve import Job
+from tutelage.recipe.resolve import RunSpec
 
 __all__ = ["Listener", "Quiet"]
 
@@ -15,15 +15,15 @@ class Listener(Protocol):
         """Long work is this far, in [0, 1]."""
         ...
 
-    def begin(self, job: Job, number: int, total: int, cell: str) -> None:
+    def begin(self, spec: RunSpec, number: int, total: int, cell: str) -> None:
         """A run starts; ``cell`` is that of the study, or empty."""
         ...
 
-    def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
+    def epoch(self, spec: RunSpec, row: Mapping[str, Any], epochs: int) -> None:
         """A run has finished an epoch."""
         ...
 
-    def end(self, job: Job, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
+    def end(self, spec: RunSpec, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
         """A run is over: ``trained``, ``found`` or ``failed: ...``."""
         ...
 
@@ -34,11 +34,11 @@ class Quiet:
     def progress(self, what: str, fraction: float) -> None:
         """Say nothing."""
 
-    def begin(self, job: Job, number: int, total: int, cell: str) -> None:
+    def begin(self, spec: RunSpec, number: int, total: int, cell: str) -> None:
         """Say nothing."""
 
-    def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
+    def epoch(self, spec: RunSpec, row: Mapping[str, Any], epochs: int) -> None:
         """Say nothing."""
 
-    def end(self, job: Job, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
+    def end(self, spec: RunSpec, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
         """Say nothing."""

@@ -17,7 +17,7 @@ import torch
 
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.listener import Listener
-from tutelage.recipe.resolve import Job
+from tutelage.recipe.resolve import RunSpec
 
 __all__ = ["Pool", "Remote", "WorkerDiedError", "portable"]
 
@@ -169,14 +169,14 @@ class Remote:
         """Send that long work is this far."""
         self.send(("progress", (what, fraction)))
 
-    def begin(self, job: Job, number: int, total: int, cell: str) -> None:
+    def begin(self, spec: RunSpec, number: int, total: int, cell: str) -> None:
         """Send that a run starts."""
-        self.send(("begin", (job, number, total, cell)))
+        self.send(("begin", (spec, number, total, cell)))
 
-    def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
+    def epoch(self, spec: RunSpec, row: Mapping[str, Any], epochs: int) -> None:
         """Send that a run has finished an epoch."""
-        self.send(("epoch", (job, row, epochs)))
+        self.send(("epoch", (spec, row, epochs)))
 
-    def end(self, job: Job, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
+    def end(self, spec: RunSpec, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
         """Send that a run is over."""
-        self.send(("end", (job, outcome, evaluation)))
+        self.send(("end", (spec, outcome, evaluation)))

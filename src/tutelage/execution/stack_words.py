@@ -11,12 +11,12 @@ def ways_of(planned: Plan) -> list[str]:
     """Say which missing runs can be trained in stacks, how fast that was here, and why others cannot be."""
     stacked, alone = dict[str, set[str]](), dict[str, set[str]]()
     for task in planned.missing:
-        stage, places = task.job.stage, planned.places
-        why = why_alone(task.recipe, stage)
+        stage, config = task.spec.stage, planned.config
+        why = why_alone(task.spec)
         if why is not None:
             alone.setdefault(why, set()).add(stage)
             continue
-        known = known_seconds(task.recipe, stage, places.cache, places.accelerator)
+        known = known_seconds(task.spec, config.cache, config.accelerator)
         speed = "not measured here yet"
         if known is not None and known.members:
             speed = (

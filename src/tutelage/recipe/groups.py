@@ -44,7 +44,7 @@ def taught(recipe: Recipe, name: str, class_names: Sequence[str]) -> tuple[str, 
         if wanted not in groups:
             raise unknown(place, "group", wanted, groups)
         return groups[wanted]
-    for name in wanted:
-        if name not in class_names:
-            raise unknown(place, "class", name, class_names)
+    for class_name in wanted:
+        if class_name not in class_names:
+            raise unknown(place, "class", class_name, class_names)
     return tuple(wanted)

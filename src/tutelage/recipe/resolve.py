@@ -111,6 +111,10 @@ class RunSpec:
         """Names of the classes whose samples it is taught; none for all."""
         return self.train_classes or self.classes
 
+    def blinded(self) -> "RunSpec":
+        """Return the same run without its test split."""
+        return replace(self, data=replace(self.data, protocol="blind"))
+
     def options(self) -> dict[str, Any]:
         """Return what is not as it would be without a word, of what it is shown."""
         stated = {
@@ -126,22 +130,49 @@ def resolve(recipe: Recipe, fold: int, data: Fold) -> list[RunSpec]:
         UserError: something in the recipe does not fit the data.
     """
     _refuse_unfit(recipe, data)
-    specs: dict[tuple[str, int], RunSpec] = {}
-    source = DataSpec.of(recipe)
-
-    def spec_of(name: str, seed: int) -> RunSpec:
-        stage = recipe.stages[name]
-        own = seed if stage.seed is None else stage.seed
-        if (name, own) not in specs:
-            teachers = {teacher: spec_of(teacher, own) for teacher in stage.teachers}
-            start = spec_of(stage.start_from, own) if stage.start_from else None
-            specs[name, own] = _resolved(recipe, name, own, fold, data, source, teachers, start)
-        return specs[name, own]
-
+    resolver = _Resolver(recipe, fold, data)
     for seed in recipe.seeds:
         for name in recipe.stages:
-            spec_of(name, seed)
-    return list(specs.values())
+            resolver.spec(name, seed)
+    return list(resolver.specs.values())
+
+
+class _Resolver:
+    """Resolves the stages of a recipe on one fold, each with a seed once."""
+
+    def __init__(self, recipe: Recipe, fold: int, data: Fold) -> None:
+        self.recipe, self.fold, self.data = recipe, fold, data
+        self.source = DataSpec.of(recipe)
+        self.groups = groups_of(recipe, data.dataset.class_names)
+        self.specs: dict[tuple[str, int], RunSpec] = {}
+
+    def spec(self, name: str, seed: int) -> RunSpec:
+        """Return the run of a stage; those it needs are resolved first."""
+        stage = self.recipe.stages[name]
+        own = seed if stage.seed is None else stage.seed
+        if (name, own) not in self.specs:
+            teachers = {teacher: self.spec(teacher, own) for teacher in stage.teachers}
+            start = self.spec(stage.start_from, own) if stage.start_from else None
+            self.specs[name, own] = self._made(name, own, teachers, start)
+        return self.specs[name, own]
+
+    def _made(
+        self, name: str, seed: int, teachers: Mapping[str, RunSpec], start: RunSpec | None
+    ) -> RunSpec:
+        recipe, stage, data = self.recipe, self.recipe.stages[name], self.data
+        network, train = recipe.network_description(name), recipe.train_settings(name)
+        modality = stage.input or data.dataset.modality
+        data.check_input(modality, f"stages.{name}.input")
+        for augmented in train.augment:
+            data.check_input(augmented, f"stages.{name}.train.augment")
+        spec = RunSpec(
+            name, self.fold, data.split.name, seed, "", self.source, modality,
+            stage.crop or recipe.crop, network, content_of(network, f"stages.{name}.network"),
+            recipe.objectives(name), train, tuple(stage.classes),
+            taught(recipe, name, data.dataset.class_names), self.groups, stage.shots,
+            stage.unlabelled, stage.run, stage.teacher_epoch, teachers, start,
+        )  # fmt: skip
+        return replace(spec, fingerprint=_fingerprint(spec, data))
 
 
 def _refuse_unfit(recipe: Recipe, data: Fold) -> None:
@@ -162,7 +193,9 @@ def _refuse_unfit(recipe: Recipe, data: Fold) -> None:
         if stage.shots is not None:
             classes = taught(recipe, name, names) or stage.classes or names
             numbers = [names.index(each) for each in classes]
-            few(dataset.labels, names, data.split.train, stage.shots, [0], f"{place}.shots", numbers)
+            few(
+                dataset.labels, names, data.split.train, stage.shots, [0], f"{place}.shots", numbers
+            )
         for quantity in stage.published:
             if quantity not in quantities:
                 raise unknown(f"{place}.published", "quantity", quantity, quantities)
@@ -171,31 +204,6 @@ def _refuse_unfit(recipe: Recipe, data: Fold) -> None:
                 f"{place}.unlabelled: found false, but split {data.split.name!r} trains on test samples, whose "
                 "labels must be hidden (allowed: true)"
             )
-
-
-def _resolved(
-    recipe: Recipe,
-    name: str,
-    seed: int,
-    fold: int,
-    data: Fold,
-    source: DataSpec,
-    teachers: Mapping[str, RunSpec],
-    start: RunSpec | None,
-) -> RunSpec:
-    stage, class_names = recipe.stages[name], data.dataset.class_names
-    network, train = recipe.network_description(name), recipe.train_settings(name)
-    modality = stage.input or data.dataset.modality
-    data.check_input(modality, f"stages.{name}.input")
-    for augmented in train.augment:
-        data.check_input(augmented, f"stages.{name}.train.augment")
-    spec = RunSpec(
-        name, fold, data.split.name, seed, "", source, modality, stage.crop or recipe.crop,
-        network, content_of(network, f"stages.{name}.network"), recipe.objectives(name), train,
-        tuple(stage.classes), taught(recipe, name, class_names), groups_of(recipe, class_names),
-        stage.shots, stage.unlabelled, stage.run, stage.teacher_epoch, teachers, start,
-    )  # fmt: skip
-    return replace(spec, fingerprint=_fingerprint(spec, data))
 
 
 def _fingerprint(spec: RunSpec, data: Fold) -> str:

@@ -8,12 +8,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tutelage.errors import UserError
-from tutelage.report.example import ExampleWindow
-from tutelage.report.figures.draw import Drawing
+from tutelage.files import replacing
+from tutelage.report.context import ReportContext
+from tutelage.report.drawing.canvas import Drawing
+from tutelage.report.headline import Headline, headline
+from tutelage.report.panels import sections
 from tutelage.report.section import Section
-from tutelage.report.sections import sections
-from tutelage.report.summary import Summary, summary
 from tutelage.report.table import Table
+from tutelage.runs.example import ExampleWindow
 from tutelage.runs.ledger import Experiment, read_experiment
 
 
@@ -22,7 +24,7 @@ class Page:
     """Everything the template shows."""
 
     experiment: Experiment
-    summary: Summary
+    headline: Headline
     sections: tuple[Section, ...]
 
     @property
@@ -57,16 +59,15 @@ def write_report(
     stored = experiment_folder / "example.npz"
     if example is None and stored.is_file():
         example = ExampleWindow.read(stored)
-    page = Page(experiment, summary(experiment), sections(experiment, example))
+    context = ReportContext(experiment, example)
+    page = Page(experiment, headline(context), sections(context))
     html = render(page)
     folder = out or experiment_folder / "report"
-    folder.mkdir(parents=True, exist_ok=True)
     for table in page.tables:
         table.write(folder / "tables")
-    unfinished = folder / ".index.html.part"
-    unfinished.write_text(html, encoding="utf-8")
     path = folder / "index.html"
-    unfinished.replace(path)
+    with replacing(path) as unfinished:
+        unfinished.write_text(html, encoding="utf-8")
     return path
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tutelage.report.figures.draw import Drawing
+from tutelage.report.drawing.canvas import Drawing
 from tutelage.report.table import Table
 
 
@@ -17,7 +17,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Panel:
+class Tab:
     """One of several things to choose among.
 
     Args:
@@ -41,13 +41,13 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Panels of which a reader sees the chosen one; ``name`` is unique on the page."""
+class Tabs:
+    """Tabs of which a reader sees the chosen one; ``name`` is unique on the page."""
 
     name: str
     title: str
     caption: str
-    panels: tuple[Panel, ...]
+    tabs: tuple[Tab, ...]
     folded: bool = False
 
 
@@ -67,4 +67,4 @@ class Section:
     recipe: str = ""
     notes: tuple[str, ...] = ()
     empty: str = ""
-    choices: tuple[Choice, ...] = ()
+    tabs: tuple[Tabs, ...] = ()

@@ -16,7 +16,7 @@ Tone = Literal["", "better", "worse", "unsure", "bad", "quiet"]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class SourceRun:
     """One run behind a cell; ``of`` tells several methods of one cell apart, ``link`` leads to its folder."""
 
     fold: str
@@ -28,7 +28,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """What is shown, the plain value behind it, and where it comes from.
 
     Args:
@@ -49,7 +49,7 @@ class Cell:
     sub: str = ""
     spread: float | None = None
     interval: tuple[float, float] | None = None
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[SourceRun, ...] = ()
     note: str = ""
     tone: Tone = ""
     heat: float | None = None
@@ -64,7 +64,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column: key in CSV, title on the page."""
 
     key: str
@@ -78,11 +78,26 @@ class Column:
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
 
+def left(key: str, title: str = "", unit: str = "") -> TableColumn:
+    """A column of words; its title is its key unless told otherwise."""
+    return TableColumn(key, title or key, unit, left=True)
+
+
+def stated(text: str, sub: str = "", tone: Tone = "") -> TableCell:
+    """A cell whose value is what it shows."""
+    return TableCell(text, text, sub=sub, tone=tone)
+
+
+def counted(count: int) -> TableCell:
+    """A cell with a whole number."""
+    return TableCell(str(count), count)
+
+
 @dataclass(frozen=True)
 class Row:
     """A row, and the group it belongs to (``students``, ``teachers`` or none)."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     group: str = ""
     strong: bool = False
 
@@ -93,7 +108,7 @@ class Table:
 
     name: str
     caption: str
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[Row, ...]
 
     @property
@@ -165,7 +180,7 @@ def _extras(rows: tuple[Row, ...], column: int) -> tuple[str, ...]:
     return spreads + intervals
 
 
-def _values(cell: Cell, suffixes: tuple[str, ...]) -> list[Value]:
+def _values(cell: TableCell, suffixes: tuple[str, ...]) -> list[Value]:
     low, high = cell.interval or (None, None)
     known: dict[str, Value] = {"_spread": cell.spread, "_low": low, "_high": high}
     return [cell.value, *(known[suffix] for suffix in suffixes)]

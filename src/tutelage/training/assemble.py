@@ -35,7 +35,7 @@ from tutelage.training.student import (
 from tutelage.training.subset import TrainingSubset
 from tutelage.types import Batch, Clock, Facts, Survey, View
 
-__all__ = ["Assembled", "Context", "assemble"]
+__all__ = ["Assembled", "Context", "assemble", "must_run"]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Context:
 
     Args:
         folder: of the experiment.
-        cache: root of representations, teacher outputs and locks; None to let teachers answer in every step.
+        cache: root of representations, teacher outputs and locks.
         accelerator: ``cpu``, ``cuda`` or ``auto``.
         code: version and commit.
         paths: fingerprint -> run folder of what is complete already.
@@ -52,7 +52,7 @@ class Context:
     """
 
     folder: Path
-    cache: Path | None
+    cache: Path
     accelerator: str
     code: Mapping[str, Any]
     paths: Mapping[str, Path]
@@ -152,7 +152,7 @@ def assemble(
         student.network.compile()
     _refuse_misplaced(spec, student, distiller, samples)
     # Cached teachers are read by sample id: their inputs need not be gathered in training.
-    seen = set(samples.inputs) if _must_run(spec, teachers) else {student.modality}
+    seen = set(samples.inputs) if must_run(spec, teachers) else {student.modality}
     monitors = {"validation": subset.validation} if len(subset.validation) else {}
     if spec.data.protocol == "legacy":
         monitors["test"] = sides["test"]
@@ -171,17 +171,16 @@ def _teachers(
     networks: Mapping[str, On],
     subset: TrainingSubset,
     fabric: Fabric,
-    cache: Path | None,
+    cache: Path,
     progress: Callable[[int, int], None],
 ) -> Teachers | None:
     """Return the teachers of a run: cached where that is exact, else live."""
     if not networks:
         return None
     needs = distiller.needs()
-    live = _must_run(spec, networks)
     for network in networks.values():
         network.to(fabric.device)
-    if live or cache is None:
+    if must_run(spec, networks):
         running = dict[str, nn.Module](networks)
         if isinstance(fabric, Ranks):
             running = {name: Divided(network, fabric) for name, network in networks.items()}
@@ -207,7 +206,7 @@ class _Autocast:
             return self.teachers(batch)
 
 
-def _must_run(spec: RunSpec, teachers: Mapping[str, On]) -> bool:
+def must_run(spec: RunSpec, teachers: Mapping[str, On]) -> bool:
     """Return whether the teachers of a run must run in every step.
 
     Raises:
@@ -219,8 +218,8 @@ def _must_run(spec: RunSpec, teachers: Mapping[str, On]) -> bool:
     changed = sorted(random) if train.augment_teachers else []
     if changed and train.teachers == "cached":
         raise UserError(
-            f"{spec.place}.train.teachers: cached, but {', '.join(changed)} is randomly augmented for the teachers, "
-            "so their outputs change at every step; allowed: live, or augment_teachers: false"
+            f"{spec.place}.train.teachers: cached, but {', '.join(changed)} is randomly augmented for the "
+            "teachers, so their outputs change at every step; allowed: live, or augment_teachers: false"
         )
     return bool(changed) or train.teachers == "live"
 
@@ -288,6 +287,6 @@ def _refuse_misplaced(spec: RunSpec, student: On, distiller: Distiller, samples:
     shape = list(samples.inputs[student.modality].shape[1:])
     if "spatial" in samples.concepts and student.seen(shape) != shape:
         raise UserError(
-            f"{spec.place}.crop: {student.crop} cuts inputs of {shape}, but concepts are annotated at their places ("
-            "allowed: no crop)"
+            f"{spec.place}.crop: {student.crop} cuts inputs of {shape}, but concepts are annotated at their "
+            "places (allowed: no crop)"
         )

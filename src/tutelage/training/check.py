@@ -14,8 +14,8 @@ from tutelage.errors import UserError
 from tutelage.models import On, measure
 from tutelage.recipe.fold import Fold
 from tutelage.recipe.resolve import RunSpec
-from tutelage.training.assemble import Assembled, Context, assemble
-from tutelage.training.explanations import try_explaining
+from tutelage.training.assemble import Assembled, Context, assemble, must_run
+from tutelage.training.concept_survey import try_explaining
 from tutelage.training.settings import make_step
 from tutelage.training.student import StandIns
 from tutelage.types import Clock, View
@@ -82,12 +82,14 @@ def _checked(spec: RunSpec, data: Fold, networks: dict[str, On], gradients: bool
         networks[spec.stage] = made.student
         reach = _tried(spec, made, gradients)
     except (KeyError, ValueError) as error:
-        raise error if isinstance(error, UserError) else UserError(f"{spec.place}: {error}") from error
+        raise (
+            error if isinstance(error, UserError) else UserError(f"{spec.place}: {error}")
+        ) from error
     scaffolding = sum(p.numel() for p in made.distiller.parameters())
     return _told(spec, made.student, made.samples, scaffolding, reach)
 
 
-_CONTEXT = Context(Path(), None, "cpu", {}, {})
+_CONTEXT = Context(Path(), Path(), "cpu", {}, {})
 
 
 def _unheard(what: str, fraction: float) -> None:
@@ -106,6 +108,7 @@ def _shrunk(spec: RunSpec, small: Fold) -> RunSpec:
         "batch_size": size if size >= _SAMPLES // 2 else len(labels),
         "compile": False,
         "precision": "32-true",
+        "teachers": "live",
     }
     # A thousand classes' texts with gradients are more than a laptop holds.
     present = tuple(names[i] for i in sorted(set(labels.tolist())))
@@ -117,6 +120,7 @@ def _shrunk(spec: RunSpec, small: Fold) -> RunSpec:
 
 def _tried(spec: RunSpec, made: Assembled, gradients: bool) -> dict[str, float]:
     """Try one batch; return what :class:`Checked` calls ``reach``."""
+    must_run(spec, made.teachers)
     index = made.subset.index[: made.spec.train.batch_size]
     if made.samples.concepts:  # a change may not know how to move them
         augments = made.settings.augmentation.augments

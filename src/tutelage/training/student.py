@@ -18,7 +18,15 @@ from tutelage.recipe.resolve import RunSpec
 from tutelage.seeds import derive
 from tutelage.training.subset import TrainingSubset, of_classes, training_subset
 
-__all__ = ["Learned", "StandIns", "Student", "load_learned", "make_student", "sides_of", "start_from"]
+__all__ = [
+    "Learned",
+    "StandIns",
+    "Student",
+    "load_learned",
+    "make_student",
+    "sides_of",
+    "start_from",
+]
 
 Learned = Callable[[RunSpec, Literal["best", "last"]], On]
 """Gives the network of a run that another one learns from, or starts from."""

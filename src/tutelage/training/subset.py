@@ -32,9 +32,7 @@ class TrainingSubset:
     labelled: bool
 
 
-def training_subset(
-    spec: RunSpec, samples: Samples, sides: Mapping[str, Tensor]
-) -> TrainingSubset:
+def training_subset(spec: RunSpec, samples: Samples, sides: Mapping[str, Tensor]) -> TrainingSubset:
     """Return what a run is shown.
 
     The draw of a few samples depends on seed and fold alone, so every stage of a seed gets the same ones: those of

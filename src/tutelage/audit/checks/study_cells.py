@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tutelage.audit.findings import Finding, listed
 from tutelage.errors import UserError
-from tutelage.runs.findings import Finding, listed
 from tutelage.runs.holes import is_given
 from tutelage.study.file import lay, recipe_of
 from tutelage.study.ledger import StudyCell, StudyLedger

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from tutelage.runs.findings import Finding, listed
-from tutelage.runs.ledger import Run
+from tutelage.audit.findings import Finding, listed
 from tutelage.runs.records import Evaluation
+from tutelage.runs.run import Run
 from tutelage.study.ledger import StudyCell, StudyLedger
 
 

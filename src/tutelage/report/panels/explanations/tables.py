@@ -1,0 +1,241 @@
+"""Tables that say how far explanations may be believed, over all runs of a stage."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tutelage.report.cells import EMPTY, evidence, mean_cell
+from tutelage.report.drawing.sheet import SignalAxis
+from tutelage.report.panels.explanations import words
+from tutelage.report.panels.explanations.data import (
+    Account,
+    ConceptPart,
+    Explained,
+    probabilities,
+    speaking,
+)
+from tutelage.report.table import Row, Table, TableCell, TableColumn, left, stated
+from tutelage.report.wording import percent, plural, short, signed, significant, tiny
+from tutelage.runs.ledger import Experiment
+from tutelage.statistics.paired import minus
+
+CALLED = 0.05
+"""A concept that is not there is called if it did more than this part of what the strongest did."""
+RANKINGS = {
+    "contribution": "by contribution",
+    "attention": "by attention",
+    "integrated_gradients": "by integrated gradients",
+    "occlusion": "by occlusion",
+    "random": "at random",
+}
+
+
+def faithfulness_table(experiment: Experiment, found: Sequence[Explained]) -> Table:
+    """Whether explanations are true of the network, by stage."""
+    streams = dict.fromkeys(name for one in found for name in one.told.found.streams)
+    right = [
+        name for name in streams if any(one.values(f"concept_accuracy.{name}") for one in found)
+    ]
+    columns = (
+        left("stage", "network"),
+        TableColumn("n", "runs"),
+        TableColumn("additivity_error", "parts and score", "largest difference"),
+        TableColumn("ablation_error", "claim and loss", "largest difference"),
+        TableColumn("turned", "turned by the strongest concept", "% of samples"),
+        TableColumn("stability", "the same when asked again", "% of samples"),
+        *(
+            TableColumn(f"concept_accuracy_{name}", "concept accuracy", f"{name}, %")
+            for name in right
+        ),
+    )
+    rows = []
+    for one in found:
+        worst = [_worst(experiment, one, key) for key in ("additivity_error", "ablation_error")]
+        keys = ("turned", "stability.top", *(f"concept_accuracy.{name}" for name in right))
+        cells = [mean_cell(experiment, one.stage, one.values(key)) for key in keys]
+        count = TableCell(str(len(one.measured)), len(one.measured))
+        rows.append(Row((stated(one.stage), count, *worst, *cells)))
+    samples = [v for one in found for v in one.values("samples").values()]
+    many = f" On at most {max(samples):.0f} validation samples of a run." if samples else ""
+    caption = (
+        "Are the explanations true? Mean over folds of the mean over seeds ± pooled seed SD; differences: the "
+        "largest of any run. Parts and score: what all concepts add, beside the score. Claim and loss: what a "
+        "concept adds, beside what the score loses without it. Turned: another class is predicted without the "
+        "concept that did most for it. Concept accuracy: where the data annotate concepts, the one that is "
+        f"attended to most is an annotated one.{many}"
+    )
+    return Table("faithfulness", caption, columns, tuple(rows))
+
+
+def _worst(experiment: Experiment, one: Explained, key: str) -> TableCell:
+    values = one.values(key)
+    if not values:
+        return EMPTY
+    largest = max(values.values())
+    behind = evidence(experiment, one.stage, values, significant)
+    return TableCell(tiny(largest), largest, evidence=behind)
+
+
+def area_table(experiment: Experiment, found: Sequence[Explained]) -> Table:
+    """Areas under deletion and insertion curves, by the order in which places or concepts go."""
+    orders = [name for name in RANKINGS
+              if any(one.values(f"{m}.{name}") for one in found for m in words.MEASURES)]  # fmt: skip
+    columns = (
+        left("stage", "network"),
+        left("measure", "what is done"),
+        *(TableColumn(name, RANKINGS[name], "area") for name in orders),
+    )
+    rows = []
+    for measure, (done, good, _) in words.MEASURES.items():
+        for one in found:
+            cells = [
+                mean_cell(experiment, one.stage, one.values(f"{measure}.{name}"), _area)
+                for name in orders
+            ]
+            if any(cell is not EMPTY for cell in cells):
+                named = stated(one.stage), TableCell(done, measure, tone="quiet")
+                rows.append(Row((*named, *cells), good))
+    told = " ".join(words.areas(found))
+    caption = (
+        "Area under the probability of the predicted class as places of the input, or concepts, are taken away or "
+        f"put in, the highest first; at random is the control. {told}"
+    )
+    return Table("areas", caption, columns, tuple(rows))
+
+
+def _area(value: float) -> str:
+    return minus(value, 3)
+
+
+def speaking_table(one: Explained, classes: Sequence[str], name: str) -> Table:
+    """The concepts that move each class most."""
+    found = one.told.found
+    most = max(stream.speaking.shape[1] for stream in found.streams.values())
+    columns = (
+        left("class"),
+        *(
+            TableColumn(f"concept_{i + 1}", "strongest" if not i else f"{i + 1}.", left=True)
+            for i in range(most)
+        ),
+    )
+    rows = []
+    for label, text in enumerate(classes):
+        named = speaking(found, label)
+        cells = [
+            TableCell(concept, f"{concept}: {value:.6g}", sub=signed(value, 2))
+            for concept, value in named
+        ]
+        rows.append(Row((stated(text), *cells, *[EMPTY] * (most - len(cells)))))
+    caption = (
+        f"{one.stage}: concepts that move a class most. How far they move it away from its strongest rival, mean "
+        f"over its samples among {found.scored} of validation; below zero: towards the rival. The same run as "
+        "above."
+    )
+    return Table(name, caption, columns, tuple(rows))
+
+
+def part_table(
+    account: Account, classes: Sequence[str], shape: Sequence[int], axis: SignalAxis, name: str
+) -> Table:
+    """The parts of one sample's scores; columns sum up to the last row."""
+    first, rival = (short(classes[c], 26) for c in (account.first, account.rival))
+    known = any(part.present is not None for part in account.parts)
+    placed = any(len(part.moved) > 1 for part in account.parts)
+    columns = (
+        left("concept"),
+        *([left("where", "most at")] if placed else []),
+        *([left("annotated", "annotated", "and how much of it lies there")] if known else []),
+        TableColumn("to_prediction", "adds to", first),
+        TableColumn("to_rival", "adds to", rival),
+        TableColumn("score_without", "score without it", first),
+        TableColumn("probability_without", "probability without it", f"{first}, %"),
+        left("then", "then predicted"),
+    )
+    much = CALLED * max(part.total for part in account.parts)
+    rows = [
+        _part(
+            account, part, classes,
+            _facts(part, shape, axis, known=known, placed=placed, much=max(much, 0.0)),
+        )
+        for part in account.parts
+    ]  # fmt: skip
+    blank = (TableCell(""),) * (known + placed)
+    if account.many:
+        rows.append(_sum(plural(account.many, "other concept"), account.others, blank))
+    rows.append(_sum("no concept", account.rest, blank))
+    p = float(probabilities(account.logits)[account.first])
+    total = Row(
+        (
+            stated("score"), *blank,
+            *(TableCell(minus(value, 2), float(value)) for value in account.scores),
+            TableCell(""), TableCell(percent(p, 0), p), TableCell(classes[account.first], classes[account.first]),
+        ),
+        strong=True,
+    )  # fmt: skip
+    caption = (
+        f"What the prediction of sample {account.sample} is made of. {words.checked([account])}"
+    )
+    return Table(name, caption, columns, (*rows, total))
+
+
+def _part(
+    account: Account, part: ConceptPart, classes: Sequence[str], facts: Sequence[TableCell]
+) -> Row:
+    score = float(part.without[account.first])
+    after = float(probabilities(part.without)[account.first])
+    now = int(part.without.argmax())
+    same = now == account.first
+    return Row(
+        (
+            stated(part.label),
+            *facts,
+            *(TableCell(signed(value, 2), float(value)) for value in part.added),
+            TableCell(minus(score, 2), score),
+            TableCell(percent(after, 0), after),
+            TableCell(
+                "the same" if same else classes[now], classes[now], tone="quiet" if same else "bad"
+            ),
+        )
+    )
+
+
+def _facts(
+    part: ConceptPart,
+    shape: Sequence[int],
+    axis: SignalAxis,
+    *,
+    known: bool,
+    placed: bool,
+    much: float,
+) -> list[TableCell]:
+    """Where a concept moved the prediction most, and whether it is annotated there.
+
+    Args:
+        part: the concept.
+        shape: of the input.
+        axis: rate of a signal.
+        known: concepts are annotated.
+        placed: there is more than one place.
+        much: a concept that is not there and adds more than this is called.
+    """
+    place = words.where(part, shape, axis)
+    share = "" if len(part.moved) == 1 else f"{percent(part.share, 0)} % of it"
+    found = [stated(place, share)] if placed else []
+    return [*found, _annotated(part, much)] if known else found
+
+
+def _annotated(part: ConceptPart, much: float) -> TableCell:
+    if part.present is None:
+        return EMPTY
+    if not part.present:
+        return TableCell("no", "no", tone="bad" if part.total > much else "quiet")
+    return TableCell(
+        "yes" if part.agreed is None else f"{percent(part.agreed, 0)} %",
+        "yes" if part.agreed is None else part.agreed,
+    )
+
+
+def _sum(name: str, added: np.ndarray, blank: tuple[TableCell, ...]) -> Row:
+    numbers = (TableCell(signed(value, 2), float(value)) for value in added)
+    empty = TableCell("")
+    return Row((stated(name, tone="quiet"), *blank, *numbers, empty, empty, empty))

@@ -1,0 +1,174 @@
+"""The section on workspaces of slots: every way of predicting, and which slot binds what from whom."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from tutelage.report.cells import (
+    EMPTY,
+    Metric,
+    Values,
+    accuracy,
+    difference_cell,
+    mean_cell,
+    paired,
+)
+from tutelage.report.context import ReportContext
+from tutelage.report.drawing.epochs import Look
+from tutelage.report.panels.workspace import figures, positions, words
+from tutelage.report.panels.workspace.data import Workspace, modes, stages_with_modes, workspaces
+from tutelage.report.section import Figure, Section
+from tutelage.report.table import Row, Table, TableCell, TableColumn, counted, left
+from tutelage.report.wording import plural
+from tutelage.runs.ledger import Experiment
+from tutelage.runs.records import Evaluation, Split
+
+MEANING = {
+    "initial_slots": "the slots as they were learned",
+    "ema_slots": "the average of the refined slots",
+    "plain": "no slots",
+    "deployed": "as the network is exported",
+}
+
+INTRO = (
+    "A few slots stand between the student's last stage and its head. In training the teachers refine them and "
+    "the student reads them; a prediction has no teachers. How much each teacher counts stands under Trust in "
+    "teachers."
+)
+
+
+def section(context: ReportContext) -> Section | None:
+    """Build the section; none where no stage has slots."""
+    experiment = context.experiment
+    found = workspaces(experiment)
+    stages = list(dict.fromkeys((*stages_with_modes(experiment), *(one.stage for one in found))))
+    if not stages:
+        return None
+    first = context.best if context.best in [one.stage for one in found] else stages[0]
+    shown: list[Figure] = []
+    # The best student's figures stand open on top, those of other stages folded below.
+    for number, one in enumerate(sorted(found, key=lambda one: one.stage != first), 1):
+        several = sum(other.stage == one.stage for other in found) > 1
+        title = f"{one.stage}, {one.objective}" if several else one.stage
+        name = f"workspace-{number}-{one.stage}"
+        mine = (*_over_epochs(one, context.look, name), *_by_class(context, one, name),
+                *_positions(context, one, name))  # fmt: skip
+        shown += [replace(figure, title=f"{title}: {figure.title}", folded=one.stage != first)
+                  for figure in mine]  # fmt: skip
+    table = modes_table(experiment, found, stages)
+    return Section("workspace", "Inside the workspace", "Workspace", INTRO, tuple(shown), (table,),
+                   tables_first=True)  # fmt: skip
+
+
+def modes_table(experiment: Experiment, found: tuple[Workspace, ...], stages: list[str]) -> Table:
+    """Accuracy of every way of predicting, deployed or not, and with the teachers."""
+    columns = (
+        left("reads", "a prediction reads"),
+        TableColumn("n", "runs"),
+        TableColumn("validation", "validation accuracy", "%, ± pooled seed SD"),
+        TableColumn("test", "test accuracy", "%, ± pooled seed SD"),
+        TableColumn("macro_f1", "test macro-F1", "%"),
+        TableColumn("difference", "test, minus deployed", "points, 95 % interval"),
+    )
+    rows = []
+    for stage in stages:
+        deployed, others = modes(experiment, stage)
+        for mode in (deployed, *others):
+            rows.append(_mode(experiment, stage, mode, mode == deployed))
+        rows += [
+            _taught(experiment, one) for one in found if one.stage == stage and one.with_teachers
+        ]
+    caption = (
+        "Every way of predicting, same networks and epochs, mean over folds of the mean over seeds ± pooled seed "
+        "SD. The strong row is deployed: its epoch was chosen on validation, and it is the student of every other "
+        "table."
+    )
+    if any(one.with_teachers for one in found):
+        caption += (
+            " With teachers: the slots that the teachers refine, on at most 1000 validation samples after the "
+            "last epoch; to be compared, not to be used."
+        )
+    return Table("modes", caption, columns, tuple(rows))
+
+
+def _mode(experiment: Experiment, stage: str, mode: str, deployed: bool) -> Row:
+    def values(metric: Metric, split: Split = "test") -> Values:
+        return experiment.values(stage, metric if deployed else _in_mode(mode, metric), split)
+
+    validation, test = values(accuracy, "validation"), values(accuracy)
+    shown = (validation, test, values(lambda evaluation: evaluation.macro_f1))
+    cells = (mean_cell(experiment, stage, each) for each in shown)
+    difference = TableCell("deployed", tone="quiet")
+    if not deployed:
+        gap = paired(test, experiment.values(stage, accuracy))
+        difference = EMPTY if gap is None else difference_cell(gap.mean, gap.t)
+    name = TableCell(mode.replace("_", " "), mode, sub=MEANING.get(mode, ""))
+    return Row((name, counted(len(test)), *cells, difference), stage, strong=deployed)
+
+
+def _in_mode(mode: str, metric: Metric) -> Metric:
+    """Return a metric of another mode of prediction."""
+
+    def value(evaluation: Evaluation) -> float | None:
+        return metric(evaluation.variants[mode]) if mode in evaluation.variants else None
+
+    return value
+
+
+def _taught(experiment: Experiment, found: Workspace) -> Row:
+    name = TableCell("with teachers", f"with teachers: {found.objective}",
+                sub=f"slots refined by {plural(len(found.teachers), 'teacher')}")  # fmt: skip
+    mean = mean_cell(experiment, found.stage, found.with_teachers)
+    cells = (name, counted(len(found.with_teachers)), mean, EMPTY, EMPTY, EMPTY)
+    return Row(cells, found.stage)
+
+
+def _over_epochs(found: Workspace, look: Mapping[str, Look], name: str) -> tuple[Figure, ...]:
+    if not found.runs:
+        return ()
+    caption = (
+        f"Line: mean over {plural(found.runs, 'run')}; band: lowest to highest. Training samples unless it says "
+        "validation. Slots in use: so many slots, all used alike, would be as uneven. "
+        f"{words.over_epochs(found)}"
+    )
+    return (Figure(figures.over_epochs(found, look, name), "over epochs", caption),)
+
+
+def _by_class(context: ReportContext, found: Workspace, name: str) -> tuple[Figure, ...]:
+    slots = found.slots
+    if slots is None:
+        return ()
+    shown, many = len(figures.classes_shown(slots)), len(set(slots.samples.labels.tolist()))
+    some = f" Of {many} classes the {shown} that use slots most unlike the others."
+    caption = (
+        "Percent of the tokens that choose a slot, one column each, mean over the samples of a class."
+        f"{some if shown < many else ''} {words.shares(slots)} "
+        f"{words.which(slots, context.experiment.fold_names[slots.run.fold])}"
+    )
+    drawn = figures.heat(slots, context.look, f"{name}-classes")
+    return (Figure(drawn, "which slot binds which class, from which teacher", caption),)
+
+
+def _positions(context: ReportContext, found: Workspace, name: str) -> tuple[Figure, ...]:
+    slots = found.slots
+    if slots is None or not positions.sources(slots):
+        return ()
+    signal = slots.samples.inputs.ndim == 3
+    what, scale = (
+        ("a window", ", a channel on one scale in all windows") if signal else ("an image", "")
+    )
+    caption = (
+        f"Top: what the student reads{scale}. Below, a row or a map for each slot: where in the last stage the "
+        f"tokens that chose it are active. {words.positions(slots)} The same run as above."
+    )
+    drawn = positions.windows(
+        slots, context.axis(slots.samples.inputs.shape[1:]), f"{name}-windows"
+    )
+    shown = [Figure(drawn, f"which slot binds which part of {what}", caption)]
+    mean = positions.over_time(slots, f"{name}-time")
+    if mean is not None:
+        caption = (
+            f"The student's slots, mean over the samples of a class. {words.over_time(slots)} "
+            "The same run as above."
+        )
+        shown.append(Figure(mean, f"{'when in' if signal else 'where in'} {what}", caption))
+    return tuple(shown)
