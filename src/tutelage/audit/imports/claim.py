@@ -33,6 +33,7 @@ class Claim:
         block: place of the table's first cell; two tables may have one title.
         line: number of the row in its sheet.
         stated: the settings that the title of the table tells.
+        mark: stars and daggers behind the number.
     """
 
     table: str
@@ -48,6 +49,7 @@ class Claim:
     block: str = ""
     line: int = 0
     stated: Mapping[str, str] = field(default_factory=dict)
+    mark: str = ""
 
     @property
     def is_run(self) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tutelage.audit.imports.cells import Value, is_empty, number_in
+from tutelage.audit.imports.workbooks import letters
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,7 @@ class Grid:
 
     def place(self, row: int, column: int) -> str:
         """Return the place of a cell as a spreadsheet writes it."""
-        letters = ""
-        left = column + 1
-        while left:
-            left, digit = divmod(left - 1, 26)
-            letters = chr(65 + digit) + letters
-        return f"{self.name}!{letters}{row + 1}"
+        return f"{self.name}!{letters(column)}{row + 1}"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 
@@ -137,6 +138,7 @@ def metrics_in(text: str) -> dict[str, str]:
     return found
 
 
+@lru_cache(65536)  # a table says the same words in every row
 def without_settings(text: str) -> str:
     """Return a label without the settings in it: the same method with another weight has the same rest.
 
@@ -150,6 +152,7 @@ def without_settings(text: str) -> str:
     return re.sub(r"\(\W*\)|^[\W_]+(?=\w)|[\s,;:_(-]+$", "", text).strip()
 
 
+@lru_cache(65536)  # a table says the same words in every row
 def normal(text: str) -> str:
     """Return a label in the form that labels are compared in.
 

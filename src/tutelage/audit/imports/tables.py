@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tutelage.audit.imports.cells import (
-    Number,
+    CellNumber,
     Value,
     is_empty,
     label_of,
@@ -95,13 +95,13 @@ class _Table:
         for column in self.columns:
             number = number_in(row[column.at])
             if column.role == "value" and not is_empty(row[column.at]):
-                unread = Number(None, None, label_of(row[column.at]))
+                unread = CellNumber(None, None, label_of(row[column.at]))
                 found.append(self._claim(at, column, number or unread, line))
             elif column.role == "spread" and number and number.value is not None:
                 _attach(found, column, number.value)
         yield from found
 
-    def _claim(self, at: int, column: Column, number: Number, line: _Line) -> Claim:
+    def _claim(self, at: int, column: Column, number: CellNumber, line: _Line) -> Claim:
         settings = {**line.settings, **column.settings}
         single = "rule" not in column.settings and bool({"seed", "run"} & set(settings))
         if single:  # "best of 3" in a title or a note is said of the mean, not of each run
@@ -113,6 +113,7 @@ class _Table:
             value=number.value,
             place=self.block.place(at, column.at),
             text=number.text,
+            mark=number.mark,
             spread=number.spread,
             n=None if single else line.n if line.n is not None else _whole(settings.get("n")),
             settings=settings,
