@@ -72,6 +72,6 @@ def _marked(claims: Sequence[Claim]) -> Iterator[str]:
 
 
 def _size(study: StudyLedger) -> str:
-    runs = len({run.fingerprint for one in study.experiments for run in one.runs})
+    runs = len({run.fingerprint for experiment in study.experiments for run in experiment.runs})
     cells = len(study.cells)
     return f"{cells} cell{'s' * (cells != 1)}, {runs} different complete runs"

@@ -67,7 +67,11 @@ def _put(rows: list[list[Value]], formulas: Mapping[tuple[int, int], str]) -> No
 def _separated(path: Path, usual: str) -> list[list[Value]]:
     text = path.read_bytes().decode("utf-8-sig", errors="replace")
     lines = [line for line in text.splitlines() if line.strip()]
-    often = [one for one in (";", "\t") if 2 * sum(one in line for line in lines) > len(lines)]
+    often = [
+        candidate
+        for candidate in (";", "\t")
+        if 2 * sum(candidate in line for line in lines) > len(lines)
+    ]
     separator = (often or [usual])[0]
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     return [[_plain(cell) for cell in row] for row in rows]

@@ -92,9 +92,9 @@ def _full(cell: Value) -> bool:
 def _runs(filled: Sequence[bool]) -> Iterator[tuple[int, int]]:
     """Return the stretches of true values, as (first, one after the last)."""
     start: int | None = None
-    for at, one in enumerate([*filled, False]):
-        if one and start is None:
+    for at, full in enumerate([*filled, False]):
+        if full and start is None:
             start = at
-        elif not one and start is not None:
+        elif not full and start is not None:
             yield start, at
             start = None

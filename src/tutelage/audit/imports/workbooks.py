@@ -60,7 +60,7 @@ def extents(path: Path, content: bytes) -> list[Extent]:
         return []
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as book:
-            found = list(look[ending](book))
+            sheets = list(look[ending](book))
     except (
         zipfile.BadZipFile,
         ParseError,
@@ -70,14 +70,14 @@ def extents(path: Path, content: bytes) -> list[Extent]:
         ValueError,
     ) as error:
         raise UserError(f"{path}: not readable as a spreadsheet ({error})") from None
-    for number, extent in enumerate(found, 1):
+    for number, extent in enumerate(sheets, 1):
         if extent.rows * extent.columns > MOST_CELLS:
             corner = f"{letters(extent.columns - 1)}{extent.rows}"
             raise UserError(
                 f"{path}: sheet {number} reaches to {corner}, a table of {extent.rows * extent.columns:,} cells "
                 f"(allowed: {MOST_CELLS:,}); clear what stands far from the tables"
             )
-    return found
+    return sheets
 
 
 def letters(column: int) -> str:
