@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 from xml.etree.ElementTree import Element, ParseError, iterparse
 
 from tutelage.errors import UserError
@@ -180,11 +181,11 @@ def _parts(book: zipfile.ZipFile, name: str) -> Iterator[Element]:
             part.clear()
 
 
-def _unpacked(book: zipfile.ZipFile, name: str) -> io.BufferedIOBase:
+def _unpacked(book: zipfile.ZipFile, name: str) -> IO[bytes]:
     size = book.getinfo(name).file_size
     if size > MOST_BYTES:
         raise ValueError(f"{name} unpacks to {size:,} bytes; allowed: {MOST_BYTES:,}")
-    return io.BufferedReader(book.open(name))  # type: ignore[arg-type]
+    return book.open(name)
 
 
 def _column(name: str) -> int:
