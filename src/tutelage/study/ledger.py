@@ -15,7 +15,7 @@ from tutelage.runs.records import Schema, read
 
 __all__ = [
     "CellRecord",
-    "Missing",
+    "MissingRuns",
     "StudyCell",
     "StudyLedger",
     "StudyRecord",
@@ -85,7 +85,7 @@ class StudyCell:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingRuns:
     """Something a study lacks: one run, or a whole cell (then without stage, fold and seed)."""
 
     cell: str
@@ -169,16 +169,16 @@ class StudyLedger:
         return any(experiment.synthetic for experiment in self.experiments)
 
     @cached_property
-    def missing(self) -> tuple[Missing, ...]:
+    def missing(self) -> tuple[MissingRuns, ...]:
         """Every run and every cell without a number, and why."""
         holes = [
-            Missing(cell.name, "cell", cell.problem, path=cell.record.path)
+            MissingRuns(cell.name, "cell", cell.problem, path=cell.record.path)
             for cell in self.cells
             if cell.experiment is None
         ]
         for cell in self.cells:
             holes += [
-                Missing(cell.name, hole.kind, hole.reason, hole.stage, hole.fold, hole.seed, hole.path)
+                MissingRuns(cell.name, hole.kind, hole.reason, hole.stage, hole.fold, hole.seed, hole.path)
                 for hole in (cell.experiment.holes if cell.experiment else ())
             ]  # fmt: skip
         return tuple(holes)
