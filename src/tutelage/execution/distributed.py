@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from filelock import FileLock
-from lightning_fabric import Fabric
 
 from tutelage.errors import UserError
 from tutelage.execution.data_cache import DataCache
@@ -46,6 +45,8 @@ def train_spread(
         UserError: the run cannot be divided, or something does not fit.
         DivergedError: the run was stopped; the folder says why.
     """
+    from lightning_fabric import Fabric
+
     _refuse_indivisible(spec.train, context, f"{spec.place}.train")
     fabric = Fabric(
         accelerator=context.accelerator,

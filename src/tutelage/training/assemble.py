@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from tutelage.batches import Samples
@@ -22,6 +21,7 @@ from tutelage.recipe.resolve import RunSpec
 from tutelage.runs.folder import now
 from tutelage.seeds import derive
 from tutelage.steps import Step
+from tutelage.steps.base import Device
 from tutelage.teachers import CachedTeachers, LiveTeachers, Teachers, cache_teacher, freeze
 from tutelage.train import Settings, Training
 from tutelage.training.settings import make_distiller, make_fabric, make_settings, make_step
@@ -170,7 +170,7 @@ def _teachers(
     distiller: Distiller,
     networks: Mapping[str, On],
     subset: TrainingSubset,
-    fabric: Fabric,
+    fabric: Device,
     cache: Path,
     progress: Callable[[int, int], None],
 ) -> Teachers | None:
@@ -198,7 +198,7 @@ def _teachers(
 class _Autocast:
     """Live teachers in the precision of the run."""
 
-    def __init__(self, teachers: LiveTeachers, fabric: Fabric) -> None:
+    def __init__(self, teachers: LiveTeachers, fabric: Device) -> None:
         self.teachers, self.fabric = teachers, fabric
 
     def __call__(self, batch: Batch) -> Any:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -23,6 +22,7 @@ from tutelage.models import On
 from tutelage.modes import evaluating
 from tutelage.recipe.fold import Fold
 from tutelage.runs.explanations import ExplanationHeader, Explanations, StreamHeader
+from tutelage.steps.base import Device
 from tutelage.training.dissection import (
     Asked,
     annotated,
@@ -30,6 +30,8 @@ from tutelage.training.dissection import (
     present,
     strongest,
 )
+from tutelage.training.settings import cpu_fabric
+from tutelage.training.stage import cpu_fabric
 from tutelage.types import Stream
 
 __all__ = ["explain", "explains_itself", "try_explaining"]
@@ -50,7 +52,7 @@ def explains_itself(network: On) -> bool:
 
 
 def explain(
-    network: On, samples: Samples, data: Fold, validation: Tensor, fabric: Fabric
+    network: On, samples: Samples, data: Fold, validation: Tensor, fabric: Device
 ) -> Explanations | None:
     """Return what a network says of its own predictions (``docs/run-folder.md``); None where it says nothing.
 
@@ -101,7 +103,7 @@ def try_explaining(network: On, samples: Samples, index: Tensor, place: str) -> 
     if not explains_itself(network) or len(samples.class_names) < 2:
         return
     with evaluating(network), torch.no_grad():
-        arrays = dissect(Asked(network, samples, Fabric(accelerator="cpu", devices=1)), index[:1])
+        arrays = dissect(Asked(network, samples, cpu_fabric()), index[:1])
     scores = arrays["logits"].gather(1, arrays["classes"])
     off = float((_total(arrays) - scores).abs().max())
     if not off <= 1e-3 * max(1.0, float(scores.abs().max())):

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from tutelage.batches import Samples, batches
@@ -11,6 +10,7 @@ from tutelage.evaluate import monitor, predict
 from tutelage.models import On
 from tutelage.objectives import Objective
 from tutelage.runs.inspection import Inspection
+from tutelage.steps.base import Device
 from tutelage.teachers import LiveTeachers
 from tutelage.training.assemble import Assembled
 from tutelage.types import Clock, View
@@ -73,7 +73,7 @@ def _shown(
 
 
 def assess_variants(
-    network: On, samples: Samples, index: Tensor, fabric: Fabric
+    network: On, samples: Samples, index: Tensor, fabric: Device
 ) -> dict[str, dict[str, float]]:
     """Return what a network predicts in its other modes; empty for a network that has none.
 

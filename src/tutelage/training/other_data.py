@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from tutelage import checkpoint
@@ -24,6 +23,7 @@ from tutelage.runs.folder import read_record
 from tutelage.runs.predictions import Predictions
 from tutelage.runs.records import TargetData, TargetRecord, Visit
 from tutelage.runs.transfer import VisitKey, is_evaluated, write_visit
+from tutelage.steps.base import Device
 from tutelage.training.settings import make_fabric
 
 __all__ = ["Target", "evaluate_elsewhere", "load_targets"]
@@ -137,7 +137,7 @@ def evaluate_elsewhere(
     return record
 
 
-def _evaluate(target: Target, spec: RunSpec, run: Path, folder: Path, fabric: Fabric) -> None:
+def _evaluate(target: Target, spec: RunSpec, run: Path, folder: Path, fabric: Device) -> None:
     """Write evaluation and predictions of one run, unless those of these weights and this data are there."""
     weights = run / "best.safetensors"
     record = read_record(run)

@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Sequence
 from functools import partial
+from typing import cast
 
 import torch
-from lightning_fabric import Fabric
 from torch import nn
 
 from tutelage.augment import Augment, Mix
@@ -17,16 +17,24 @@ from tutelage.recipe.instantiate import build, call, convert, described, weighte
 from tutelage.recipe.resolve import RunSpec
 from tutelage.schedules import Schedule
 from tutelage.steps import Step
+from tutelage.steps.base import Device
 from tutelage.train import Augmentation, Settings
 
-__all__ = ["make_distiller", "make_fabric", "make_settings", "make_step"]
+__all__ = ["cpu_fabric", "make_distiller", "make_fabric", "make_settings", "make_step"]
 
 
-def make_fabric(train: Train, accelerator: str = "auto") -> Fabric:
+def make_fabric(train: Train, accelerator: str = "auto") -> Device:
     """Return the device and precision of a run."""
+    from lightning_fabric import Fabric  # seconds: it imports whatever else of its family is there
+
     # What Fabric would print of each run, the recipe has said once.
     logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
-    return Fabric(accelerator=accelerator, devices=1, precision=train.precision)
+    return cast(Device, Fabric(accelerator=accelerator, devices=1, precision=train.precision))
+
+
+def cpu_fabric() -> Device:
+    """Return the device of dry runs."""
+    return make_fabric(Train(), "cpu")
 
 
 def make_distiller(spec: RunSpec) -> Distiller:
