@@ -201,7 +201,9 @@ def table(rows: list[dict[str, Any]], what: str, tails: str = "normal") -> list[
 def page(rows: list[dict[str, Any]], training: list[dict[str, Any]], count: int) -> str:
     """Return ``results.md``."""
     least = min(
-        row["new people"] for row in rows if row["rule"] == "fold means" and row["tails"] == "normal"
+        row["new people"]
+        for row in rows
+        if row["rule"] == "fold means" and row["tails"] == "normal"
     )
     lines = [
         "# Coverage of the interval of a paired difference", "",
