@@ -14,7 +14,7 @@ from tutelage.runs.run import Run
 from tutelage.runs.schema import read
 
 __all__ = [
-    "Missing",
+    "MissingRuns",
     "StudyCell",
     "StudyLedger",
     "read_study",
@@ -52,7 +52,7 @@ class StudyCell:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingRuns:
     """Something a study lacks: one run, or a whole cell (then without stage, fold and seed)."""
 
     cell: str
@@ -153,8 +153,8 @@ class StudyLedger:
     def declared(self) -> Mapping[str, Any]:
         """The key ``table`` of the study file; empty where it says nothing."""
         resolved = self.record.resolved
-        found = resolved.get("table") if isinstance(resolved, dict) else None
-        return found if isinstance(found, dict) else {}
+        table = resolved.get("table") if isinstance(resolved, dict) else None
+        return table if isinstance(table, dict) else {}
 
     @property
     def synthetic(self) -> bool:
@@ -162,20 +162,20 @@ class StudyLedger:
         return any(experiment.synthetic for experiment in self.experiments)
 
     @cached_property
-    def missing(self) -> tuple[Missing, ...]:
+    def missing(self) -> tuple[MissingRuns, ...]:
         """Every run and every cell without a number, and why."""
-        found = [
-            Missing(cell.name, "cell", cell.problem, path=cell.record.path)
+        holes = [
+            MissingRuns(cell.name, "cell", cell.problem, path=cell.record.path)
             for cell in self.cells
             if cell.experiment is None
         ]
         for cell in self.cells:
-            found += [
-                Missing(cell.name, hole.kind, hole.reason, hole.stage, hole.fold, hole.seed, hole.path)
+            holes += [
+                MissingRuns(cell.name, hole.kind, hole.reason, hole.stage, hole.fold, hole.seed, hole.path)
                 for hole in (cell.experiment.holes if cell.experiment else ())
                 if hole.kind != "not planned" or hole.stage in self.compared(cell)
             ]  # fmt: skip
-        return tuple(found)
+        return tuple(holes)
 
     @cached_property
     def findings(self) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -22,6 +21,7 @@ from tutelage.interpret import (
 from tutelage.models import On
 from tutelage.recipe.fold import Fold
 from tutelage.runs.explanations import ExplanationHeader, Explanations, StreamHeader
+from tutelage.steps.base import Device
 from tutelage.training.dissection import (
     Asked,
     annotated,
@@ -29,6 +29,7 @@ from tutelage.training.dissection import (
     present,
     strongest,
 )
+from tutelage.training.stage import cpu_fabric
 from tutelage.types import Stream
 
 __all__ = ["explain", "explains_itself", "try_explaining"]
@@ -50,7 +51,7 @@ def explains_itself(network: On) -> bool:
 
 
 def explain(
-    network: On, samples: Samples, data: Fold, validation: Tensor, fabric: Fabric
+    network: On, samples: Samples, data: Fold, validation: Tensor, fabric: Device
 ) -> Explanations | None:
     """Return what a network says of its own predictions (``docs/run-folder.md``); None where it says nothing.
 
@@ -103,7 +104,7 @@ def try_explaining(network: On, samples: Samples, index: Tensor, place: str) -> 
     training = network.training
     network.eval()
     with torch.no_grad():
-        arrays = dissect(Asked(network, samples, Fabric(accelerator="cpu", devices=1)), index[:1])
+        arrays = dissect(Asked(network, samples, cpu_fabric()), index[:1])
     network.train(training)
     scores = arrays["logits"].gather(1, arrays["classes"])
     off = float((_total(arrays) - scores).abs().max())

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from tutelage.batches import Samples, batches
@@ -11,6 +10,7 @@ from tutelage.evaluate import monitor, predict
 from tutelage.models import On
 from tutelage.objectives import Objective
 from tutelage.runs.inspection import Inspection
+from tutelage.steps.base import Device
 from tutelage.teachers import LiveTeachers
 from tutelage.training.stage import Ready
 from tutelage.types import Clock, View
@@ -21,7 +21,7 @@ _KEPT = 1000  # validation samples whose inner values are kept
 _EXAMPLES = 2  # samples of each class whose inputs are kept
 
 
-def inspect(ready: Ready, validation: Tensor, modality: str, fabric: Fabric) -> Inspection | None:
+def inspect(ready: Ready, validation: Tensor, modality: str, fabric: Device) -> Inspection | None:
     """Return what the objectives show of validation samples after the last epoch, with live teachers.
 
     Args:
@@ -54,7 +54,7 @@ def inspect(ready: Ready, validation: Tensor, modality: str, fabric: Fabric) -> 
 
 
 def _shown(
-    ready: Ready, objectives: Mapping[str, Objective], index: Tensor, fabric: Fabric
+    ready: Ready, objectives: Mapping[str, Objective], index: Tensor, fabric: Device
 ) -> dict[str, Tensor]:
     """Return ``<objective>.<name>`` -> [n, ...]."""
     ready.student.eval()
@@ -72,7 +72,7 @@ def _shown(
 
 
 def assess_variants(
-    network: On, samples: Samples, index: Tensor, fabric: Fabric
+    network: On, samples: Samples, index: Tensor, fabric: Device
 ) -> dict[str, dict[str, float]]:
     """Return what a network predicts in its other modes; empty for a network that has none.
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from tutelage import checkpoint
@@ -26,6 +25,7 @@ from tutelage.runs.folder import read_record
 from tutelage.runs.predictions import Predictions
 from tutelage.runs.records import TargetData, TargetRecord, Visit
 from tutelage.runs.transfer import VisitKey, is_evaluated, write_visit
+from tutelage.steps.base import Device
 from tutelage.training.stage import make_fabric
 
 __all__ = ["Target", "evaluate_elsewhere", "load_targets"]
@@ -131,7 +131,7 @@ def _stages(recipe: Recipe, dataset: DataSet) -> list[str]:
     ]
 
 
-def _evaluate(target: Target, job: Job, run: Path, folder: Path, fabric: Fabric) -> None:
+def _evaluate(target: Target, job: Job, run: Path, folder: Path, fabric: Device) -> None:
     """Write evaluation and predictions of one run, unless those of these weights and this data are there."""
     weights = run / "best.safetensors"
     record = read_record(run)
