@@ -15,7 +15,7 @@ from tutelage.recipe.config import Recipe, parse
 from tutelage.recipe.data_spec import DataSpec, load_data
 from tutelage.recipe.fold import Fold
 from tutelage.recipe.networks import load_network
-from tutelage.runs.folder import RunFolder
+from tutelage.runs.writer import RunFolder
 
 SLOTS = 3
 STAGES = {"two": ["sig", "pi"], "three": ["sig", "pi", "gaf"]}

@@ -121,12 +121,8 @@ def subtracted(a: float, b: float) -> str:
 
 def paired(mine: Values, other: Values) -> PairedDifference | None:
     """The paired difference on the folds and seeds that both have; None without any."""
-    keys = sorted(mine.keys() & other.keys())
-    return (
-        paired_difference([mine[key] for key in keys], [other[key] for key in keys])
-        if keys
-        else None
-    )
+    difference = paired_difference(mine, other)
+    return difference if difference.pairs else None
 
 
 def tone_of(verdict: str) -> Tone:

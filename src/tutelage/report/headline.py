@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tutelage.report.context import ReportContext
+from tutelage.report.verdicts import RULE, difference_sentence, subject_sentence
 from tutelage.report.wording import human, listed, percent, plural, signed
 from tutelage.runs.ledger import Experiment
 from tutelage.statistics.paired import Verdict
@@ -58,11 +59,12 @@ def headline(context: ReportContext) -> Headline:
 
 
 def _sentence(one: Comparison) -> str:
-    """The sentence of the pairs; a claim that does not hold for new subjects says so at once."""
-    sentence = one.retrained.sentence(one.student, one.baseline)
-    claimed = one.retrained.verdict != "not distinguishable"
-    if claimed and one.subjects is not None and one.subjects.verdict != one.retrained.verdict:
-        sentence += f" {one.subjects.sentence(one.student, one.baseline)}"
+    """The sentence of the pairs; a claim that the test subjects do not confirm says so at once."""
+    names = one.student, one.baseline
+    sentence = difference_sentence(one.difference, *names)
+    claimed = one.verdict != "not distinguishable"
+    if claimed and one.subjects is not None and one.subjects.verdict != one.verdict:
+        sentence += f" {subject_sentence(one.subjects, *names)}"
     return sentence
 
 
@@ -77,15 +79,13 @@ def _choice(experiment: Experiment, one: Comparison) -> str:
 
 
 def _claims(one: Comparison) -> tuple[VerdictOn, ...]:
-    a, b, pairs = one.student, one.baseline, one.retrained
-    same = "The sentence above: what to expect when the same splits are trained with other seeds."
-    claims = [VerdictOn("these test subjects", pairs.verdict, same)]
+    """The verdict and, beside it, what a bootstrap over the test subjects finds."""
+    pairs = one.difference
+    said = f"The sentence above. {RULE}"
+    claims = [VerdictOn(pairs.question, pairs.verdict, said)]
     if one.subjects is not None:
-        sentence = one.subjects.sentence(a, b)
-        claims.append(VerdictOn("new subjects", one.subjects.verdict, sentence))
-    if one.corrected is not None:
-        about = "folds that share training data"
-        claims.append(VerdictOn(about, one.corrected.verdict, one.corrected.sentence(a, b)))
+        sentence = subject_sentence(one.subjects, one.student, one.baseline)
+        claims.append(VerdictOn("test subjects drawn anew", one.subjects.verdict, sentence))
     return tuple(claims)
 
 
@@ -97,9 +97,9 @@ def _facts(experiment: Experiment, one: Comparison) -> tuple[Fact, ...]:
             runs = f"{plural(len(values), 'run')} of {experiment.planned(name)}"
             label = f"{name}: test accuracy, %"
             facts.append(Fact(percent(mean_of_folds(values)), label, runs))
-    if one.retrained.n:
-        note = f"mean of {plural(one.retrained.n, 'matched pair')}"
-        facts.append(Fact(signed(100 * one.retrained.mean), "points of difference", note))
+    if one.difference.pairs:
+        note = f"mean of {plural(one.difference.pairs, 'matched pair')}"
+        facts.append(Fact(signed(100 * one.difference.mean), "points of difference", note))
     network = experiment.of(one.student)[0].record.network
     macs = f"{human(network.macs)} multiply-adds a window" if network.macs is not None else ""
     facts.append(Fact(human(network.parameters), "parameters to deploy", macs))

@@ -2,8 +2,6 @@
 
 import math
 
-from tutelage.statistics.paired import minus
-
 MODALITIES = {
     "signal": "signal",
     "pi": "persistence image",
@@ -13,6 +11,12 @@ MODALITIES = {
     "gramian_field": "Gramian angular field",
     "transition_field": "Markov transition field",
 }
+
+
+def minus(value: float, digits: int = 1) -> str:
+    """Format a number with a true minus sign and without a negative zero."""
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "−") if float(text) else text.lstrip("-")
 
 
 def percent(fraction: float, digits: int = 1) -> str:

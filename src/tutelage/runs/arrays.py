@@ -30,15 +30,16 @@ def save(path: Path, arrays: Mapping[str, Any], *, compressed: bool = False) -> 
         (np.savez_compressed if compressed else np.savez)(unfinished, **arrays)
 
 
-def load(path: Path, what: str) -> Arrays:
+def load(path: Path, what: str, *needed: str) -> Arrays:
     """Read all arrays of a file.
 
     Args:
         path: the file.
         what: it is a file of, for errors.
+        needed: names of arrays without which it is none.
 
     Raises:
-        UnreadableError: the file is missing, damaged, or holds objects.
+        UnreadableError: the file is missing, damaged, lacks an array or holds objects.
     """
     try:
         with path.open("rb") as file:
@@ -46,9 +47,13 @@ def load(path: Path, what: str) -> Arrays:
                 raise ValueError("it is empty")
             file.seek(0)
             with np.load(file, allow_pickle=False) as stored:
-                return {name: stored[name] for name in stored.files}
+                arrays = {name: stored[name] for name in stored.files}
+        lacking = [name for name in needed if name not in arrays]
+        if lacking:
+            raise ValueError(f"{lacking[0]} is missing")
     except _DAMAGED as error:
         raise UnreadableError(f"{path}: not a file of {what} ({error})") from None
+    return arrays
 
 
 def column(arrays: Arrays, name: str, kind: type[np.generic] | None, path: Path) -> NDArray[Any]:
@@ -61,10 +66,8 @@ def column(arrays: Arrays, name: str, kind: type[np.generic] | None, path: Path)
         path: of the file, for errors.
 
     Raises:
-        UnreadableError: it is missing, or holds no numbers.
+        UnreadableError: it holds no numbers.
     """
-    if name not in arrays:
-        raise UnreadableError(f"{path}: {name} is missing")
     values = arrays[name]
     if kind is None:
         return values

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from tutelage.errors import UserError
 from tutelage.runs import arrays
 
+_WORDS = ("channel_names", "class_name", "subject", "rate", "channel")
+_NEEDED = ("signal", "births", "deaths", *_WORDS)
 IMAGE = "image-"
 """How the array of a modality's image is named."""
 
@@ -57,14 +59,11 @@ class ExampleWindow:
         Raises:
             UserError: the file is damaged, an array is missing or has another shape.
         """
-        stored = arrays.load(path, "an example window")
+        stored = arrays.load(path, "an example window", *_NEEDED)
         signal, births, deaths = (
             arrays.column(stored, name, np.number, path) for name in ("signal", "births", "deaths")
         )
-        words = {
-            name: arrays.column(stored, name, None, path)
-            for name in ("channel_names", "class_name", "subject", "rate", "channel")
-        }
+        words = {name: stored[name] for name in _WORDS}
         names = tuple(str(name) for name in words["channel_names"].ravel().tolist())
         try:
             return cls(

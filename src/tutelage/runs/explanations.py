@@ -152,10 +152,10 @@ class Explanations:
             mine: dict[str, Any] = {name: arrays.get(f"{stream}.{name}") for name in OF_A_STREAM}
             streams[stream] = ConceptStream(tuple(its.names), tuple(its.space), **mine)
         inputs = dict(zip(arrays["input_index"].tolist(), arrays["inputs"], strict=True))
-        own = {name: arrays[name] for name in OWN if name != "input_index"}
         return cls(
-            **own, streams=streams, inputs=inputs, scored=header.scored, measured=header.measured
-        )
+            arrays["index"], arrays["labels"], arrays["logits"], arrays["classes"], arrays["rest"],
+            streams, inputs, header.scored, header.measured,
+        )  # fmt: skip
 
     def save(self, path: Path) -> None:
         """Write them."""
@@ -184,9 +184,7 @@ class Explanations:
         Raises:
             UserError: the file is damaged, or contradicts itself or the predictions.
         """
-        arrays = files.load(path, "explanations")
-        if "facts" not in arrays:
-            raise UserError(f"{path}: not a file of explanations (facts is missing)")
+        arrays = files.load(path, "explanations", "facts")
         header = parse(HEADER, arrays.pop("facts").tobytes(), f"{path}: facts")
         for name, stream in header.streams.items():
             if not stream.names or not stream.space or min(stream.space) < 1:

@@ -50,7 +50,7 @@ class Inspection:
         Raises:
             UserError: the file is damaged, or contradicts itself or the predictions.
         """
-        stored = arrays.load(path, "inspected samples")
+        stored = arrays.load(path, "inspected samples", *OWN)
         own = {name: arrays.column(stored, name, kind, path) for name, kind in OWN.items()}
         values = {
             name: arrays.column(stored, name, np.float64, path) for name in stored if name not in OWN

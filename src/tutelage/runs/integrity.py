@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from tutelage.errors import UserError, unknown
 from tutelage.runs.predictions import Predictions, SampleTraces
-from tutelage.runs.records import Entry, Evaluation, ExperimentRecord, RunRecord, Trace
+from tutelage.runs.records import (
+    Ancestor,
+    Entry,
+    Evaluation,
+    ExperimentRecord,
+    RunRecord,
+    Start,
+    Trace,
+)
 from tutelage.runs.run import Run
 
 ID_LENGTH = 10
@@ -266,7 +274,7 @@ def _ancestors(runs: Sequence[Run]) -> list[str]:
     known = {run.fingerprint for run in runs}
     outside: dict[str, set[str]] = defaultdict(set)
     for run in runs:
-        origins = dict(run.record.teachers)
+        origins: dict[str, Ancestor | Start] = dict(run.record.teachers)
         if run.record.start_from is not None:
             origins[run.record.start_from.stage or "its start"] = run.record.start_from
         for name, origin in origins.items():

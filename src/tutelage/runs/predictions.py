@@ -46,7 +46,7 @@ class Predictions:
         Raises:
             UnreadableError: the file is damaged, lacks an array, or its arrays do not belong together.
         """
-        stored = arrays.load(path, "predictions")
+        stored = arrays.load(path, "predictions", "index", "labels", "subjects", "logits")
         found = cls(
             arrays.column(stored, "index", None, path),
             arrays.column(stored, "labels", np.int64, path),
@@ -87,7 +87,7 @@ class SampleTraces:
         Raises:
             UnreadableError: the file is damaged, or holds an array that is not one number per sample.
         """
-        stored = arrays.load(path, "traces")
+        stored = arrays.load(path, "traces", "index")
         index = arrays.column(stored, "index", None, path)
         values = {
             name: arrays.column(stored, name, np.float64, path) for name in stored if name != "index"

@@ -50,7 +50,7 @@ class Variant:
     loss: Amount
     accuracy: Fraction
     macro_f1: Fraction
-    classes_predicted: Count | None = None
+    classes_predicted: Amount | None = None
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,8 @@ class Evaluation:
 class Failure:
     """Why a run was stopped."""
 
-    kind: str
-    message: str
+    kind: str = "error"
+    message: str = "no reason recorded"
     epoch: int | None = None
     objective: str | None = None
 

@@ -4,9 +4,10 @@ import platform
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
+from pydantic import TypeAdapter
 from torch import Tensor, nn
 
 from tutelage import checkpoint
@@ -20,12 +21,16 @@ from tutelage.runs.records import (
     EPOCH,
     EVALUATIONS,
     SECONDS,
+    Epoch,
+    EpochSeconds,
     Failure,
     RunRecord,
     Selected,
 )
 from tutelage.runs.schema import append, parse, read_lines, write
 from tutelage.train import State
+
+Line = TypeVar("Line", Epoch, EpochSeconds)
 
 __all__ = ["RunFolder", "Unrecorded", "environment", "read_state"]
 
@@ -160,16 +165,21 @@ def read_state(path: Path) -> State:
 
 def _is_logged(path: Path, epochs: int) -> bool:
     """Return whether both logs begin with one line for each epoch; what follows is cut."""
-    for name, adapter in (("metrics.jsonl", EPOCH), ("timing.jsonl", SECONDS)):
-        file = path / name
-        lines = file.read_bytes().splitlines()[:epochs] if file.is_file() else []
-        try:
-            logged = [parse(adapter, line, str(file)).epoch for line in lines]  # type: ignore[arg-type]
-        except UserError:
-            return False
-        if logged != list(range(epochs)):
-            return False
-    return True
+    wanted = list(range(epochs))
+    return (
+        wanted
+        == _logged(path / "metrics.jsonl", EPOCH, epochs)
+        == _logged(path / "timing.jsonl", SECONDS, epochs)
+    )
+
+
+def _logged(file: Path, adapter: TypeAdapter[Line], epochs: int) -> list[int]:
+    """Return the epochs that the first lines of a log are of; none where one of them is damaged."""
+    lines = file.read_bytes().splitlines()[:epochs] if file.is_file() else []
+    try:
+        return [parse(adapter, line, str(file)).epoch for line in lines]
+    except UserError:
+        return []
 
 
 def environment(precision: str) -> dict[str, Any]:

@@ -31,7 +31,6 @@ from tutelage.training.dissection import (
     strongest,
 )
 from tutelage.training.settings import cpu_fabric
-from tutelage.training.stage import cpu_fabric
 from tutelage.types import Stream
 
 __all__ = ["explain", "explains_itself", "try_explaining"]

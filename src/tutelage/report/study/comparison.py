@@ -21,8 +21,8 @@ from tutelage.report.table import (
     left,
     stated,
 )
-from tutelage.report.wording import percent, signed
-from tutelage.statistics.paired import minus
+from tutelage.report.verdicts import RULE, contrast_sentence, left_after_correction, p_words
+from tutelage.report.wording import minus, percent, signed
 from tutelage.study.aggregate import Aggregation
 from tutelage.study.contrasts import Contrast, StudyComparison
 from tutelage.study.ledger import StudyLedger
@@ -56,12 +56,11 @@ def comparison_table(
         left("cell"),
         TableColumn("n", "pairs", "folds × seeds"),
         TableColumn("difference", "difference", unit),
-        TableColumn("t", "t interval", "same splits, trained again"),
-        TableColumn("bootstrap", "bootstrap interval", "BCa"),
-        TableColumn("corrected", "corrected interval", "Nadeau and Bengio"),
+        TableColumn("interval", "interval", "decides"),
+        TableColumn("again", "these folds", "trained again"),
         left("verdict", "verdict", ""),
         TableColumn("p", "p", "Holm"),
-        TableColumn("seeds", f"seeds for ± {wanted}", "same splits"),
+        TableColumn("seeds", f"seeds for ± {wanted}", "of these folds"),
     )
     groups = ((found.single, "in each cell"), (found.over_cells, "mean over cells"))
     several = len(found.over_cells) > 0
@@ -72,11 +71,10 @@ def comparison_table(
     )
     caption = (
         f"{how.metric_title[0].upper()}{how.metric_title[1:]} on {found.split}, paired over folds and seeds; "
-        "95 % intervals. The verdict is that of the corrected interval, which allows for folds that share "
-        "training data; with one fold, that of the t interval. The bootstrap of a few pairs is too narrow "
-        f"and decides nothing. Seeds: how many of each of these folds an interval of ± {wanted} {unit} takes, "
-        "if the spread stays as it is. In a mean over cells the cells of one fold and seed are averaged first, "
-        "so n does not grow."
+        f"95 % intervals. {RULE} These folds, trained again: other seeds, the same people; it decides nothing. "
+        f"Seeds: how many of each of these folds an interval of ± {wanted} {unit} takes, if the spread stays as "
+        "it is. In a mean over cells the cells of one fold and seed are averaged first, so n does not grow; a "
+        "stage that is another method in each cell is not averaged."
     )
     return Table("comparison", caption, columns, rows)
 
@@ -96,7 +94,7 @@ def optimism_table(ledger: StudyLedger, found: Sequence[Optimism], link: Link = 
     )
     caption = (
         "Accuracy on the test split, every pair alike. Optimism is what choosing the epoch on the test split "
-        "adds, with Student's t interval over the pairs. Only honest numbers may be compared with new work; "
+        "adds, with the interval of every difference. Only honest numbers may be compared with new work; "
         "only legacy numbers with publications that chose on the test split."
     )
     return Table("protocols", caption, columns, rows)
@@ -104,21 +102,17 @@ def optimism_table(ledger: StudyLedger, found: Sequence[Optimism], link: Link = 
 
 def still_different(found: StudyComparison) -> str:
     """Say what is left after Holm's correction; empty where one thing was compared."""
-    compared = [one for one in found.single if one.n and not one.same]
-    if len(compared) < 2:
-        return ""
-    kept = [f"{one.a} ({_where(one)})" for one in compared if one.adjusted_p < 0.05]
-    return (
-        f"{len(compared)} differences are tested, and each has its own 5 % chance of a false claim. After Holm's "
-        f"correction for all of them, still different from {found.against}: {', '.join(kept) or 'none'}."
-    )
+    named = [
+        (f"{one.a} ({_where(one)})", one.oriented) for one in found.single if one.n and not one.same
+    ]
+    return left_after_correction(named, found.against, "differences are tested")
 
 
 def sentences(found: StudyComparison) -> list[str]:
     """Every difference in words, those over cells last, then what many of them mean."""
     how = Aggregation(metric=found.metric, split=found.split)
     said = [
-        f"{_where(one)}: {one.sentence(how.scale, unit_of(how))}"
+        f"{_where(one)}: {contrast_sentence(one, how.scale, unit_of(how))}"
         for one in (*found.single, *found.over_cells)
     ]
     return [*said, *(text for text in [still_different(found)] if text)]
@@ -134,29 +128,36 @@ def _row(
 ) -> Row:
     name = f"{one.a} − {one.b}"
     unit = unit_of(how)
-    note = one.sentence(how.scale, unit)
+    note = contrast_sentence(one, how.scale, unit)
     cells = [stated(name, one.stage), stated(one.where)]
     cells.append(
         TableCell(str(one.n), one.n, sub=f"{one.folds} × {_per_fold(one)}" if one.n else "")
     )
     if not one.n or one.same:
         said = "the same runs" if one.same else one.problem or "no fold and seed has both"
-        return Row((*cells, EMPTY, EMPTY, EMPTY, EMPTY, TableCell(said, said, note=note, tone="quiet"),
+        return Row((*cells, EMPTY, EMPTY, EMPTY, TableCell(said, said, note=note, tone="quiet"),
                     EMPTY, EMPTY), group)  # fmt: skip
     digits = 1 if how.scale > 1 else 3
     mean = how.scale * one.mean
     cells.append(
         TableCell(signed(mean, digits), mean, evidence=_pairs(ledger, one, how, link), note=note)
     )
-    turned = one.intervals
-    cells += [
-        interval_cell(turned[kind], how.scale, digits) for kind in ("t", "bootstrap", "corrected")
-    ]
-    verdict = one.verdict
-    text = f"{verdict} with n = {one.n}" if verdict == "not distinguishable" else verdict
-    again = "" if one.again == verdict else f"same splits: {one.again}"
-    cells.append(verdict_cell(verdict, sub=again, note=note, text=text))
-    cells.append(TableCell(f"{one.adjusted_p:.3f}", one.adjusted_p))
+    decides = interval_cell(one.interval, how.scale, digits)
+    cells.append(
+        TableCell(
+            decides.text,
+            None,
+            sub=one.oriented.question,
+            interval=decides.interval,
+            tone=decides.tone,
+        )
+    )
+    cells.append(interval_cell(one.again, how.scale, digits))
+    text = (
+        f"{one.verdict} with n = {one.n}" if one.verdict == "not distinguishable" else one.verdict
+    )
+    cells.append(verdict_cell(one.verdict, note=note, text=text))
+    cells.append(TableCell(p_words(one.adjusted_p), one.adjusted_p))
     cells.append(_seeds(one, resolution))
     return Row(tuple(cells), group)
 
@@ -167,19 +168,13 @@ def _per_fold(one: Contrast) -> str:
 
 
 def _seeds(one: Contrast, resolution: float) -> TableCell:
-    texts = []
-    for corrected in (False, True):
-        if corrected and not one.test_fraction:
-            continue
-        count = one.seeds_for(resolution, corrected=corrected)
-        texts.append("not reached" if count is None and one.oriented.sd else str(count or "–"))
-    same, *rest = texts
-    note = (
-        "The training data of these folds overlap: beyond some seeds only other people or folds would narrow it."
-        if "not reached" in rest
-        else ""
-    )
-    return TableCell(same, same, sub=f"corrected: {rest[0]}" if rest else "", note=note)
+    count = one.seeds_for(resolution)
+    if count is not None:
+        return TableCell(str(count), count)
+    if one.oriented.within is None or not one.oriented.sd:
+        return EMPTY
+    note = "No number of seeds of these folds is enough: the folds differ, or are too few. Only other people help."
+    return TableCell("not reached", note=note)
 
 
 def _pairs(
@@ -205,8 +200,8 @@ def _optimistic(ledger: StudyLedger, one: Optimism, link: Link) -> Row:
         for run, (honest, legacy) in ((one.runs[key], pair) for key, pair in one.values.items())
     )  # fmt: skip
     shares = (TableCell(percent(value), value) for value in (one.honest, one.legacy))
-    gain = difference_cell(one.gain.mean, one.gain.t, behind)
-    cells = (stated(one.stage), stated(one.cell), counted(one.gain.n), *shares, gain)
+    gain = difference_cell(one.gain.mean, one.gain.interval, behind)
+    cells = (stated(one.stage), stated(one.cell), counted(one.gain.pairs), *shares, gain)
     return Row(cells, _SOURCES[one.source])
 
 

@@ -13,7 +13,10 @@ from tutelage.study.aggregate import Aggregation
 from tutelage.study.contrasts import Contrast, StudyComparison
 
 ROW = 52
-LINES = (("t", "same splits, trained again", 6.0, 0.35), ("corrected", "corrected", 2.2, 1.0))
+LINES = (
+    ("again", "these folds, trained again", 6.0, 0.35),
+    ("decides", "the interval that decides", 2.2, 1.0),
+)
 
 
 def contrasts(found: StudyComparison, unit: str, png: Path | None = None) -> Drawing | None:
@@ -60,7 +63,7 @@ def _row(one: Contrast, name: str, scale: float, drawn: list[tuple[object, ...]]
     ]
     bars = []
     for kind, _, width, alpha in LINES:
-        interval = one.intervals[kind]
+        interval = one.interval if kind == "decides" else one.again
         if interval is not None:
             low, high = scale * interval.low, scale * interval.high
             drawn.append((*which, f"{kind} interval", low, high))

@@ -141,7 +141,8 @@ def _run_table(table: StudyTable) -> Table:
         Row(
             (
                 TableCell(f"{run.stage}, {names.get(run.fold, run.fold)}, seed {run.seed}"),
-                TableCell(said), TableCell("; ".join(dict.fromkeys(places))), TableCell(str(run.folder), tone="quiet"),
+                TableCell(said), TableCell("; ".join(dict.fromkeys(places))),
+                TableCell(str(run.folder), tone="quiet"),
             )
         )
         for run, said, places in shown.values()

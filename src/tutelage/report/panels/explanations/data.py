@@ -260,8 +260,10 @@ def _part(found: Explanations, name: str, i: int, k: int) -> ConceptPart:
     stream = found.streams[name]
     added, concept = stream.contributions[i, k], int(stream.concepts[i, k])
     annotated = None if stream.annotated is None else stream.annotated[i, k]
-    return ConceptPart(name, stream.names[concept], label_of(found, name, concept), stream.space, added.sum(axis=0),
-                added[:, 0] - added[:, 1], stream.without[i, k], annotated)  # fmt: skip
+    return ConceptPart(
+        name, stream.names[concept], label_of(found, name, concept), stream.space,
+        added.sum(axis=0), added[:, 0] - added[:, 1], stream.without[i, k], annotated,
+    )  # fmt: skip
 
 
 def _flat(measured: Mapping[str, object]) -> dict[str, float]:

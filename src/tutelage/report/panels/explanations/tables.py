@@ -15,9 +15,8 @@ from tutelage.report.panels.explanations.data import (
     speaking,
 )
 from tutelage.report.table import Row, Table, TableCell, TableColumn, left, stated
-from tutelage.report.wording import percent, plural, short, signed, significant, tiny
+from tutelage.report.wording import minus, percent, plural, short, signed, significant, tiny
 from tutelage.runs.ledger import Experiment
-from tutelage.statistics.paired import minus
 
 CALLED = 0.05
 """A concept that is not there is called if it did more than this part of what the strongest did."""

@@ -12,9 +12,8 @@ from tutelage.report.panels.explanations.data import (
     probabilities,
     unnamed,
 )
-from tutelage.report.wording import listed, percent, plural, short, signed, significant, tiny
+from tutelage.report.wording import listed, minus, percent, plural, short, signed, significant, tiny
 from tutelage.runs.explanations import Explanations
-from tutelage.statistics.paired import minus
 from tutelage.statistics.spreads import mean_of_folds
 
 EXACT = 1e-3
