@@ -66,7 +66,7 @@ def stages(
         index = of_classes(torch.from_numpy(small.split.train), samples, stage.classes, name)
         validation = torch.from_numpy(small.split.validation)
         ready = Ready(student, distiller_of(recipe, name), teachers, samples)
-        train = recipe.train_of(name)
+        train = recipe.train_settings(name)
         ready.distiller.prepare(facts_of(ready, index, validation, BATCH))
         entries = {
             teacher: cache_teacher(

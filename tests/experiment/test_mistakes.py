@@ -110,7 +110,7 @@ MISTAKES = {
     ),
     "negative coefficient": (
         put("distiller.labels.coefficient", -1.0),
-        r"distiller\.labels\.coefficient: -1\.0 is negative",
+        r"distiller\.labels\.coefficient: -1\.0 must be >= 0",
     ),
     "learning rate twice": (
         put("train.optimizer", {"type": "SGD", "lr": 0.1}),

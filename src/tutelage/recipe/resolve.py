@@ -40,6 +40,7 @@ class RunSpec:
         train: how it is trained.
         classes: names of the classes whose samples are used; none for all.
         train_classes: names of the classes it is taught and chosen on; none for all.
+        group: the name of these classes, where they are a group; or empty.
         groups: names of the classes of each group that is evaluated apart.
         shots: training samples of each class; None for all.
         unlabelled: the labels of the training samples are hidden.
@@ -63,6 +64,7 @@ class RunSpec:
     train: Train
     classes: tuple[str, ...]
     train_classes: tuple[str, ...]
+    group: str
     groups: Mapping[str, tuple[str, ...]]
     shots: int | None
     unlabelled: bool
@@ -169,8 +171,9 @@ class _Resolver:
             name, self.fold, data.split.name, seed, "", self.source, modality,
             stage.crop or recipe.crop, network, content_of(network, f"stages.{name}.network"),
             recipe.objectives(name), train, tuple(stage.classes),
-            taught(recipe, name, data.dataset.class_names), self.groups, stage.shots,
-            stage.unlabelled, stage.run, stage.teacher_epoch, teachers, start,
+            taught(recipe, name, data.dataset.class_names),
+            stage.train_classes if isinstance(stage.train_classes, str) else "", self.groups,
+            stage.shots, stage.unlabelled, stage.run, stage.teacher_epoch, teachers, start,
         )  # fmt: skip
         return replace(spec, fingerprint=_fingerprint(spec, data))
 

@@ -16,7 +16,8 @@ from tutelage.models import On, Size, measure
 from tutelage.modes import evaluating
 from tutelage.objectives import Distiller
 from tutelage.ranks import Divided, Ranks
-from tutelage.recipe.fold import Fold, Progress
+from tutelage.recipe.data_spec import Progress
+from tutelage.recipe.fold import Fold
 from tutelage.recipe.resolve import RunSpec
 from tutelage.runs.folder import now
 from tutelage.seeds import derive

@@ -10,7 +10,8 @@ from torch import Tensor
 from tutelage.batches import Samples
 from tutelage.evaluate import assess, assess_groups, predict
 from tutelage.ranks import Ranks
-from tutelage.recipe.fold import Fold, Progress
+from tutelage.recipe.data_spec import Progress
+from tutelage.recipe.fold import Fold
 from tutelage.recipe.networks import load_network
 from tutelage.recipe.resolve import RunSpec
 from tutelage.runs.folder import checkpoint_of
@@ -154,6 +155,7 @@ def _record(made: Assembled) -> RunRecord:
             "distiller": dict(spec.distiller),
             "train": spec.train.model_dump(),
             **spec.options(),
+            **({"train_classes": spec.group} if spec.group else {}),
         },
         data=_data(made),
         teachers={name: Ancestor(*_ancestor(context, other)) for name, other in spec.teachers.items()},
