@@ -86,7 +86,7 @@ class Screen:
 
     def summary(self, folder: Path, page: Path) -> None:
         """Print the answer and where the report lies."""
-        from tutelage.report.summary import summary
+        from tutelage.report.headline import headline
         from tutelage.runs.ledger import read_experiment
 
         self.console.print()
