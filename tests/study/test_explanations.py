@@ -12,7 +12,7 @@ from tests.report.fake import Fake, write
 from tutelage.errors import UserError
 from tutelage.report.panels.explanations.data import (
     PARTS,
-    explained,
+    explained_stages,
     label_of,
     probabilities,
     speaking,
@@ -85,8 +85,8 @@ def test_no_file_is_no_explanation(folder):
 
 def test_an_account_by_a_plain_loop(folder):
     stored = arrays(folder)
-    one = next(one for one in explained(read_experiment(folder)) if one.stage == "annsp")
-    for i, account in enumerate(one.told.accounts):
+    one = next(one for one in explained_stages(read_experiment(folder)) if one.name == "annsp")
+    for i, account in enumerate(one.first.accounts):
         every = []
         for stream in STREAMS:
             for k, concept in enumerate(stored[f"{stream}.concepts"][i]):

@@ -57,50 +57,60 @@ def headline(context: ReportContext) -> Headline:
     )
 
 
-def _sentence(one: Comparison) -> str:
+def _sentence(comparison: Comparison) -> str:
     """The sentence of the pairs; a claim that does not hold for new subjects says so at once."""
-    sentence = one.retrained.sentence(one.student, one.baseline)
-    claimed = one.retrained.verdict != "not distinguishable"
-    if claimed and one.subjects is not None and one.subjects.verdict != one.retrained.verdict:
-        sentence += f" {one.subjects.sentence(one.student, one.baseline)}"
+    sentence = comparison.retrained.sentence(comparison.student, comparison.baseline)
+    claimed = comparison.retrained.verdict != "not distinguishable"
+    if (
+        claimed
+        and comparison.subjects is not None
+        and comparison.subjects.verdict != comparison.retrained.verdict
+    ):
+        sentence += f" {comparison.subjects.sentence(comparison.student, comparison.baseline)}"
     return sentence
 
 
-def _choice(experiment: Experiment, one: Comparison) -> str:
-    others = [name for name in experiment.students if name not in (one.student, one.baseline)]
+def _choice(experiment: Experiment, comparison: Comparison) -> str:
+    others = [
+        name
+        for name in experiment.students
+        if name not in (comparison.student, comparison.baseline)
+    ]
     if not others:
         return ""
     return (
-        f"{one.student} is the student with the best validation accuracy; test accuracy played no "
+        f"{comparison.student} is the student with the best validation accuracy; test accuracy played no "
         f"part in choosing it over {listed(list(others))}."
     )
 
 
-def _claims(one: Comparison) -> tuple[VerdictOn, ...]:
-    a, b, pairs = one.student, one.baseline, one.retrained
+def _claims(comparison: Comparison) -> tuple[VerdictOn, ...]:
+    a, b, pairs = comparison.student, comparison.baseline, comparison.retrained
     same = "The sentence above: what to expect when the same splits are trained with other seeds."
     claims = [VerdictOn("these test subjects", pairs.verdict, same)]
-    if one.subjects is not None:
-        sentence = one.subjects.sentence(a, b)
-        claims.append(VerdictOn("new subjects", one.subjects.verdict, sentence))
-    if one.corrected is not None:
+    if comparison.subjects is not None:
+        sentence = comparison.subjects.sentence(a, b)
+        claims.append(VerdictOn("new subjects", comparison.subjects.verdict, sentence))
+    if comparison.corrected is not None:
         about = "folds that share training data"
-        claims.append(VerdictOn(about, one.corrected.verdict, one.corrected.sentence(a, b)))
+        claims.append(
+            VerdictOn(about, comparison.corrected.verdict, comparison.corrected.sentence(a, b))
+        )
     return tuple(claims)
 
 
-def _facts(experiment: Experiment, one: Comparison) -> tuple[Fact, ...]:
+def _facts(experiment: Experiment, comparison: Comparison) -> tuple[Fact, ...]:
     facts = []
-    for name in (one.baseline, one.student):
+    for name in (comparison.baseline, comparison.student):
         values = experiment.values(name, lambda e: e.accuracy)
         if values:
             runs = f"{plural(len(values), 'run')} of {experiment.planned(name)}"
             label = f"{name}: test accuracy, %"
             facts.append(Fact(percent(mean_of_folds(values)), label, runs))
-    if one.retrained.n:
-        note = f"mean of {plural(one.retrained.n, 'matched pair')}"
-        facts.append(Fact(signed(100 * one.retrained.mean), "points of difference", note))
-    network = experiment.of(one.student)[0].record.network
+    if comparison.retrained.n:
+        note = f"mean of {plural(comparison.retrained.n, 'matched pair')}"
+        facts.append(Fact(signed(100 * comparison.retrained.mean), "points of difference", note))
+    network = experiment.of(comparison.student)[0].record.network
     macs = f"{human(network.macs)} multiply-adds a window" if network.macs is not None else ""
     facts.append(Fact(human(network.parameters), "parameters to deploy", macs))
     return tuple(facts)

@@ -38,17 +38,17 @@ _SOURCES = {
 
 
 def comparison_table(
-    ledger: StudyLedger, found: StudyComparison, resolution: float, link: Link = no_link
+    ledger: StudyLedger, comparison: StudyComparison, resolution: float, link: Link = no_link
 ) -> Table:
     """One line per difference.
 
     Args:
         ledger: the study.
-        found: what was compared.
+        comparison: what was compared.
         resolution: wanted half-width of the interval, in points (or in the unit of the metric).
         link: makes the address of a run's folder.
     """
-    how = Aggregation(metric=found.metric, split=found.split)
+    how = Aggregation(metric=comparison.metric, split=comparison.split)
     unit = unit_of(how)
     wanted = f"{resolution:g}"
     columns = (
@@ -63,15 +63,15 @@ def comparison_table(
         TableColumn("p", "p", "Holm"),
         TableColumn("seeds", f"seeds for ± {wanted}", "same splits"),
     )
-    groups = ((found.single, "in each cell"), (found.over_cells, "mean over cells"))
-    several = len(found.over_cells) > 0
+    groups = ((comparison.single, "in each cell"), (comparison.over_cells, "mean over cells"))
+    several = len(comparison.over_cells) > 0
     rows = tuple(
         _row(ledger, one, how, resolution / how.scale, link, group if several else "")
         for contrasts, group in groups
         for one in contrasts
     )
     caption = (
-        f"{how.metric_title[0].upper()}{how.metric_title[1:]} on {found.split}, paired over folds and seeds; "
+        f"{how.metric_title[0].upper()}{how.metric_title[1:]} on {comparison.split}, paired over folds and seeds; "
         "95 % intervals. The verdict is that of the corrected interval, which allows for folds that share "
         "training data; with one fold, that of the t interval. The bootstrap of a few pairs is too narrow "
         f"and decides nothing. Seeds: how many of each of these folds an interval of ± {wanted} {unit} takes, "
@@ -81,7 +81,7 @@ def comparison_table(
     return Table("comparison", caption, columns, rows)
 
 
-def optimism_table(ledger: StudyLedger, found: Sequence[Optimism], link: Link = no_link) -> Table:
+def optimism_table(ledger: StudyLedger, gains: Sequence[Optimism], link: Link = no_link) -> Table:
     """One line per stage, cell and source: both protocols, and what the legacy one adds."""
     columns = (
         left("method"),
@@ -92,7 +92,7 @@ def optimism_table(ledger: StudyLedger, found: Sequence[Optimism], link: Link = 
         TableColumn("optimism", "optimism", "points, 95 % interval"),
     )
     rows = tuple(
-        _optimistic(ledger, one, link) for one in sorted(found, key=lambda one: one.source)
+        _optimistic(ledger, one, link) for one in sorted(gains, key=lambda one: one.source)
     )
     caption = (
         "Accuracy on the test split, every pair alike. Optimism is what choosing the epoch on the test split "
@@ -102,26 +102,26 @@ def optimism_table(ledger: StudyLedger, found: Sequence[Optimism], link: Link = 
     return Table("protocols", caption, columns, rows)
 
 
-def still_different(found: StudyComparison) -> str:
+def still_different(comparison: StudyComparison) -> str:
     """Say what is left after Holm's correction; empty where one thing was compared."""
-    compared = [one for one in found.single if one.n and not one.same]
+    compared = [one for one in comparison.single if one.n and not one.same]
     if len(compared) < 2:
         return ""
     kept = [f"{one.a} ({_where(one)})" for one in compared if one.adjusted_p < 0.05]
     return (
         f"{len(compared)} differences are tested, and each has its own 5 % chance of a false claim. After Holm's "
-        f"correction for all of them, still different from {found.against}: {', '.join(kept) or 'none'}."
+        f"correction for all of them, still different from {comparison.against}: {', '.join(kept) or 'none'}."
     )
 
 
-def sentences(found: StudyComparison) -> list[str]:
+def sentences(comparison: StudyComparison) -> list[str]:
     """Every difference in words, those over cells last, then what many of them mean."""
-    how = Aggregation(metric=found.metric, split=found.split)
+    how = Aggregation(metric=comparison.metric, split=comparison.split)
     said = [
         f"{_where(one)}: {one.sentence(how.scale, unit_of(how))}"
-        for one in (*found.single, *found.over_cells)
+        for one in (*comparison.single, *comparison.over_cells)
     ]
-    return [*said, *(text for text in [still_different(found)] if text)]
+    return [*said, *(text for text in [still_different(comparison)] if text)]
 
 
 def unit_of(how: Aggregation) -> str:
@@ -130,49 +130,62 @@ def unit_of(how: Aggregation) -> str:
 
 
 def _row(
-    ledger: StudyLedger, one: Contrast, how: Aggregation, resolution: float, link: Link, group: str
+    ledger: StudyLedger,
+    contrast: Contrast,
+    how: Aggregation,
+    resolution: float,
+    link: Link,
+    group: str,
 ) -> Row:
-    name = f"{one.a} − {one.b}"
+    name = f"{contrast.a} − {contrast.b}"
     unit = unit_of(how)
-    note = one.sentence(how.scale, unit)
-    cells = [stated(name, one.stage), stated(one.where)]
+    note = contrast.sentence(how.scale, unit)
+    cells = [stated(name, contrast.stage), stated(contrast.where)]
     cells.append(
-        TableCell(str(one.n), one.n, sub=f"{one.folds} × {_per_fold(one)}" if one.n else "")
+        TableCell(
+            str(contrast.n),
+            contrast.n,
+            sub=f"{contrast.folds} × {_per_fold(contrast)}" if contrast.n else "",
+        )
     )
-    if not one.n or one.same:
-        said = "the same runs" if one.same else one.problem or "no fold and seed has both"
+    if not contrast.n or contrast.same:
+        said = "the same runs" if contrast.same else contrast.problem or "no fold and seed has both"
         return Row((*cells, EMPTY, EMPTY, EMPTY, EMPTY, TableCell(said, said, note=note, tone="quiet"),
                     EMPTY, EMPTY), group)  # fmt: skip
     digits = 1 if how.scale > 1 else 3
-    mean = how.scale * one.mean
+    mean = how.scale * contrast.mean
     cells.append(
-        TableCell(signed(mean, digits), mean, evidence=_pairs(ledger, one, how, link), note=note)
+        TableCell(
+            signed(mean, digits), mean, evidence=_pairs(ledger, contrast, how, link), note=note
+        )
     )
-    turned = one.intervals
+    turned = contrast.intervals
     cells += [
         interval_cell(turned[kind], how.scale, digits) for kind in ("t", "bootstrap", "corrected")
     ]
-    verdict = one.verdict
-    text = f"{verdict} with n = {one.n}" if verdict == "not distinguishable" else verdict
-    again = "" if one.again == verdict else f"same splits: {one.again}"
+    verdict = contrast.verdict
+    text = f"{verdict} with n = {contrast.n}" if verdict == "not distinguishable" else verdict
+    again = "" if contrast.again == verdict else f"same splits: {contrast.again}"
     cells.append(verdict_cell(verdict, sub=again, note=note, text=text))
-    cells.append(TableCell(f"{one.adjusted_p:.3f}", one.adjusted_p))
-    cells.append(_seeds(one, resolution))
+    cells.append(TableCell(f"{contrast.adjusted_p:.3f}", contrast.adjusted_p))
+    cells.append(_seeds(contrast, resolution))
     return Row(tuple(cells), group)
 
 
-def _per_fold(one: Contrast) -> str:
-    counts = sorted({sum(fold == other for other, _ in one.values) for fold, _ in one.values})
+def _per_fold(contrast: Contrast) -> str:
+    counts = sorted(
+        {sum(fold == other for other, _ in contrast.values) for fold, _ in contrast.values}
+    )
     return "–".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
 
 
-def _seeds(one: Contrast, resolution: float) -> TableCell:
+def _seeds(contrast: Contrast, resolution: float) -> TableCell:
     texts = []
     for corrected in (False, True):
-        if corrected and not one.test_fraction:
+        if corrected and not contrast.test_fraction:
             continue
-        count = one.seeds_for(resolution, corrected=corrected)
-        texts.append("not reached" if count is None and one.oriented.sd else str(count or "–"))
+        count = contrast.seeds_for(resolution, corrected=corrected)
+        texts.append("not reached" if count is None and contrast.oriented.sd else str(count or "–"))
     same, *rest = texts
     note = (
         "The training data of these folds overlap: beyond some seeds only other people or folds would narrow it."
@@ -183,12 +196,12 @@ def _seeds(one: Contrast, resolution: float) -> TableCell:
 
 
 def _pairs(
-    ledger: StudyLedger, one: Contrast, how: Aggregation, link: Link
+    ledger: StudyLedger, contrast: Contrast, how: Aggregation, link: Link
 ) -> tuple[SourceRun, ...]:
     digits = 1 if how.scale > 1 else 3
-    runs = {mine.key: mine for mine, _ in one.runs}
+    runs = {mine.key: mine for mine, _ in contrast.runs}
     found = []
-    for (fold, seed), (a, b) in one.values.items():
+    for (fold, seed), (a, b) in contrast.values.items():
         x, y = how.scale * a, how.scale * b
         value = f"{signed(x - y, digits)} = {minus(x, digits)} − {minus(y, digits)}"
         run = runs.get((fold, seed))
@@ -198,17 +211,17 @@ def _pairs(
     return tuple(found)
 
 
-def _optimistic(ledger: StudyLedger, one: Optimism, link: Link) -> Row:
+def _optimistic(ledger: StudyLedger, optimism: Optimism, link: Link) -> Row:
     behind = tuple(
         SourceRun(ledger.fold_names.get(run.fold, run.fold), run.seed, subtracted(legacy, honest),
                   run.path, link=link(run))
-        for run, (honest, legacy) in ((one.runs[key], pair) for key, pair in one.values.items())
+        for run, (honest, legacy) in ((optimism.runs[key], pair) for key, pair in optimism.values.items())
     )  # fmt: skip
-    shares = (TableCell(percent(value), value) for value in (one.honest, one.legacy))
-    gain = difference_cell(one.gain.mean, one.gain.t, behind)
-    cells = (stated(one.stage), stated(one.cell), counted(one.gain.n), *shares, gain)
-    return Row(cells, _SOURCES[one.source])
+    shares = (TableCell(percent(value), value) for value in (optimism.honest, optimism.legacy))
+    gain = difference_cell(optimism.gain.mean, optimism.gain.t, behind)
+    cells = (stated(optimism.stage), stated(optimism.cell), counted(optimism.gain.n), *shares, gain)
+    return Row(cells, _SOURCES[optimism.source])
 
 
-def _where(one: Contrast) -> str:
-    return ", ".join(part for part in (one.stage, one.where) if part) or "all"
+def _where(contrast: Contrast) -> str:
+    return ", ".join(part for part in (contrast.stage, contrast.where) if part) or "all"

@@ -54,13 +54,13 @@ def write_table(table: StudyTable, out: Path, name: str = "table") -> tuple[Path
 
 
 def write_comparison(
-    ledger: StudyLedger, found: StudyComparison, gained: tuple[Optimism, ...], resolution: float, out: Path
+    ledger: StudyLedger, comparison: StudyComparison, gained: tuple[Optimism, ...], resolution: float, out: Path
 ) -> tuple[Path, ...]:  # fmt: skip
     """Write the differences and, where records permit, the two protocols: Markdown, LaTeX, CSV, PNG and a page.
 
     Args:
         ledger: the study.
-        found: what was compared.
+        comparison: what was compared.
         gained: honest and legacy numbers.
         resolution: wanted half-width of the intervals, in points or the unit of the metric.
         out: a folder of this machine.
@@ -72,14 +72,14 @@ def write_comparison(
     out.mkdir(parents=True, exist_ok=True)
     picture = out / "comparison.png"
     drawing = contrasts(
-        found, unit_of(Aggregation(metric=found.metric, split=found.split)), picture
+        comparison, unit_of(Aggregation(metric=comparison.metric, split=comparison.split)), picture
     )
-    tables = [comparison_table(ledger, found, resolution, link)]
+    tables = [comparison_table(ledger, comparison, resolution, link)]
     tables += [optimism_table(ledger, gained, link)] if gained else []
     for table in tables:
         table.write(out)
-    shown = _contrast_sections(ledger, tables, still_different(found), drawing)
-    page = _page(ledger, f"{ledger.title}: against {found.against}", shown)
+    shown = _contrast_sections(ledger, tables, still_different(comparison), drawing)
+    page = _page(ledger, f"{ledger.title}: against {comparison.against}", shown)
     written = [out / f"{table.name}.{kind}" for table in tables for kind in ("md", "tex", "csv")]
     written += [picture] if drawing else []
     return (*written, _write(out / "comparison.html", page.encode()))
@@ -141,11 +141,13 @@ def _run_table(table: StudyTable) -> Table:
         Row(
             (
                 TableCell(f"{run.stage}, {names.get(run.fold, run.fold)}, seed {run.seed}"),
-                TableCell(said), TableCell("; ".join(dict.fromkeys(places))), TableCell(str(run.folder), tone="quiet"),
+                TableCell(said),
+                TableCell("; ".join(dict.fromkeys(counts_in))),
+                TableCell(str(run.folder), tone="quiet"),
             )
         )
-        for run, said, places in shown.values()
-    )  # fmt: skip
+        for run, said, counts_in in shown.values()
+    )
     caption = "Every run behind the table. Runs that several places share stand once."
     return Table("runs", caption, columns, rows)
 

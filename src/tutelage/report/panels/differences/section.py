@@ -79,31 +79,31 @@ def difference_table(experiment: Experiment, comparisons: Iterable[Comparison]) 
     return Table("differences", caption, columns, rows)
 
 
-def _row(experiment: Experiment, one: Comparison) -> Row:
-    pairs, mean = one.retrained, 100 * one.retrained.mean
+def _row(experiment: Experiment, comparison: Comparison) -> Row:
+    pairs, mean = comparison.retrained, 100 * comparison.retrained.mean
     needed = pairs_needed(pairs.sd, RESOLUTION) if pairs.sd else None
-    behind = pair_evidence(experiment, one.pairs)
-    p = one.adjusted_p
+    behind = pair_evidence(experiment, comparison.pairs)
+    p = comparison.adjusted_p
     return Row(
         (
-            stated(one.student, f"− {one.baseline}"),
+            stated(comparison.student, f"− {comparison.baseline}"),
             TableCell(signed(mean), mean, sub=f"n = {pairs.n}", evidence=behind),
             interval_cell(pairs.t),
-            interval_cell(one.corrected.corrected if one.corrected else None),
-            interval_cell(one.subjects.interval if one.subjects else None),
+            interval_cell(comparison.corrected.corrected if comparison.corrected else None),
+            interval_cell(comparison.subjects.interval if comparison.subjects else None),
             interval_cell(pairs.bootstrap),
             verdict_cell(pairs.verdict),
-            _of_new_subjects(one),
+            _of_new_subjects(comparison),
             TableCell("< 0.001" if p < 0.001 else f"{p:.3f}", p),
             TableCell("–" if needed is None else str(needed), needed),
         )
     )
 
 
-def _of_new_subjects(one: Comparison) -> TableCell:
+def _of_new_subjects(comparison: Comparison) -> TableCell:
     """What may be said of people who were not tested."""
-    new = one.subjects
+    new = comparison.subjects
     if new is None:
         return TableCell("no subjects", tone="quiet")
-    note = new.sentence(one.student, one.baseline)
+    note = new.sentence(comparison.student, comparison.baseline)
     return verdict_cell(new.verdict, sub=plural(new.subjects, "subject"), note=note)

@@ -152,16 +152,16 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Told:
+class ExplainedRun:
     """The concepts of one run of a stage."""
 
     run: Run
-    found: Explanations
+    explanations: Explanations
 
     @property
     def accounts(self) -> tuple[Account, ...]:
         """Every sample that was taken apart."""
-        return tuple(_account(self.found, i) for i in range(len(self.found.index)))
+        return tuple(_account(self.explanations, i) for i in range(len(self.explanations.index)))
 
     @property
     def grounded(self) -> float | None:
@@ -174,17 +174,17 @@ class Told:
 
 
 @dataclass(frozen=True)
-class Explained:
+class ExplainedStage:
     """A stage whose network explains itself.
 
     Args:
-        stage: the stage.
-        told: of its first run that explains.
+        name: of the stage.
+        first: its first run that explains.
         measured: measures of faithfulness by (fold, seed); groups are joined by dots.
     """
 
-    stage: str
-    told: Told
+    name: str
+    first: ExplainedRun
     measured: dict[tuple[str, int], dict[str, float]]
 
     def values(self, measure: str) -> dict[tuple[str, int], float]:
@@ -197,18 +197,19 @@ class Explained:
         return tuple(dict.fromkeys(name for found in self.measured.values() for name in found))
 
 
-def explained(experiment: Experiment) -> tuple[Explained, ...]:
+def explained_stages(experiment: Experiment) -> tuple[ExplainedStage, ...]:
     """Return every stage whose runs explain themselves, teachers first.
 
     Raises:
         UserError: a damaged ``explanations.npz``.
     """
     stages = []
-    for stage in dict.fromkeys((*experiment.teachers, *experiment.students)):
-        told = [Told(run, one) for run in experiment.of(stage) if (one := run.explanations())]
-        if told:
-            measured = {one.run.key: _flat(one.found.measured) for one in told}
-            stages.append(Explained(stage, told[0], measured))
+    for name in dict.fromkeys((*experiment.teachers, *experiment.students)):
+        runs = [ExplainedRun(run, explanations) for run in experiment.of(name)
+                if (explanations := run.explanations())]  # fmt: skip
+        if runs:
+            measured = {each.run.key: _flat(each.explanations.measured) for each in runs}
+            stages.append(ExplainedStage(name, runs[0], measured))
     return tuple(stages)
 
 
@@ -219,10 +220,10 @@ def probabilities(logits: Floats) -> Floats:
     return found
 
 
-def label_of(found: Explanations, stream: str, concept: int) -> str:
+def label_of(explanations: Explanations, stream: str, concept: int) -> str:
     """Return the name of a concept, with its stream where there are several."""
-    name = found.streams[stream].names[concept]
-    return f"{name} ({stream})" if len(found.streams) > 1 else name
+    name = explanations.streams[stream].names[concept]
+    return f"{name} ({stream})" if len(explanations.streams) > 1 else name
 
 
 def unnamed(stream: ConceptStream) -> bool:
@@ -230,37 +231,46 @@ def unnamed(stream: ConceptStream) -> bool:
     return all(UNNAMED.fullmatch(name) for name in stream.names)
 
 
-def speaking(found: Explanations, label: int) -> list[tuple[str, float]]:
+def speaking(explanations: Explanations, label: int) -> list[tuple[str, float]]:
     """Return the concepts that move a class most, with how far they move it, over all streams."""
     every = [
-        (label_of(found, name, int(concept)), float(value))
-        for name, stream in found.streams.items()
+        (label_of(explanations, name, int(concept)), float(value))
+        for name, stream in explanations.streams.items()
         for concept, value in zip(stream.speaking[label], stream.by_class[label], strict=True)
     ]
-    most = max((stream.speaking.shape[1] for stream in found.streams.values()), default=0)
+    most = max((stream.speaking.shape[1] for stream in explanations.streams.values()), default=0)
     return sorted((one for one in every if one[1]), key=lambda one: -abs(one[1]))[:most]
 
 
-def _account(found: Explanations, i: int) -> Account:
-    parts = [
-        _part(found, name, i, k) for name, s in found.streams.items() for k in range(s.concepts.shape[1])
-    ]  # fmt: skip
+def _account(explanations: Explanations, i: int) -> Account:
+    streams = explanations.streams
+    parts = [_part(explanations, name, i, k) for name, stream in streams.items()
+             for k in range(stream.concepts.shape[1])]  # fmt: skip
     parts.sort(key=lambda part: -abs(part.total))
     kept, left = parts[:PARTS], parts[PARTS:]
-    others = sum((s.others[i] for s in found.streams.values()), start=np.zeros(2))
+    others = sum((stream.others[i] for stream in streams.values()), start=np.zeros(2))
     others = sum((part.added for part in left), start=others)
-    many = sum(len(stream.names) for stream in found.streams.values()) - len(kept)
-    first, rival = (int(c) for c in found.classes[i])
-    return Account(int(found.index[i]), int(found.labels[i]), first, rival, found.logits[i],
-                   tuple(kept), others, many, found.rest[i])  # fmt: skip
+    first, rival = (int(c) for c in explanations.classes[i])
+    return Account(
+        int(explanations.index[i]), int(explanations.labels[i]), first, rival, explanations.logits[i],
+        tuple(kept), others, sum(len(stream.names) for stream in streams.values()) - len(kept),
+        explanations.rest[i],
+    )  # fmt: skip
 
 
-def _part(found: Explanations, name: str, i: int, k: int) -> ConceptPart:
-    stream = found.streams[name]
+def _part(explanations: Explanations, name: str, i: int, k: int) -> ConceptPart:
+    stream = explanations.streams[name]
     added, concept = stream.contributions[i, k], int(stream.concepts[i, k])
-    annotated = None if stream.annotated is None else stream.annotated[i, k]
-    return ConceptPart(name, stream.names[concept], label_of(found, name, concept), stream.space, added.sum(axis=0),
-                added[:, 0] - added[:, 1], stream.without[i, k], annotated)  # fmt: skip
+    return ConceptPart(
+        name,
+        stream.names[concept],
+        label_of(explanations, name, concept),
+        stream.space,
+        added.sum(axis=0),
+        added[:, 0] - added[:, 1],
+        stream.without[i, k],
+        None if stream.annotated is None else stream.annotated[i, k],
+    )
 
 
 def _flat(measured: Mapping[str, object]) -> dict[str, float]:

@@ -10,7 +10,7 @@ from tutelage.report.panels.explanations import words
 from tutelage.report.panels.explanations.data import (
     Account,
     ConceptPart,
-    Explained,
+    ExplainedStage,
     probabilities,
     speaking,
 )
@@ -30,11 +30,11 @@ RANKINGS = {
 }
 
 
-def faithfulness_table(experiment: Experiment, found: Sequence[Explained]) -> Table:
+def faithfulness_table(experiment: Experiment, stages: Sequence[ExplainedStage]) -> Table:
     """Whether explanations are true of the network, by stage."""
-    streams = dict.fromkeys(name for one in found for name in one.told.found.streams)
+    streams = dict.fromkeys(name for one in stages for name in one.first.explanations.streams)
     right = [
-        name for name in streams if any(one.values(f"concept_accuracy.{name}") for one in found)
+        name for name in streams if any(one.values(f"concept_accuracy.{name}") for one in stages)
     ]
     columns = (
         left("stage", "network"),
@@ -49,13 +49,13 @@ def faithfulness_table(experiment: Experiment, found: Sequence[Explained]) -> Ta
         ),
     )
     rows = []
-    for one in found:
+    for one in stages:
         worst = [_worst(experiment, one, key) for key in ("additivity_error", "ablation_error")]
         keys = ("turned", "stability.top", *(f"concept_accuracy.{name}" for name in right))
-        cells = [mean_cell(experiment, one.stage, one.values(key)) for key in keys]
+        cells = [mean_cell(experiment, one.name, one.values(key)) for key in keys]
         count = TableCell(str(len(one.measured)), len(one.measured))
-        rows.append(Row((stated(one.stage), count, *worst, *cells)))
-    samples = [v for one in found for v in one.values("samples").values()]
+        rows.append(Row((stated(one.name), count, *worst, *cells)))
+    samples = [v for one in stages for v in one.values("samples").values()]
     many = f" On at most {max(samples):.0f} validation samples of a run." if samples else ""
     caption = (
         "Are the explanations true? Mean over folds of the mean over seeds ± pooled seed SD; differences: the "
@@ -67,19 +67,19 @@ def faithfulness_table(experiment: Experiment, found: Sequence[Explained]) -> Ta
     return Table("faithfulness", caption, columns, tuple(rows))
 
 
-def _worst(experiment: Experiment, one: Explained, key: str) -> TableCell:
-    values = one.values(key)
+def _worst(experiment: Experiment, stage: ExplainedStage, key: str) -> TableCell:
+    values = stage.values(key)
     if not values:
         return EMPTY
     largest = max(values.values())
-    behind = evidence(experiment, one.stage, values, significant)
+    behind = evidence(experiment, stage.name, values, significant)
     return TableCell(tiny(largest), largest, evidence=behind)
 
 
-def area_table(experiment: Experiment, found: Sequence[Explained]) -> Table:
+def area_table(experiment: Experiment, stages: Sequence[ExplainedStage]) -> Table:
     """Areas under deletion and insertion curves, by the order in which places or concepts go."""
     orders = [name for name in RANKINGS
-              if any(one.values(f"{m}.{name}") for one in found for m in words.MEASURES)]  # fmt: skip
+              if any(one.values(f"{m}.{name}") for one in stages for m in words.MEASURES)]  # fmt: skip
     columns = (
         left("stage", "network"),
         left("measure", "what is done"),
@@ -87,15 +87,15 @@ def area_table(experiment: Experiment, found: Sequence[Explained]) -> Table:
     )
     rows = []
     for measure, (done, good, _) in words.MEASURES.items():
-        for one in found:
+        for one in stages:
             cells = [
-                mean_cell(experiment, one.stage, one.values(f"{measure}.{name}"), _area)
+                mean_cell(experiment, one.name, one.values(f"{measure}.{name}"), _area)
                 for name in orders
             ]
             if any(cell is not EMPTY for cell in cells):
-                named = stated(one.stage), TableCell(done, measure, tone="quiet")
+                named = stated(one.name), TableCell(done, measure, tone="quiet")
                 rows.append(Row((*named, *cells), good))
-    told = " ".join(words.areas(found))
+    told = " ".join(words.areas(stages))
     caption = (
         "Area under the probability of the predicted class as places of the input, or concepts, are taken away or "
         f"put in, the highest first; at random is the control. {told}"
@@ -107,9 +107,9 @@ def _area(value: float) -> str:
     return minus(value, 3)
 
 
-def speaking_table(one: Explained, classes: Sequence[str], name: str) -> Table:
+def speaking_table(stage: ExplainedStage, classes: Sequence[str], name: str) -> Table:
     """The concepts that move each class most."""
-    found = one.told.found
+    found = stage.first.explanations
     most = max(stream.speaking.shape[1] for stream in found.streams.values())
     columns = (
         left("class"),
@@ -127,7 +127,7 @@ def speaking_table(one: Explained, classes: Sequence[str], name: str) -> Table:
         ]
         rows.append(Row((stated(text), *cells, *[EMPTY] * (most - len(cells)))))
     caption = (
-        f"{one.stage}: concepts that move a class most. How far they move it away from its strongest rival, mean "
+        f"{stage.name}: concepts that move a class most. How far they move it away from its strongest rival, mean "
         f"over its samples among {found.scored} of validation; below zero: towards the rival. The same run as "
         "above."
     )

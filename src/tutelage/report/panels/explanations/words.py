@@ -8,7 +8,7 @@ from tutelage.report.drawing.sheet import SignalAxis
 from tutelage.report.panels.explanations.data import (
     Account,
     ConceptPart,
-    Explained,
+    ExplainedStage,
     probabilities,
     unnamed,
 )
@@ -153,9 +153,9 @@ def seen(account: Account, axes: int) -> str:
     )
 
 
-def bright(found: Explanations, name: str) -> str:
+def bright(explanations: Explanations, name: str) -> str:
     """Say what the colours of a gallery mean."""
-    stream = found.streams[name]
+    stream = explanations.streams[name]
     if stream.heat is None:
         return ""
     scale = "the share of attention, on one scale for all places and concepts of a sample"
@@ -177,10 +177,10 @@ def which(told: Explanations, fold: str, seed: int) -> str:
     )
 
 
-def meaning(found: Explained) -> str:
+def meaning(stage: ExplainedStage) -> str:
     """Say what is known of whether concepts mean what their names say."""
-    streams = found.told.found.streams
-    known = {name: found.values(f"concept_accuracy.{name}") for name in streams}
+    streams = stage.first.explanations.streams
+    known = {name: stage.values(f"concept_accuracy.{name}") for name in streams}
     told = [f"{percent(mean_of_folds(values))} %{f' of {name}' if len(streams) > 1 else ''}"
             for name, values in known.items() if values]  # fmt: skip
     parts = []
@@ -188,7 +188,7 @@ def meaning(found: Explained) -> str:
         parts.append(
             f"Where concepts are annotated, the one that is attended to most is right: {listed(told)}."
         )
-    grounded = found.told.grounded
+    grounded = stage.first.grounded
     if grounded is not None:
         most = "; most of it goes through concepts where they are not annotated"
         mostly = most if grounded < HALF else ""
@@ -218,21 +218,21 @@ MEASURES = {
 """Measure -> what is done, what is good, and what the probability does then."""
 
 
-def areas(found: Sequence[Explained]) -> list[str]:
+def areas(stages: Sequence[ExplainedStage]) -> list[str]:
     """Say, measure by measure, in which networks the order of contributions is better than chance."""
-    return [text for measure in MEASURES if (text := _beyond_chance(measure, found))]
+    return [text for measure in MEASURES if (text := _beyond_chance(measure, stages))]
 
 
-def _beyond_chance(measure: str, found: Sequence[Explained]) -> str:
+def _beyond_chance(measure: str, stages: Sequence[ExplainedStage]) -> str:
     done, good, verb = MEASURES[measure]
     faster: list[str] = []
     others: list[str] = []
-    for one in found:
+    for one in stages:
         own, chance = (one.values(f"{measure}.{name}") for name in ("contribution", "random"))
         if own and chance:
             gain = mean_of_folds(own) - mean_of_folds(chance)
             better = (-gain if good.startswith("lower") else gain) > ALIKE
-            (faster if better else others).append(short(one.stage, 40))
+            (faster if better else others).append(short(one.name, 40))
     if not faster and not others:
         return ""
     verdict = (

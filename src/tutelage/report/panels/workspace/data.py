@@ -220,26 +220,26 @@ def _accuracy(traces: pd.DataFrame, curves: pd.DataFrame, correct: str) -> tuple
     return tuple(one for one in found if len(one.epochs)) if len(found[0].epochs) else ()
 
 
-def _right(run: Run, found: Inspection, objective: str) -> float | None:
-    logits = found.values.get(f"{objective}.logits")
+def _right(run: Run, inspection: Inspection, objective: str) -> float | None:
+    logits = inspection.values.get(f"{objective}.logits")
     if logits is None:
         return None
-    wanted = (len(found.labels), len(run.record.data.class_names))
+    wanted = (len(inspection.labels), len(run.record.data.class_names))
     if logits.shape != wanted:
         raise UserError(
             f"{run.folder}/inspection.npz: {objective}.logits is {logits.shape}, expected {wanted}"
         )
-    return float((logits.argmax(axis=1) == found.labels).mean())
+    return float((logits.argmax(axis=1) == inspection.labels).mean())
 
 
-def _slots(run: Run, found: Inspection, objective: str, classes: tuple[str, ...]) -> Slots:
-    mine = {name.removeprefix(f"{objective}."): values for name, values in found.values.items()
+def _slots(run: Run, inspection: Inspection, objective: str, classes: tuple[str, ...]) -> Slots:
+    mine = {name.removeprefix(f"{objective}."): values for name, values in inspection.values.items()
             if name.startswith(f"{objective}.")}  # fmt: skip
 
     def named(start: str) -> dict[str, Floats]:
         return {name.removeprefix(start): v for name, v in mine.items() if name.startswith(start)}
 
-    slots = Slots(run, found, classes, named("bound."), mine["read"], mine.get("read_alone"),
+    slots = Slots(run, inspection, classes, named("bound."), mine["read"], mine.get("read_alone"),
                   named("place."), mine.get("place"))  # fmt: skip
     _check(slots, mine, f"{run.folder}/inspection.npz: {objective}")
     return slots

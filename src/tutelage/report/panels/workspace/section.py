@@ -59,7 +59,9 @@ def section(context: ReportContext) -> Section | None:
                    tables_first=True)  # fmt: skip
 
 
-def modes_table(experiment: Experiment, found: tuple[Workspace, ...], stages: list[str]) -> Table:
+def modes_table(
+    experiment: Experiment, workspaces: tuple[Workspace, ...], stages: list[str]
+) -> Table:
     """Accuracy of every way of predicting, deployed or not, and with the teachers."""
     columns = (
         left("reads", "a prediction reads"),
@@ -75,14 +77,16 @@ def modes_table(experiment: Experiment, found: tuple[Workspace, ...], stages: li
         for mode in (deployed, *others):
             rows.append(_mode(experiment, stage, mode, mode == deployed))
         rows += [
-            _taught(experiment, one) for one in found if one.stage == stage and one.with_teachers
+            _taught(experiment, one)
+            for one in workspaces
+            if one.stage == stage and one.with_teachers
         ]
     caption = (
         "Every way of predicting, same networks and epochs, mean over folds of the mean over seeds ± pooled seed "
         "SD. The strong row is deployed: its epoch was chosen on validation, and it is the student of every other "
         "table."
     )
-    if any(one.with_teachers for one in found):
+    if any(one.with_teachers for one in workspaces):
         caption += (
             " With teachers: the slots that the teachers refine, on at most 1000 validation samples after the "
             "last epoch; to be compared, not to be used."
@@ -114,27 +118,27 @@ def _in_mode(mode: str, metric: Metric) -> Metric:
     return value
 
 
-def _taught(experiment: Experiment, found: Workspace) -> Row:
-    name = TableCell("with teachers", f"with teachers: {found.objective}",
-                sub=f"slots refined by {plural(len(found.teachers), 'teacher')}")  # fmt: skip
-    mean = mean_cell(experiment, found.stage, found.with_teachers)
-    cells = (name, counted(len(found.with_teachers)), mean, EMPTY, EMPTY, EMPTY)
-    return Row(cells, found.stage)
+def _taught(experiment: Experiment, workspace: Workspace) -> Row:
+    name = TableCell("with teachers", f"with teachers: {workspace.objective}",
+                sub=f"slots refined by {plural(len(workspace.teachers), 'teacher')}")  # fmt: skip
+    mean = mean_cell(experiment, workspace.stage, workspace.with_teachers)
+    cells = (name, counted(len(workspace.with_teachers)), mean, EMPTY, EMPTY, EMPTY)
+    return Row(cells, workspace.stage)
 
 
-def _over_epochs(found: Workspace, look: Mapping[str, Look], name: str) -> tuple[Figure, ...]:
-    if not found.runs:
+def _over_epochs(workspace: Workspace, look: Mapping[str, Look], name: str) -> tuple[Figure, ...]:
+    if not workspace.runs:
         return ()
     caption = (
-        f"Line: mean over {plural(found.runs, 'run')}; band: lowest to highest. Training samples unless it says "
-        "validation. Slots in use: so many slots, all used alike, would be as uneven. "
-        f"{words.over_epochs(found)}"
+        f"Line: mean over {plural(workspace.runs, 'run')}; band: lowest to highest. Training samples unless it "
+        "says validation. Slots in use: so many slots, all used alike, would be as uneven. "
+        f"{words.over_epochs(workspace)}"
     )
-    return (Figure(figures.over_epochs(found, look, name), "over epochs", caption),)
+    return (Figure(figures.over_epochs(workspace, look, name), "over epochs", caption),)
 
 
-def _by_class(context: ReportContext, found: Workspace, name: str) -> tuple[Figure, ...]:
-    slots = found.slots
+def _by_class(context: ReportContext, workspace: Workspace, name: str) -> tuple[Figure, ...]:
+    slots = workspace.slots
     if slots is None:
         return ()
     shown, many = len(figures.classes_shown(slots)), len(set(slots.samples.labels.tolist()))
@@ -148,8 +152,8 @@ def _by_class(context: ReportContext, found: Workspace, name: str) -> tuple[Figu
     return (Figure(drawn, "which slot binds which class, from which teacher", caption),)
 
 
-def _positions(context: ReportContext, found: Workspace, name: str) -> tuple[Figure, ...]:
-    slots = found.slots
+def _positions(context: ReportContext, workspace: Workspace, name: str) -> tuple[Figure, ...]:
+    slots = workspace.slots
     if slots is None or not positions.sources(slots):
         return ()
     signal = slots.samples.inputs.ndim == 3

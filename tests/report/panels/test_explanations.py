@@ -11,15 +11,17 @@ import pytest
 
 from tests.report.explaining import NAMES, add_concepts
 from tests.report.fake import HAPT, Fake, example_window, write
+from tests.report.panels.test_trust import captions, section, tables
 from tests.report.test_page import Page
-from tests.report.test_trust import captions, section, tables
 from tutelage.errors import UserError
 from tutelage.report import page, write_report
-from tutelage.report.panels.explanations import section as explanations
-from tutelage.report.panels.explanations.data import Part, explained, probabilities
+from tutelage.report.context import ReportContext
+from tutelage.report.headline import headline
+from tutelage.report.panels import sections
+from tutelage.report.panels.explanations import tables as concept_tables
+from tutelage.report.panels.explanations.data import ConceptPart, explained_stages, probabilities
 from tutelage.report.panels.explanations.figures import painted
 from tutelage.report.panels.explanations.icon import icon
-from tutelage.report.summary import summary
 from tutelage.report.wording import signed
 from tutelage.runs.ledger import read_experiment
 
@@ -42,7 +44,8 @@ def made(tmp_path_factory):
 def only(folder):
     """Return the section alone: the rest of the page takes longer to draw."""
     experiment = read_experiment(folder)
-    found = page.Page(experiment, summary(experiment), explanations.section(experiment, None))
+    context = ReportContext(experiment)
+    found = page.Page(experiment, headline(context), sections(context, ["explanations"]))
     return section(page.render(found), "concepts")
 
 
@@ -78,7 +81,7 @@ def parts(panel):
 
 
 def account(folder):
-    (found,) = explained(read_experiment(folder))
+    (found,) = explained_stages(read_experiment(folder))
     return found
 
 
@@ -169,7 +172,7 @@ def test_the_strongest_stand_first(made):
 def test_the_sentences_say_what_the_file_says(made):
     folder, html = made
     for one, panel in zip(
-        account(folder).told.accounts, panels(section(html, "concepts")), strict=True
+        account(folder).first.accounts, panels(section(html, "concepts")), strict=True
     ):
         said = told(panel)
         p = probabilities(one.logits)
@@ -202,7 +205,7 @@ def test_places_are_times_of_the_window(made):
     assert times and all(re.fullmatch(r"\d\.\d\d to \d\.\d\d s", text) for text in times)
     assert {row["where"] for row in rows if "(global)" in row["concept"]} == {"the whole input"}
     found = stored(folder)
-    (one, *_) = account(folder).told.accounts
+    (one, *_) = account(folder).first.accounts
     part = next(part for part in one.parts if part.stream == "spatial")
     k = list(found["spatial.concepts"][0]).index(NAMES.index(part.name))
     moved = found["spatial.contributions"][0, k, :, 0] - found["spatial.contributions"][0, k, :, 1]
@@ -218,7 +221,7 @@ def test_the_data_of_the_figure_are_the_places(made):
         r'download="concepts-1-1-moved.csv" href="data:text/csv;charset=utf-8,([^"]*)"', panel
     )
     rows = list(csv.DictReader(io.StringIO(unquote(link.group(1)))))
-    (one, *_) = account(folder).told.accounts
+    (one, *_) = account(folder).first.accounts
     for part in one.parts:
         mine = [float(row["to_prediction_minus_to_rival"]) for row in rows
                 if (row["stream"], row["concept"]) == (part.stream, part.name)]  # fmt: skip
@@ -229,7 +232,7 @@ def test_annotations_are_compared_with_what_moved(made):
     folder, html = made
     found = account(folder)
     whole = inside = 0.0
-    for one, panel in zip(found.told.accounts, panels(section(html, "concepts")), strict=True):
+    for one, panel in zip(found.first.accounts, panels(section(html, "concepts")), strict=True):
         rows = {row["concept"]: row["annotated"] for row in parts(panel)[:-3]}
         for part in one.parts:
             if part.annotated is None or np.isnan(part.annotated).all():
@@ -252,8 +255,8 @@ def test_annotations_are_compared_with_what_moved(made):
 @pytest.mark.parametrize(("share", "tone"), [(1.0, "bad"), (0.04, "quiet"), (-1.0, "quiet")])
 def test_a_concept_that_is_not_there_is_called_where_it_counts(share, tone):
     added = np.array([share, 0.0])
-    part = Part("spatial", "wing", "wing", (1,), added, added[:1], np.zeros(2), np.zeros(1))
-    assert explanations._annotated(part, explanations.CALLED).tone == tone
+    part = ConceptPart("spatial", "wing", "wing", (1,), added, added[:1], np.zeros(2), np.zeros(1))
+    assert concept_tables._annotated(part, concept_tables.CALLED).tone == tone
 
 
 def test_a_claim_that_does_not_hold_is_called_so(tmp_path):
@@ -331,7 +334,7 @@ def test_images_have_maps_and_pictures(tmp_path):
     assert html.count('<img src="data:image/png;base64,') == 6
     rows = [row for panel in panels(html) for row in parts(panel)[:-3]]
     assert all(re.fullmatch(r"row [1-4], column [1-4]", row["where"]) for row in rows)
-    (one, *_) = account(folder).told.accounts
+    (one, *_) = account(folder).first.accounts
     part = one.parts[0]
     picture = np.full((3, 32, 32), 128, np.uint8)
     pixels = painted(picture, part, float(np.abs(part.moved).max())).astype(int)

@@ -11,10 +11,10 @@ from tutelage.report import write_report
 from tutelage.report.panels.calibration.figures import reliability
 from tutelage.report.panels.confusion.figures import row_percent
 from tutelage.report.table import (
-    Cell,
-    Column,
     Row,
     Table,
+    TableCell,
+    TableColumn,
     escape_latex,
 )
 from tutelage.runs.ledger import read_experiment
@@ -133,8 +133,8 @@ def test_latex_and_markdown_escape():
         r"a\_b \& 50\% \#1 \{x\} \$y\$ \textasciitilde{}\textasciicircum{}\textbackslash{} "
         r"\textless{}z\textgreater{}"
     )
-    odd = Cell("a|b <i> `c`\nd", "=1")
-    table = Table("t", "50 % of\n_all_", (Column("k", "100%", left=True),), (Row((odd,)),))
+    odd = TableCell("a|b <i> `c`\nd", "=1")
+    table = Table("t", "50 % of\n_all_", (TableColumn("k", "100%", left=True),), (Row((odd,)),))
     assert r"a\|b \<i> \`c\` d" in table.markdown()
     assert r"a\textbar{}b \textless{}i\textgreater{}" in table.latex()
     assert table.latex().startswith("% 50 % of _all_\n")
