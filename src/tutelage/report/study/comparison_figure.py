@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish
+from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish, save
 from tutelage.report.drawing.forest import ForestRow, IntervalBar, forest
 from tutelage.report.palette import MUTED
 from tutelage.report.wording import short, signed
@@ -47,7 +47,7 @@ def contrasts(comparison: StudyComparison, unit: str, png: Path | None = None) -
             axes.axhline(len(single) - 0.5, color=MUTED, linewidth=0.8, linestyle=(0, (2, 3)))
         _legend(figure, axes)
         if png is not None:
-            figure.savefig(png, dpi=144, facecolor="white")
+            save(figure, png)
         return finish(figure, "contrasts", f"Differences to {comparison.against} with 95 % intervals",
                       ("comparison", "cell", "what", "low_or_value", "high"), rows)  # fmt: skip
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tutelage.files import replacing
+from tutelage.report.cells import Link
 from tutelage.report.drawing.canvas import Drawing
 from tutelage.report.page import environment_of
 from tutelage.report.section import Figure, Section
@@ -15,9 +15,10 @@ from tutelage.report.study.comparison import (
 )
 from tutelage.report.study.comparison_figure import contrasts
 from tutelage.report.study.sheet import study_sheet
-from tutelage.report.study.table import Link, StudyTable, missing_in
+from tutelage.report.study.table import StudyTable, missing_in
 from tutelage.report.table import Row, Table, TableCell, TableColumn, left
 from tutelage.report.wording import plural
+from tutelage.report.writing import write, writing
 from tutelage.runs.ledger import Run
 from tutelage.runs.location import is_local
 from tutelage.study.aggregate import Aggregation
@@ -50,12 +51,18 @@ def write_table(table: StudyTable, out: Path, name: str = "table") -> tuple[Path
         "xlsx": study_sheet(table, link),
         "html": _page(table.ledger, table.title, _table_sections(table, name, link)).encode(),
     }
-    return tuple(_write(out / f"{name}.{kind}", content) for kind, content in made.items())
+    with writing(out):
+        return tuple(write(out / f"{name}.{kind}", content) for kind, content in made.items())
 
 
 def write_comparison(
-    ledger: StudyLedger, comparison: StudyComparison, gained: tuple[Optimism, ...], resolution: float, out: Path
-) -> tuple[Path, ...]:  # fmt: skip
+    ledger: StudyLedger,
+    comparison: StudyComparison,
+    gained: tuple[Optimism, ...],
+    resolution: float,
+    out: Path,
+    name: str = "comparison",
+) -> tuple[Path, ...]:
     """Write the differences and, where records permit, the two protocols: Markdown, LaTeX, CSV, PNG and a page.
 
     Args:
@@ -64,25 +71,24 @@ def write_comparison(
         gained: honest and legacy numbers.
         resolution: wanted half-width of the intervals, in points or the unit of the metric.
         out: a folder of this machine.
+        name: of the files; those of the two protocols are always ``protocols``.
 
     Returns:
         What was written.
     """
     link = _links(out)
-    out.mkdir(parents=True, exist_ok=True)
-    picture = out / "comparison.png"
-    drawing = contrasts(
-        comparison, unit_of(Aggregation(metric=comparison.metric, split=comparison.split)), picture
-    )
+    picture = out / f"{name}.png"
+    unit = unit_of(Aggregation(metric=comparison.metric, split=comparison.split))
     tables = [comparison_table(ledger, comparison, resolution, link)]
     tables += [optimism_table(ledger, gained, link)] if gained else []
-    for table in tables:
-        table.write(out)
-    shown = _contrast_sections(ledger, tables, still_different(comparison), drawing)
-    page = _page(ledger, f"{ledger.title}: against {comparison.against}", shown)
-    written = [out / f"{table.name}.{kind}" for table in tables for kind in ("md", "tex", "csv")]
-    written += [picture] if drawing else []
-    return (*written, _write(out / "comparison.html", page.encode()))
+    with writing(out):
+        drawing = contrasts(comparison, unit, picture)
+        written = [path for table, named in zip(tables, (name, "protocols"), strict=False)
+                   for path in table.write(out, named)]  # fmt: skip
+        shown = _contrast_sections(ledger, tables, still_different(comparison), drawing)
+        page = _page(ledger, f"{ledger.title}: against {comparison.against}", shown)
+        written += [picture] if drawing else []
+        return (*written, write(out / f"{name}.html", page.encode()))
 
 
 def _contrast_sections(
@@ -187,9 +193,3 @@ def _links(out: Path) -> Link:
         return str(run.folder)
 
     return link
-
-
-def _write(path: Path, content: bytes) -> Path:
-    with replacing(path) as unfinished:
-        unfinished.write_bytes(content)
-    return path

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from tutelage.files import replacing
 from tutelage.report.drawing.canvas import Drawing, safe
 from tutelage.report.study.tuning_figures import shown, sweep, ternary
 from tutelage.report.wording import listed, percent, plural
+from tutelage.report.writing import write, writing
 from tutelage.statistics.paired import minus
 from tutelage.study.tune import Axis, Plateau, Setting, Tuning, plateau, reach, read_tuning
 
@@ -39,7 +39,7 @@ def write_tuning(folder: Path) -> Path:
         The path of ``tune.md``.
 
     Raises:
-        tutelage.errors.UserError: there is no search, or its record is damaged.
+        tutelage.errors.UserError: there is no search, its record is damaged, or there is no room.
     """
     tuning = read_tuning(folder)
     place = folder / "tune"
@@ -48,16 +48,14 @@ def write_tuning(folder: Path) -> Path:
     lines += [f"{tuning.title}.", ""] if tuning.title else []
     if tuning.synthetic:
         lines += ["The data are synthetic: these numbers say nothing about people or methods.", ""]
-    if found is None:
-        lines += ["No setting has been trained to the end yet.", ""]
-    else:
-        lines += [paragraph(tuning, found), "", *_chosen(tuning), *_plateau(tuning, found)]
-        lines += _figures(tuning, found, place)
-    lines += _settings(tuning, found)
-    path = place / "tune.md"
-    with replacing(path) as unfinished:
-        unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+    with writing(folder):
+        if found is None:
+            lines += ["No setting has been trained to the end yet.", ""]
+        else:
+            lines += [paragraph(tuning, found), "", *_chosen(tuning), *_plateau(tuning, found)]
+            lines += _figures(tuning, found, place)
+        lines += _settings(tuning, found)
+        return write(place / "tune.md", ("\n".join([*lines, ""])).encode())
 
 
 def paragraph(tuning: Tuning, plateau: Plateau) -> str:
@@ -189,7 +187,7 @@ def _figures(tuning: Tuning, plateau: Plateau, place: Path) -> list[str]:
     lines = []
 
     def keep(drawing: Drawing, caption: str) -> None:
-        (place / f"{drawing.name}.csv").write_text(drawing.data, encoding="utf-8")
+        write(place / f"{drawing.name}.csv", drawing.data.encode())
         lines.extend([f"![{drawing.label}]({drawing.name}.png)", "", caption, ""])
 
     keep(

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.tri import Triangulation
 from numpy.typing import NDArray
 
-from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish
+from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish, save
 from tutelage.report.drawing.heat import SEQUENTIAL
 from tutelage.report.palette import BLUE, INK, LINE, MUTED, PAPER, VERMILLION
 from tutelage.study.tune import Axis, Plateau, Setting, Tuning
@@ -46,7 +46,7 @@ def sweep(tuning: Tuning, plateau: Plateau, png: Path) -> Drawing:
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
         _legend(figure, plateau)
-        figure.savefig(png, dpi=144, facecolor="white")
+        save(figure, png)
         return finish(figure, "settings", f"Settings of {tuning.stage} that were tried",
                       *_table(tuning, plateau))  # fmt: skip
 
@@ -145,7 +145,7 @@ def ternary(tuning: Tuning, plateau: Plateau, axis: Axis, png: Path) -> Drawing:
         scale.set_label(f"validation {METRICS[tuning.metric]}", color=MUTED)
         scale.outline.set_visible(False)
         _ternary_legend(figure, axes, plateau, bool(stopped))
-        figure.savefig(png, dpi=144, facecolor="white")
+        save(figure, png)
         return finish(
             figure, png.stem, f"Weights of {', '.join(axis.parts)}", *_table(tuning, plateau)
         )

@@ -1,6 +1,6 @@
 """The section on workspaces of slots: every way of predicting, and which slot binds what from whom."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from tutelage.report.cells import (
@@ -20,7 +20,9 @@ from tutelage.report.section import Figure, Section
 from tutelage.report.table import Row, Table, TableCell, TableColumn, counted, left
 from tutelage.report.wording import plural
 from tutelage.runs.ledger import Experiment
-from tutelage.runs.records import Evaluation, Split
+from tutelage.runs.records import Evaluation, Split, Variant
+
+Quality = Callable[[Evaluation | Variant], float]
 
 MEANING = {
     "initial_slots": "the slots as they were learned",
@@ -95,7 +97,7 @@ def modes_table(
 
 
 def _mode(experiment: Experiment, stage: str, mode: str, deployed: bool) -> Row:
-    def values(metric: Metric, split: Split = "test") -> Values:
+    def values(metric: Quality, split: Split = "test") -> Values:
         return experiment.values(stage, metric if deployed else _in_mode(mode, metric), split)
 
     validation, test = values(accuracy, "validation"), values(accuracy)
@@ -109,7 +111,7 @@ def _mode(experiment: Experiment, stage: str, mode: str, deployed: bool) -> Row:
     return Row((name, counted(len(test)), *cells, difference), stage, strong=deployed)
 
 
-def _in_mode(mode: str, metric: Metric) -> Metric:
+def _in_mode(mode: str, metric: Callable[[Variant], float]) -> Metric:
     """Return a metric of another mode of prediction."""
 
     def value(evaluation: Evaluation) -> float | None:
