@@ -10,14 +10,25 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import stats
 
 from tutelage.runs.explanations import ConceptStream, Explanations
 from tutelage.runs.ledger import Experiment, Run
+from tutelage.statistics.paired import Interval, t_interval
+from tutelage.statistics.spreads import mean_of_folds
 
 Floats = NDArray[np.float64]
+Values = dict[tuple[str, int], float]
+"""Values by fold and seed."""
+
+RISING = ("insertion", "concept_insertion")
+"""Measures whose area is good when it is large."""
 
 PARTS = 8
 """Concepts of a sample that are told one by one."""
+
+EVEN = 1.5
+"""A concept whose strongest place has at most so many times an even part is spread evenly."""
 
 UNNAMED = re.compile(r"concept \d+")
 """The name of a concept that nobody named."""
@@ -61,6 +72,16 @@ class ConceptPart:
         """How much of what it moved in that direction it moved there."""
         whole = float(self._forward.sum())
         return float(self._forward.max()) / whole if whole > 0 else 1.0
+
+    @property
+    def placed(self) -> bool:
+        """Whether it has more than one place."""
+        return len(self.moved) > 1
+
+    @property
+    def even(self) -> bool:
+        """Whether no place has clearly more of it than an even spread gives each."""
+        return self.placed and self.share <= EVEN / len(self.moved)
 
     @property
     def present(self) -> bool | None:
@@ -174,6 +195,14 @@ class ExplainedRun:
 
 
 @dataclass(frozen=True)
+class Gain:
+    """How much area the order of contributions gains over a random order; positive is better."""
+
+    mean: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
 class ExplainedStage:
     """A stage whose network explains itself.
 
@@ -187,14 +216,51 @@ class ExplainedStage:
     first: ExplainedRun
     measured: dict[tuple[str, int], dict[str, float]]
 
-    def values(self, measure: str) -> dict[tuple[str, int], float]:
+    def values(self, measure: str) -> Values:
         """One measure by (fold, seed)."""
         return {key: found[measure] for key, found in self.measured.items() if measure in found}
+
+    def gain(self, measure: str) -> Gain | None:
+        """How far the order of contributions beats a random one, over runs; of one or two, over their samples."""
+        gains, errors = self.values(f"gain.{measure}"), self.values(f"gain_error.{measure}")
+        if not gains:  # of one random order, as runs measured it before there were several
+            own, other = (self.values(f"{measure}.{order}") for order in ("contribution", "random"))
+            way = -1 if measure in RISING else 1
+            gains = {key: way * (other[key] - own[key]) for key in own.keys() & other.keys()}
+        if not gains:
+            return None
+        interval = t_interval(np.array(list(gains.values())), 0.95) if len(gains) > 2 else None
+        if interval is None and gains.keys() <= errors.keys():
+            interval = _over_samples(gains, errors, self.values("samples"))
+        return Gain(mean_of_folds(gains), interval)
+
+    def by_chance(self, stream: str) -> float | None:
+        """The concept accuracy of attention at random, where that of the network cannot be told from it."""
+        right = self.values(f"concept_accuracy.{stream}")
+        if not right:
+            return None
+        even = 1 / len(self.first.explanations.streams[stream].names)
+        chance = mean_of_folds(
+            self.values(f"concept_chance.{stream}") or dict.fromkeys(right, even)
+        )
+        many = sum(self.values("samples").get(key, 1) for key in right)
+        beyond = chance + 2 * float(np.sqrt(chance * (1 - chance) / many))
+        return chance if mean_of_folds(right) <= beyond else None
 
     @property
     def measures(self) -> tuple[str, ...]:
         """The names of all measures."""
         return tuple(dict.fromkeys(name for found in self.measured.values() for name in found))
+
+
+def _over_samples(gains: Values, errors: Values, samples: Values) -> Interval | None:
+    """The interval of a mean over few runs, from the standard error over the samples of each."""
+    least = min((samples.get(key, 0) for key in gains), default=0)
+    if least < 2:
+        return None
+    error = float(np.sqrt(sum(errors[key] ** 2 for key in gains))) / len(gains)
+    half, mean = float(stats.t.ppf(0.975, least - 1)) * error, mean_of_folds(gains)
+    return Interval(mean - half, mean + half, "t over samples")
 
 
 def explained_stages(experiment: Experiment) -> tuple[ExplainedStage, ...]:

@@ -60,12 +60,12 @@ def _key(figure: Figure, height: float, first: str, rival: str) -> None:
 
 
 def _timed(part: ConceptPart) -> bool:
-    return len(part.space) == 1 and len(part.moved) > 1
+    return len(part.space) == 1 and part.placed
 
 
 def _mapped(account: Account) -> list[ConceptPart]:
     """Return the concepts that are drawn on an image: those with places along its axes."""
-    return [part for part in account.parts if len(part.moved) > 1 and len(part.space) == 2][:MAPS]
+    return [part for part in account.parts if part.placed and len(part.space) == 2][:MAPS]
 
 
 def _side() -> float:
@@ -122,10 +122,10 @@ def _stacked(sheet: Sheet, account: Account, picture: NDArray[Any], axis: Signal
     below = top + height + TICKS + HEADING
     sheet.heading(0, below, "when")
     sheet.heading(names + width + 24, below, "how far")
-    placed = [float(np.abs(part.moved).max()) for part in account.parts if len(part.moved) > 1]
+    placed = [float(np.abs(part.moved).max()) for part in account.parts if part.placed]
     reach = max(*placed, 1e-12)
     for row, part in enumerate(account.parts):
-        if len(part.moved) == 1:
+        if not part.placed:
             sheet.text(names, below + (row + 0.5) * ROW, "in the whole window", va="center", fontsize=11,
                        color=MUTED)  # fmt: skip
             continue

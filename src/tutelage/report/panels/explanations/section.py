@@ -54,7 +54,8 @@ def section(context: ReportContext) -> Section | None:
     left = ", ".join(one.name for one in ordered[DRAWN:])
     note = f"Not drawn: {left}; the files explanations.npz of their runs hold the same."
     return Section("concepts", "Concepts", "Concepts", INTRO, tuple(shown), tuple(below), tuple(folded),
-                   tables_first=True, notes=(note,) if left else (), tabs=tuple(tabs))  # fmt: skip
+                   tables_first=True, notes=(note,) if left else (), tabs=tuple(tabs),
+                   findings=words.findings(stages))  # fmt: skip
 
 
 def _tabs(context: ReportContext, stage: ExplainedStage, name: str, *, folded: bool) -> Tabs:

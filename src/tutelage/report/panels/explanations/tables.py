@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tutelage.report.cells import EMPTY, evidence, mean_cell
+from tutelage.report.cells import EMPTY, evidence, interval_cell, mean_cell
 from tutelage.report.drawing.sheet import SignalAxis
 from tutelage.report.panels.explanations import words
 from tutelage.report.panels.explanations.data import (
     Account,
     ConceptPart,
     ExplainedStage,
+    Gain,
     probabilities,
     speaking,
 )
@@ -79,28 +80,40 @@ def _worst(experiment: Experiment, stage: ExplainedStage, key: str) -> TableCell
 def area_table(experiment: Experiment, stages: Sequence[ExplainedStage]) -> Table:
     """Areas under deletion and insertion curves, by the order in which places or concepts go."""
     orders = [name for name in RANKINGS
-              if any(one.values(f"{m}.{name}") for one in stages for m in words.MEASURES)]  # fmt: skip
+              if any(stage.values(f"{m}.{name}") for stage in stages for m in words.MEASURES)]  # fmt: skip
     columns = (
         left("stage", "network"),
         left("measure", "what is done"),
         *(TableColumn(name, RANKINGS[name], "area") for name in orders),
+        TableColumn("gain", "better than at random", "area, 95 % interval"),
     )
     rows = []
     for measure, (done, good, _) in words.MEASURES.items():
-        for one in stages:
+        for stage in stages:
             cells = [
-                mean_cell(experiment, one.name, one.values(f"{measure}.{name}"), _area)
+                mean_cell(experiment, stage.name, stage.values(f"{measure}.{name}"), _area)
                 for name in orders
             ]
             if any(cell is not EMPTY for cell in cells):
-                named = stated(one.name), TableCell(done, measure, tone="quiet")
+                cells.append(_gain(stage.gain(measure)))
+                named = stated(stage.name), TableCell(done, measure, tone="quiet")
                 rows.append(Row((*named, *cells), good))
     told = " ".join(words.areas(stages))
     caption = (
         "Area under the probability of the predicted class as places of the input, or concepts, are taken away or "
-        f"put in, the highest first; at random is the control. {told}"
+        "put in, the highest first. At random is the control: the mean of several orders (earlier versions: of "
+        "one). The last column is how far contributions beat it, over runs, or over the samples of one or two. "
+        f"{told}"
     )
     return Table("areas", caption, columns, tuple(rows))
+
+
+def _gain(gain: Gain | None) -> TableCell:
+    if gain is None:
+        return EMPTY
+    ends = interval_cell(gain.interval, scale=1, digits=3)
+    sub = "one random order, few runs" if gain.interval is None else ends.text
+    return TableCell(signed(gain.mean, 3), gain.mean, sub=sub, interval=ends.interval)
 
 
 def _area(value: float) -> str:
@@ -140,7 +153,7 @@ def part_table(
     """The parts of one sample's scores; columns sum up to the last row."""
     first, rival = (short(classes[c], 26) for c in (account.first, account.rival))
     known = any(part.present is not None for part in account.parts)
-    placed = any(len(part.moved) > 1 for part in account.parts)
+    placed = any(part.placed for part in account.parts)
     columns = (
         left("concept"),
         *([left("where", "most at")] if placed else []),
@@ -219,7 +232,9 @@ def _facts(
         much: a concept that is not there and adds more than this is called.
     """
     place = words.where(part, shape, axis)
-    share = "" if len(part.moved) == 1 else f"{percent(part.share, 0)} % of it"
+    share = (
+        f"{'at most ' if part.even else ''}{percent(part.share, 0)} % of it" if part.placed else ""
+    )
     found = [stated(place, share)] if placed else []
     return [*found, _annotated(part, much)] if known else found
 

@@ -19,8 +19,6 @@ from tutelage.statistics.spreads import mean_of_folds
 
 EXACT = 1e-3
 """Differences up to this part of the largest score are rounding."""
-ALIKE = 0.01
-"""Areas that differ by less are called equal."""
 COUNTS = 0.25
 """A concept against the prediction is told if it moved it at least this part of what the strongest for it did."""
 HALF = 0.5
@@ -36,8 +34,10 @@ def where(part: ConceptPart, shape: Sequence[int], axis: SignalAxis) -> str:
         axis: rate of a signal.
     """
     space = part.space
-    if len(part.moved) == 1:
+    if not part.placed:
         return "the whole input"
+    if part.even:
+        return "spread evenly"
     if len(space) == 1:
         ends = [shape[-1] * (part.place + i) / space[0] for i in (0, 1)]
         if axis.rate:
@@ -78,11 +78,12 @@ def _for(
 ) -> str:
     first, rival = classes[account.first], classes[account.rival]
     added = f"{signed(part.added[0], 2)} to the score of {first}, {signed(part.added[1], 2)} to that of {rival}"
-    place = "" if len(part.moved) == 1 else (
-        f", most at {where(part, shape, axis)} ({percent(part.share, 0)} % of what it moved that way)"
-    )  # fmt: skip
+    share = f"{percent(part.share, 0)} % of what it moved that way"
+    place = f", most at {where(part, shape, axis)} ({share})"
+    if part.even:
+        place = f", spread evenly over {len(part.moved)} places (at most {share} at one of them)"
     return (
-        f"“{part.label}” did most for that, by {minus(part.total, 2)}: {added}{place}. "
+        f"“{part.label}” did most for that, by {minus(part.total, 2)}: {added}{place if part.placed else ''}. "
         f"{_annotated(part)}{_without(account, part, classes)}"
     )
 
@@ -137,7 +138,7 @@ def checked(accounts: Sequence[Account]) -> str:
 
 def seen(account: Account, axes: int) -> str:
     """Say what bars and maps show."""
-    grids = {part.space for part in account.parts if len(part.moved) > 1}
+    grids = {part.space for part in account.parts if part.placed}
     if not grids:
         return "Bars: what each concept added to the score of the prediction, minus what it added to its rival's."
     size = " and ".join(" × ".join(map(str, grid)) for grid in sorted(grids))
@@ -224,20 +225,37 @@ def areas(stages: Sequence[ExplainedStage]) -> list[str]:
 
 
 def _beyond_chance(measure: str, stages: Sequence[ExplainedStage]) -> str:
-    done, good, verb = MEASURES[measure]
+    done, _, verb = MEASURES[measure]
     faster: list[str] = []
     others: list[str] = []
-    for one in stages:
-        own, chance = (one.values(f"{measure}.{name}") for name in ("contribution", "random"))
-        if own and chance:
-            gain = mean_of_folds(own) - mean_of_folds(chance)
-            better = (-gain if good.startswith("lower") else gain) > ALIKE
-            (faster if better else others).append(short(one.name, 40))
-    if not faster and not others:
-        return ""
-    verdict = (
-        f"faster than in random order in {listed(faster)}{f', not in {listed(others)}' if others else ''}"
-        if faster
-        else f"no faster than in random order in {listed(others)}"
-    )
-    return f"{done.capitalize()}: the probability {verb} {verdict}."
+    untold: list[str] = []
+    for stage in stages:
+        gain = stage.gain(measure)
+        if gain is not None:
+            interval = gain.interval
+            names = untold if interval is None else faster if interval.low > 0 else others
+            names.append(short(stage.name, 40))
+    parts = [f"faster than in random order in {listed(faster)}"] if faster else []
+    if others:
+        how = "not" if faster else "no faster than in random order"
+        parts.append(f"{how} in {listed(others)}")
+    said = [f"the probability {verb} {', '.join(parts)}"] if parts else []
+    if untold:
+        said.append(f"one random order in one or two runs cannot tell for {listed(untold)}")
+    return f"{done.capitalize()}: {'; '.join(said)}." if said else ""
+
+
+def findings(stages: Sequence[ExplainedStage]) -> tuple[str, ...]:
+    """Say of which networks the concepts that are attended to are right no more often than by chance."""
+    said = []
+    for stage in stages:
+        for stream in stage.first.explanations.streams:
+            chance = stage.by_chance(stream)
+            if chance is not None:
+                right = mean_of_folds(stage.values(f"concept_accuracy.{stream}"))
+                said.append(
+                    f"{stage.name}: the {stream} concept that is attended to most is an annotated one in "
+                    f"{percent(right)} % of all cases; by chance it would be in {percent(chance)} %. The names of "
+                    "these concepts say nothing about what the network looks at."
+                )
+    return tuple(said)
