@@ -8,7 +8,7 @@ from tutelage.runs.ledger import Experiment, Run
 from tutelage.runs.records import Evaluation, Split, Variant
 from tutelage.statistics.paired import Interval, PairedDifference, paired_difference
 from tutelage.statistics.spreads import SpreadKind, mean_of_folds, spread
-from tutelage.study.ledger import Missing
+from tutelage.study.ledger import MissingRuns
 
 Metric = Callable[[Evaluation], float | None]
 Values = dict[tuple[str, int], float]
@@ -181,7 +181,7 @@ def compression(experiment: Experiment, run: Run) -> TableCell:
 
 
 def missing_table(
-    missing: Iterable[Missing], fold_names: dict[str, str], caption: str, *, cells: bool
+    missing: Iterable[MissingRuns], fold_names: dict[str, str], caption: str, *, cells: bool
 ) -> Table:
     """Every run, and every cell of a study, that gave no number, and why."""
     keys = ("cell", "stage", "fold", "seed", "kind", "reason", "path")

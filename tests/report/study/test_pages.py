@@ -167,6 +167,44 @@ def test_best_of_n_and_fewer_folds_are_said(folder):
     assert any("not counted" in one.value for one in note.evidence)
 
 
+def test_no_text_of_a_sheet_is_a_formula(folder, tmp_path):
+    ledger = read_study(folder)
+    spec = table_spec({**TABLE, "title": "=1+1\x00"})
+    write_table(study_table(ledger, spec), tmp_path)
+    book = openpyxl.load_workbook(tmp_path / "table.xlsx")
+    assert book["table"]["A1"].value == "=1+1\\x00"
+    cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row]
+    assert not [cell for cell in cells if cell.data_type == "f"]
+    live = [cell for cell in cells if isinstance(cell.value, str) and cell.value.startswith("=")]
+    assert live and all(cell.quotePrefix for cell in live)
+    assert any(isinstance(cell.value, float) for cell in cells)
+    html = (tmp_path / "table.html").read_text()
+    assert "\x00" not in html and "<h1>=1+1\\x00</h1>" in html
+
+
+def test_other_options_do_not_overwrite_the_files_of_the_first(folder, tmp_path):
+    run = CliRunner()
+
+    def files(*options):
+        told = run.invoke(
+            app, ["study", *options[:1], str(folder), *options[1:], "--out", str(tmp_path)]
+        )
+        assert told.exit_code == 0, told.output
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    before = files("table")
+    for options in (("table", "--metric", "macro_f1"), ("compare",), ("compare", "--against", "base"),
+                    ("compare", "--metric", "nll"), ("compare", "--resolution", "2")):  # fmt: skip
+        after = files(*options)
+        assert {name: after[name] for name in before} == before
+        assert len(after) > len(before)
+        before = after
+    assert {"comparison.md", "comparison-against-base.md", "table-metric-macro_f1.xlsx"} < set(
+        before
+    )
+    assert files("compare", "--against", "base").keys() == before.keys()
+
+
 def test_the_commands(folder, tmp_path):
     run = CliRunner()
     told = run.invoke(app, ["study", "table", str(folder), "--rows", "stage", "--columns",
