@@ -104,35 +104,35 @@ def _beside(
 
 
 def _stacked(sheet: Sheet, account: Account, picture: NDArray[Any], axis: SignalAxis) -> None:
-    """Draw the signal, below it when each concept moved the prediction, beside that how far."""
+    """Draw the signal, below it when each concept moved the prediction, left of that how far.
+
+    Bars stand beside the names, so that a narrow screen shows them without scrolling.
+    """
     names = _column([name for name, _ in _rows(account)], 230)
-    width, height, top = WIDTH - names - BARS - 24, _tall(picture), float(KEY + HEADING)
-    sheet.heading(0, top, "input")
-    middles = sheet.signal((names, top, width, height), picture, 1.3)
+    left, height, top = names + BARS + 24, _tall(picture), float(KEY + HEADING)
+    width = WIDTH - left - 8
+    sheet.heading(left, top, "input")
+    middles = sheet.signal((left, top, width, height), picture, 1.3)
     for text, middle in zip(axis.channels, middles, strict=False):
         sheet.text(
-            names - 10, middle, short(text, 14), ha="right", va="center", fontsize=12, color=MUTED
+            left - 10, middle, short(text, 14), ha="right", va="center", fontsize=12, color=MUTED
         )
-    _time(
-        sheet,
-        (names, top + height, width, TICKS),
-        picture.shape[1] / (axis.rate or 1),
-        bool(axis.rate),
-    )
+    end = picture.shape[1] / (axis.rate or 1)
+    _time(sheet, (left, top + height, width, TICKS), end, bool(axis.rate))
     below = top + height + TICKS + HEADING
-    sheet.heading(0, below, "when")
-    sheet.heading(names + width + 24, below, "how far")
+    sheet.heading(names, below, "how far")
+    sheet.heading(left, below, "when")
     placed = [float(np.abs(part.moved).max()) for part in account.parts if part.placed]
     reach = max(*placed, 1e-12)
     for row, part in enumerate(account.parts):
         if not part.placed:
-            sheet.text(names, below + (row + 0.5) * ROW, "in the whole window", va="center", fontsize=11,
+            sheet.text(left, below + (row + 0.5) * ROW, "in the whole window", va="center", fontsize=11,
                        color=MUTED)  # fmt: skip
             continue
-        box = (names, below + row * ROW + 1, width, ROW - 3)
+        box = (left, below + row * ROW + 1, width, ROW - 3)
         sheet.image(box, part.moved[None], cmap=DIVERGING, vmin=-reach, vmax=reach)
         _outline(sheet, box, part)
-    _bars(sheet, account, (names + width + 24, below, BARS, ROW), names)
+    _bars(sheet, account, (names, below, BARS, ROW))
 
 
 def _time(sheet: Sheet, box: Box, end: float, seconds: bool) -> None:
@@ -161,14 +161,13 @@ def _rows(account: Account) -> list[tuple[str, float]]:
     return [*rows, ("no concept", float(account.rest[0] - account.rest[1]))]
 
 
-def _bars(sheet: Sheet, account: Account, box: Box, names: float | None = None) -> None:
+def _bars(sheet: Sheet, account: Account, box: Box) -> None:
     """Draw how far each concept moved the prediction away from its rival; the last rows are what is left.
 
     Args:
         sheet: the figure.
         account: of the sample.
-        box: of the bars; its height is that of a row.
-        names: right end of the column of names, where it does not stand just before the bars.
+        box: of the bars, right of their names; its height is that of a row.
     """
     left, top, width, height = box
     rows = _rows(account)
@@ -178,7 +177,6 @@ def _bars(sheet: Sheet, account: Account, box: Box, names: float | None = None) 
     before, behind = (52 if low else 6), (52 if high else 6)
     scale = (width - before - behind) / max(high - low, 1e-12)
     zero = left + before - low * scale
-    end = left if names is None else names
     for row, (name, value) in enumerate(rows):
         middle, long = top + (row + 0.5) * height, value * scale
         colour = BLUE if value >= 0 else VERMILLION
@@ -186,7 +184,7 @@ def _bars(sheet: Sheet, account: Account, box: Box, names: float | None = None) 
         sheet.text(zero + long + (5 if value >= 0 else -5), middle, signed(value, 2),
                    ha="left" if value >= 0 else "right", va="center", fontsize=11.5)  # fmt: skip
         quiet = row >= len(account.parts)
-        sheet.text(end - 10, middle, short(name, 48), ha="right", va="center", fontsize=12,
+        sheet.text(left - 10, middle, short(name, 48), ha="right", va="center", fontsize=12,
                    color=MUTED if quiet else INK)  # fmt: skip
     sheet.axes.plot([zero, zero], [top, top + height * len(rows)], color=MUTED, linewidth=1)
 
