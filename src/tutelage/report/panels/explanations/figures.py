@@ -110,7 +110,7 @@ def _stacked(sheet: Sheet, account: Account, picture: NDArray[Any], axis: Signal
     """
     names = _column([name for name, _ in _rows(account)], 230)
     left, height, top = names + BARS + 24, _tall(picture), float(KEY + HEADING)
-    width = WIDTH - left - 8
+    width = WIDTH - left - 20
     sheet.heading(left, top, "input")
     middles = sheet.signal((left, top, width, height), picture, 1.3)
     for text, middle in zip(axis.channels, middles, strict=False):
