@@ -46,12 +46,14 @@ def headline(context: ReportContext) -> Headline:
     if best is None:
         sentence = "No student with teachers is complete yet, so there is nothing to compare."
         return Headline(sentence, "", (), (), _warnings(experiment), None)
-    one = next(one for one in context.comparisons if one.student == best)
+    comparison = next(
+        comparison for comparison in context.comparisons if comparison.student == best
+    )
     return Headline(
-        sentence=_sentence(one),
-        choice=_choice(experiment, one),
-        claims=_claims(one),
-        facts=_facts(experiment, one),
+        sentence=_sentence(comparison),
+        choice=_choice(experiment, comparison),
+        claims=_claims(comparison),
+        facts=_facts(experiment, comparison),
         warnings=_warnings(experiment),
         best=best,
     )
@@ -117,23 +119,23 @@ def _facts(experiment: Experiment, comparison: Comparison) -> tuple[Fact, ...]:
 
 
 def _warnings(experiment: Experiment) -> tuple[str, ...]:
-    found = []
+    warnings = []
     if experiment.synthetic:
-        found.append(
+        warnings.append(
             "The data are synthetic. These numbers show that the software works; they say nothing "
             "about people, devices or methods."
         )
     if experiment.record.protocol == "legacy":
-        found.append(
+        warnings.append(
             "Protocol: legacy. The training loop saw the test split, as in much of the literature. "
             "Tables use the epoch chosen on validation unless they say legacy."
         )
     if experiment.holes:
-        found.append(
+        warnings.append(
             f"{plural(len(experiment.holes), 'run')} of {len(_asked(experiment))} gave no number; "
             "see Holes. They are in no mean."
         )
-    return tuple(found)
+    return tuple(warnings)
 
 
 def _asked(experiment: Experiment) -> set[tuple[str, str, int]]:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tests.report.test_page import Page
 from tests.study.studied import share, write_study
 from tutelage.cli.root import app
-from tutelage.report.study.comparison_figure import contrasts
+from tutelage.report.study.comparison_figure import contrast_figure
 from tutelage.report.study.pages import write_comparison, write_table
 from tutelage.report.study.table import study_table
 from tutelage.statistics.spreads import mean_of_folds, spread
@@ -136,7 +136,7 @@ def test_the_comparison_is_written_with_both_protocols(made):
 def test_the_picture_shows_every_difference_its_pairs_and_intervals(made, tmp_path):
     ledger, _, out = made
     found = compare_study(ledger)
-    drawing = contrasts(found, "points", tmp_path / "one.png")
+    drawing = contrast_figure(found, "points", tmp_path / "one.png")
     assert Image.open(tmp_path / "one.png").size[0] > 1500
     write_comparison(ledger, found, optimism(ledger), 0.5, out)
     assert (out / "comparison.png").is_file()
@@ -152,7 +152,7 @@ def test_the_picture_shows_every_difference_its_pairs_and_intervals(made, tmp_pa
         assert told["t interval"] == pytest.approx(100 * one.intervals["t"].low)
         pairs = [value for what, value in told.items() if what.startswith("fold ")]
         assert len(pairs) == one.n and sum(pairs) / one.n == pytest.approx(100 * one.mean)
-    assert contrasts(replace(found, single=(), over_cells=()), "points") is None
+    assert contrast_figure(replace(found, single=(), over_cells=()), "points") is None
 
 
 def test_best_of_n_and_fewer_folds_are_said(folder):

@@ -66,9 +66,9 @@ def comparison_table(
     groups = ((comparison.single, "in each cell"), (comparison.over_cells, "mean over cells"))
     several = len(comparison.over_cells) > 0
     rows = tuple(
-        _row(ledger, one, how, resolution / how.scale, link, group if several else "")
+        _row(ledger, contrast, how, resolution / how.scale, link, group if several else "")
         for contrasts, group in groups
-        for one in contrasts
+        for contrast in contrasts
     )
     caption = (
         f"{how.metric_title[0].upper()}{how.metric_title[1:]} on {comparison.split}, paired over folds and seeds; "
@@ -92,7 +92,7 @@ def optimism_table(ledger: StudyLedger, gains: Sequence[Optimism], link: Link = 
         TableColumn("optimism", "optimism", "points, 95 % interval"),
     )
     rows = tuple(
-        _optimistic(ledger, one, link) for one in sorted(gains, key=lambda one: one.source)
+        _optimistic(ledger, gain, link) for gain in sorted(gains, key=lambda gain: gain.source)
     )
     caption = (
         "Accuracy on the test split, every pair alike. Optimism is what choosing the epoch on the test split "
@@ -104,10 +104,12 @@ def optimism_table(ledger: StudyLedger, gains: Sequence[Optimism], link: Link = 
 
 def still_different(comparison: StudyComparison) -> str:
     """Say what is left after Holm's correction; empty where one thing was compared."""
-    compared = [one for one in comparison.single if one.n and not one.same]
+    compared = [contrast for contrast in comparison.single if contrast.n and not contrast.same]
     if len(compared) < 2:
         return ""
-    kept = [f"{one.a} ({_where(one)})" for one in compared if one.adjusted_p < 0.05]
+    kept = [
+        f"{contrast.a} ({_where(contrast)})" for contrast in compared if contrast.adjusted_p < 0.05
+    ]
     return (
         f"{len(compared)} differences are tested, and each has its own 5 % chance of a false claim. After Holm's "
         f"correction for all of them, still different from {comparison.against}: {', '.join(kept) or 'none'}."
@@ -118,8 +120,8 @@ def sentences(comparison: StudyComparison) -> list[str]:
     """Every difference in words, those over cells last, then what many of them mean."""
     how = Aggregation(metric=comparison.metric, split=comparison.split)
     said = [
-        f"{_where(one)}: {one.sentence(how.scale, unit_of(how))}"
-        for one in (*comparison.single, *comparison.over_cells)
+        f"{_where(contrast)}: {contrast.sentence(how.scale, unit_of(how))}"
+        for contrast in (*comparison.single, *comparison.over_cells)
     ]
     return [*said, *(text for text in [still_different(comparison)] if text)]
 
@@ -200,15 +202,15 @@ def _pairs(
 ) -> tuple[SourceRun, ...]:
     digits = 1 if how.scale > 1 else 3
     runs = {mine.key: mine for mine, _ in contrast.runs}
-    found = []
+    behind = []
     for (fold, seed), (a, b) in contrast.values.items():
         x, y = how.scale * a, how.scale * b
         value = f"{signed(x - y, digits)} = {minus(x, digits)} − {minus(y, digits)}"
         run = runs.get((fold, seed))
         name = ledger.fold_names.get(fold, fold)
         path = "mean over cells" if run is None else run.path
-        found.append(SourceRun(name, seed, value, path, "", "" if run is None else link(run)))
-    return tuple(found)
+        behind.append(SourceRun(name, seed, value, path, "", "" if run is None else link(run)))
+    return tuple(behind)
 
 
 def _optimistic(ledger: StudyLedger, optimism: Optimism, link: Link) -> Row:

@@ -16,7 +16,9 @@ ROW = 52
 LINES = (("t", "same splits, trained again", 6.0, 0.35), ("corrected", "corrected", 2.2, 1.0))
 
 
-def contrasts(comparison: StudyComparison, unit: str, png: Path | None = None) -> Drawing | None:
+def contrast_figure(
+    comparison: StudyComparison, unit: str, png: Path | None = None
+) -> Drawing | None:
     """Draw every difference that has a pair; below a line the means over cells.
 
     Args:
@@ -27,10 +29,11 @@ def contrasts(comparison: StudyComparison, unit: str, png: Path | None = None) -
     Returns:
         The drawing, or None where nothing shares a fold and seed.
     """
-    single = [one for one in comparison.single if one.n and not one.same]
-    over = (
-        [one for one in comparison.over_cells if one.n and not one.same] if len(single) > 1 else []
+    single, over = (
+        [contrast for contrast in contrasts if contrast.n and not contrast.same]
+        for contrasts in (comparison.single, comparison.over_cells)
     )
+    over = over if len(single) > 1 else []
     shown = [*single, *over]
     if not shown:
         return None
@@ -38,8 +41,10 @@ def contrasts(comparison: StudyComparison, unit: str, png: Path | None = None) -
     rows: list[tuple[object, ...]] = []
     with canvas(WIDTH, 96 + ROW * len(shown)) as figure:
         axes = figure.subplots()
-        named = len({one.a for one in shown}) > 1
-        forest_rows = [_row(one, _name(one, named), how.scale, rows) for one in shown]
+        named = len({contrast.a for contrast in shown}) > 1
+        forest_rows = [
+            _row(contrast, _name(contrast, named), how.scale, rows) for contrast in shown
+        ]
         what = f"{how.metric_title} on {comparison.split}"
         across = f"difference to {short(comparison.against)} in {unit}, {what}"
         forest(axes, forest_rows, across, above=0.3)

@@ -13,7 +13,7 @@ from tutelage.report.study.comparison import (
     still_different,
     unit_of,
 )
-from tutelage.report.study.comparison_figure import contrasts
+from tutelage.report.study.comparison_figure import contrast_figure
 from tutelage.report.study.sheet import study_sheet
 from tutelage.report.study.table import StudyTable, missing_in
 from tutelage.report.table import Row, Table, TableCell, TableColumn, left
@@ -82,7 +82,7 @@ def write_comparison(
     tables = [comparison_table(ledger, comparison, resolution, link)]
     tables += [optimism_table(ledger, gained, link)] if gained else []
     with writing(out):
-        drawing = contrasts(comparison, unit, picture)
+        drawing = contrast_figure(comparison, unit, picture)
         written = [path for table, named in zip(tables, (name, "protocols"), strict=False)
                    for path in table.write(out, named)]  # fmt: skip
         shown = _contrast_sections(ledger, tables, still_different(comparison), drawing)
@@ -176,11 +176,11 @@ def _missing_lines(ledger: StudyLedger) -> str:
     """Return what is missing as a list below a Markdown table."""
     if not ledger.missing:
         return ""
-    lines = [
-        f"- {one.cell}" + (f", {one.stage}, fold {one.fold}, seed {one.seed}" if one.stage else "")
-        + f": {one.kind}, {one.reason}"
-        for one in ledger.missing
-    ]  # fmt: skip
+    lines = []
+    for missing in ledger.missing:
+        which = f", {missing.stage}, fold {missing.fold}, seed {missing.seed}"
+        where = f"{missing.cell}{which if missing.stage else ''}"
+        lines.append(f"- {where}: {missing.kind}, {missing.reason}")
     return "\n".join(["", "Without a number:", "", *lines, ""])
 
 

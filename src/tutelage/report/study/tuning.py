@@ -43,18 +43,18 @@ def write_tuning(folder: Path) -> Path:
     """
     tuning = read_tuning(folder)
     place = folder / "tune"
-    found = plateau(tuning)
+    region = plateau(tuning)
     lines = [f"# How the hyper-parameters of {tuning.stage} were chosen", ""]
     lines += [f"{tuning.title}.", ""] if tuning.title else []
     if tuning.synthetic:
         lines += ["The data are synthetic: these numbers say nothing about people or methods.", ""]
     with writing(folder):
-        if found is None:
+        if region is None:
             lines += ["No setting has been trained to the end yet.", ""]
         else:
-            lines += [paragraph(tuning, found), "", *_chosen(tuning), *_plateau(tuning, found)]
-            lines += _figures(tuning, found, place)
-        lines += _settings(tuning, found)
+            lines += [paragraph(tuning, region), "", *_chosen(tuning), *_plateau(tuning, region)]
+            lines += _figures(tuning, region, place)
+        lines += _settings(tuning, region)
         return write(place / "tune.md", ("\n".join([*lines, ""])).encode())
 
 

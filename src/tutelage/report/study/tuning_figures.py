@@ -153,10 +153,10 @@ def ternary(tuning: Tuning, plateau: Plateau, axis: Axis, png: Path) -> Drawing:
 
 def _best_at_each_point(tuning: Tuning, axis: Axis) -> list[Setting]:
     """Keep the best of several settings with the same weights: other hyper-parameters may differ."""
-    found: dict[tuple[float, ...], Setting] = {}
+    best: dict[tuple[float, ...], Setting] = {}
     for one in sorted(tuning.complete, key=lambda one: -tuning.sign * (one.value or 0.0)):
-        found.setdefault(tuple(one.values[place] for place in axis.columns), one)
-    return list(found.values())
+        best.setdefault(tuple(one.values[place] for place in axis.columns), one)
+    return list(best.values())
 
 
 def _norm(tuning: Tuning, plateau: Plateau, values: NDArray[np.float64]) -> Normalize:

@@ -24,7 +24,7 @@ INTRO = (
 def section(context: ReportContext) -> Section:
     """Build the section."""
     key = "differences", "Paired differences", "Differences"
-    shown = [one for one in context.comparisons if one.retrained.n]
+    shown = [comparison for comparison in context.comparisons if comparison.retrained.n]
     if not shown:
         empty = "No student and the baseline share a complete fold and seed."
         return Section(*key, empty=empty)
@@ -42,7 +42,7 @@ def section(context: ReportContext) -> Section:
 def _corrected(shown: Sequence[Comparison]) -> tuple[str, ...]:
     if len(shown) < 2:
         return ()
-    kept = [one.student for one in shown if one.adjusted_p < 0.05]
+    kept = [comparison.student for comparison in shown if comparison.adjusted_p < 0.05]
     return (
         f"{len(shown)} students are compared, and every comparison has its own 5 % chance of a "
         "false claim. After Holm's correction for all of them, still different: "
@@ -65,10 +65,10 @@ def difference_table(experiment: Experiment, comparisons: Iterable[Comparison]) 
         TableColumn("pairs_for_one_point", "pairs for ±1 point"),
     )
     rows = tuple(
-        _row(experiment, one)
-        if one.retrained.n
-        else Row((stated(one.student), *(EMPTY,) * (len(columns) - 1)))
-        for one in comparisons
+        _row(experiment, comparison)
+        if comparison.retrained.n
+        else Row((stated(comparison.student), *(EMPTY,) * (len(columns) - 1)))
+        for comparison in comparisons
     )
     caption = (
         "These subjects: Student's t over matched runs, as if trained again with other seeds on the "

@@ -118,8 +118,8 @@ class ConceptPart:
 
     @property
     def _forward(self) -> Floats:
-        found: Floats = np.maximum(self.moved * (1 if self.total >= 0 else -1), 0)
-        return found
+        forward: Floats = np.maximum(self.moved * (1 if self.total >= 0 else -1), 0)
+        return forward
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class Account:
         """Largest difference between what a concept claims and what the scores lose without it."""
         pair = [self.first, self.rival]
         lost = [
-            np.abs(self.logits[pair] - one.without[pair] - one.added).max() for one in self.parts
+            np.abs(self.logits[pair] - part.without[pair] - part.added).max() for part in self.parts
         ]
         return float(max(lost, default=0.0))
 
@@ -187,9 +187,9 @@ class ExplainedRun:
     @property
     def grounded(self) -> float | None:
         """How much of what concepts moved they moved where they are annotated; None where nothing says so."""
-        found = [part.grounded for account in self.accounts for part in account.parts]
+        pairs = [part.grounded for account in self.accounts for part in account.parts]
         inside, whole = (
-            (sum(values) for values in zip(*found, strict=True)) if found else (0.0, 0.0)
+            (sum(values) for values in zip(*pairs, strict=True)) if pairs else (0.0, 0.0)
         )
         return inside / whole if whole > 0 else None
 
@@ -218,7 +218,9 @@ class ExplainedStage:
 
     def values(self, measure: str) -> Values:
         """One measure by (fold, seed)."""
-        return {key: found[measure] for key, found in self.measured.items() if measure in found}
+        return {
+            key: numbers[measure] for key, numbers in self.measured.items() if measure in numbers
+        }
 
     def gain(self, measure: str) -> Gain | None:
         """How far the order of contributions beats a random one, over runs; of one or two, over their samples."""
@@ -250,7 +252,7 @@ class ExplainedStage:
     @property
     def measures(self) -> tuple[str, ...]:
         """The names of all measures."""
-        return tuple(dict.fromkeys(name for found in self.measured.values() for name in found))
+        return tuple(dict.fromkeys(name for numbers in self.measured.values() for name in numbers))
 
 
 def _over_samples(gains: Values, errors: Values, samples: Values) -> Interval | None:
@@ -282,8 +284,8 @@ def explained_stages(experiment: Experiment) -> tuple[ExplainedStage, ...]:
 def probabilities(logits: Floats) -> Floats:
     """Return the softmax of scores, [C]."""
     e = np.exp(logits - logits.max())
-    found: Floats = e / e.sum()
-    return found
+    p: Floats = e / e.sum()
+    return p
 
 
 def label_of(explanations: Explanations, stream: str, concept: int) -> str:
@@ -305,7 +307,7 @@ def speaking(explanations: Explanations, label: int) -> list[tuple[str, float]]:
         for concept, value in zip(stream.speaking[label], stream.by_class[label], strict=True)
     ]
     most = max((stream.speaking.shape[1] for stream in explanations.streams.values()), default=0)
-    return sorted((one for one in every if one[1]), key=lambda one: -abs(one[1]))[:most]
+    return sorted((pair for pair in every if pair[1]), key=lambda pair: -abs(pair[1]))[:most]
 
 
 def _account(explanations: Explanations, i: int) -> Account:
@@ -340,10 +342,10 @@ def _part(explanations: Explanations, name: str, i: int, k: int) -> ConceptPart:
 
 
 def _flat(measured: Mapping[str, object]) -> dict[str, float]:
-    found: dict[str, float] = {}
+    numbers: dict[str, float] = {}
     for key, value in measured.items():
         inner = value if isinstance(value, dict) else {"": value}
         for name, number in inner.items():
             if isinstance(number, (int, float)):
-                found[f"{key}.{name}" if name else key] = float(number)
-    return found
+                numbers[f"{key}.{name}" if name else key] = float(number)
+    return numbers

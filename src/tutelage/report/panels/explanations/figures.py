@@ -229,5 +229,5 @@ def painted(picture: NDArray[Any], part: ConceptPart, reach: float) -> NDArray[n
     moved = part.moved[place_of(pixels.shape[:2], part.space).numpy()] / max(reach, 1e-12)
     strength = 0.85 * np.clip(np.abs(moved), 0, 1)[..., None] ** 0.7
     colour = 255 * np.asarray(DIVERGING(0.5 + 0.34 * np.sign(moved)))[..., :3]
-    found: NDArray[np.uint8] = np.rint((1 - strength) * grey + strength * colour).astype(np.uint8)
-    return found
+    blended: NDArray[np.uint8] = np.rint((1 - strength) * grey + strength * colour).astype(np.uint8)
+    return blended

@@ -35,23 +35,23 @@ def section(context: ReportContext) -> Section | None:
     stages = explained_stages(experiment)
     if not stages:
         return None
-    names = [one.name for one in stages]
+    names = [stage.name for stage in stages]
     students = [name for name in names if name in experiment.students]
     first = context.best if context.best in names else [*students, *names][0]
-    ordered = sorted(stages, key=lambda one: one.name != first)
+    ordered = sorted(stages, key=lambda stage: stage.name != first)
     tabs: list[Tabs] = []
     shown: list[Figure] = []
     below = [tables.faithfulness_table(experiment, stages)]
     below += [table for table in (tables.area_table(experiment, stages),) if table.rows]
     folded = []
-    for number, one in enumerate(ordered[:DRAWN], 1):
-        name, closed = f"concepts-{number}", one.name != first
-        tabs.append(_tabs(context, one, name, folded=closed))
-        shown += _galleries(one, experiment.class_names, name, folded=closed)
-        below.append(tables.speaking_table(one, experiment.class_names, f"speaking-{number}"))
+    for number, stage in enumerate(ordered[:DRAWN], 1):
+        name, closed = f"concepts-{number}", stage.name != first
+        tabs.append(_tabs(context, stage, name, folded=closed))
+        shown += _galleries(stage, experiment.class_names, name, folded=closed)
+        below.append(tables.speaking_table(stage, experiment.class_names, f"speaking-{number}"))
         if closed or len(experiment.class_names) > CLASSES_OPEN:
             folded.append(below[-1].name)
-    left = ", ".join(one.name for one in ordered[DRAWN:])
+    left = ", ".join(stage.name for stage in ordered[DRAWN:])
     note = f"Not drawn: {left}; the files explanations.npz of their runs hold the same."
     return Section("concepts", "Concepts", "Concepts", INTRO, tuple(shown), tuple(below), tuple(folded),
                    tables_first=True, notes=(note,) if left else (), tabs=tuple(tabs),
@@ -96,17 +96,17 @@ def _tab(
 def _galleries(
     stage: ExplainedStage, classes: Sequence[str], name: str, *, folded: bool
 ) -> Iterator[Figure]:
-    found = stage.first.explanations
-    for stream in found.streams:
-        drawn = gallery(found, stream, classes, f"{name}-gallery-{stream}")
-        many, shown = len(found.streams[stream].names), len(found.streams[stream].shown)
+    explanations = stage.first.explanations
+    for key, stream in explanations.streams.items():
+        many, shown = len(stream.names), len(stream.shown)
         some = f"The {shown} of {many} concepts" if shown < many else "The concepts"
         caption = (
-            f"{some} that move classes most, and of {found.scored} validation samples those that are most about "
-            "them (attention, or similarity, over all places), with their true class. “Moves”: how far a concept "
-            "moves the true class away from its strongest rival, mean of the absolute value."
-            f"{words.bright(found, stream)} The same run as above."
+            f"{some} that move classes most, and of {explanations.scored} validation samples those that are most "
+            "about them (attention, or similarity, over all places), with their true class. “Moves”: how far a "
+            "concept moves the true class away from its strongest rival, mean of the absolute value."
+            f"{words.bright(stream)} The same run as above."
         )
-        several = f", {stream}" if len(found.streams) > 1 else ""
+        several = f", {key}" if len(explanations.streams) > 1 else ""
         title = f"{stage.name}: what each concept looks like{several}"
+        drawn = gallery(explanations, key, classes, f"{name}-gallery-{key}")
         yield Figure(drawn, title, caption, folded)

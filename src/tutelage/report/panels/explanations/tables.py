@@ -33,9 +33,11 @@ RANKINGS = {
 
 def faithfulness_table(experiment: Experiment, stages: Sequence[ExplainedStage]) -> Table:
     """Whether explanations are true of the network, by stage."""
-    streams = dict.fromkeys(name for one in stages for name in one.first.explanations.streams)
+    streams = dict.fromkeys(name for stage in stages for name in stage.first.explanations.streams)
     right = [
-        name for name in streams if any(one.values(f"concept_accuracy.{name}") for one in stages)
+        name
+        for name in streams
+        if any(stage.values(f"concept_accuracy.{name}") for stage in stages)
     ]
     columns = (
         left("stage", "network"),
@@ -50,13 +52,13 @@ def faithfulness_table(experiment: Experiment, stages: Sequence[ExplainedStage])
         ),
     )
     rows = []
-    for one in stages:
-        worst = [_worst(experiment, one, key) for key in ("additivity_error", "ablation_error")]
+    for stage in stages:
+        worst = [_worst(experiment, stage, key) for key in ("additivity_error", "ablation_error")]
         keys = ("turned", "stability.top", *(f"concept_accuracy.{name}" for name in right))
-        cells = [mean_cell(experiment, one.name, one.values(key)) for key in keys]
-        count = TableCell(str(len(one.measured)), len(one.measured))
-        rows.append(Row((stated(one.name), count, *worst, *cells)))
-    samples = [v for one in stages for v in one.values("samples").values()]
+        cells = [mean_cell(experiment, stage.name, stage.values(key)) for key in keys]
+        count = TableCell(str(len(stage.measured)), len(stage.measured))
+        rows.append(Row((stated(stage.name), count, *worst, *cells)))
+    samples = [v for stage in stages for v in stage.values("samples").values()]
     many = f" On at most {max(samples):.0f} validation samples of a run." if samples else ""
     caption = (
         "Are the explanations true? Mean over folds of the mean over seeds ± pooled seed SD; differences: the "
@@ -122,8 +124,8 @@ def _area(value: float) -> str:
 
 def speaking_table(stage: ExplainedStage, classes: Sequence[str], name: str) -> Table:
     """The concepts that move each class most."""
-    found = stage.first.explanations
-    most = max(stream.speaking.shape[1] for stream in found.streams.values())
+    explanations = stage.first.explanations
+    most = max(stream.speaking.shape[1] for stream in explanations.streams.values())
     columns = (
         left("class"),
         *(
@@ -133,7 +135,7 @@ def speaking_table(stage: ExplainedStage, classes: Sequence[str], name: str) -> 
     )
     rows = []
     for label, text in enumerate(classes):
-        named = speaking(found, label)
+        named = speaking(explanations, label)
         cells = [
             TableCell(concept, f"{concept}: {value:.6g}", sub=signed(value, 2))
             for concept, value in named
@@ -141,8 +143,8 @@ def speaking_table(stage: ExplainedStage, classes: Sequence[str], name: str) -> 
         rows.append(Row((stated(text), *cells, *[EMPTY] * (most - len(cells)))))
     caption = (
         f"{stage.name}: concepts that move a class most. How far they move it away from its strongest rival, mean "
-        f"over its samples among {found.scored} of validation; below zero: towards the rival. The same run as "
-        "above."
+        f"over its samples among {explanations.scored} of validation; below zero: towards the rival. The same run "
+        "as above."
     )
     return Table(name, caption, columns, tuple(rows))
 
@@ -235,8 +237,8 @@ def _facts(
     share = (
         f"{'at most ' if part.even else ''}{percent(part.share, 0)} % of it" if part.placed else ""
     )
-    found = [stated(place, share)] if placed else []
-    return [*found, _annotated(part, much)] if known else found
+    cells = [stated(place, share)] if placed else []
+    return [*cells, _annotated(part, much)] if known else cells
 
 
 def _annotated(part: ConceptPart, much: float) -> TableCell:

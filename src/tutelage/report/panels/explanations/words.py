@@ -13,7 +13,7 @@ from tutelage.report.panels.explanations.data import (
     unnamed,
 )
 from tutelage.report.wording import listed, percent, plural, short, signed, significant, tiny
-from tutelage.runs.explanations import Explanations
+from tutelage.runs.explanations import ConceptStream, Explanations
 from tutelage.statistics.paired import minus
 from tutelage.statistics.spreads import mean_of_folds
 
@@ -121,8 +121,11 @@ def _without(account: Account, part: ConceptPart, classes: Sequence[str]) -> str
 
 def checked(accounts: Sequence[Account]) -> str:
     """Say whether the parts sum up to the scores, and whether each score fell by what a concept claims."""
-    largest = max(1.0, *(float(np.abs(one.scores).max()) for one in accounts))
-    gap, broken = max(one.gap for one in accounts), max(one.broken for one in accounts)
+    largest = max(1.0, *(float(np.abs(account.scores).max()) for account in accounts))
+    gap, broken = (
+        max(account.gap for account in accounts),
+        max(account.broken for account in accounts),
+    )
     fits = (
         f"The rows sum up to the scores (largest error {tiny(gap)})" if gap <= EXACT * largest
         else f"The rows do NOT sum up to the scores: they are off by up to {significant(gap)}"
@@ -154,9 +157,8 @@ def seen(account: Account, axes: int) -> str:
     )
 
 
-def bright(explanations: Explanations, name: str) -> str:
+def bright(stream: ConceptStream) -> str:
     """Say what the colours of a gallery mean."""
-    stream = explanations.streams[name]
     if stream.heat is None:
         return ""
     scale = "the share of attention, on one scale for all places and concepts of a sample"

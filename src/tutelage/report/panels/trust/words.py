@@ -91,7 +91,7 @@ def _exceptions(trust: Trust) -> str:
         if _text(weights[k]) != _text(weights[trust.leader]):
             text = f"{name} ({trust.teachers[k]}, {_text(weights[k])})"
             other.append((weights[trust.leader] - weights[k], text))
-    named = [text for _, text in sorted(other, key=lambda one: one[0])]
+    named = [text for _, text in sorted(other, key=lambda pair: pair[0])]
     return f"Another teacher came first for {_some(named)}." if named else ""
 
 

@@ -39,8 +39,8 @@ def over_epochs(workspace: Workspace, look: Mapping[str, Look], name: str) -> Dr
     panels = {
         DISTANCE: workspace.distances,
         SUM: workspace.alignment,
-        IN_USE: tuple(_named(one, one.name or STUDENT) for one in workspace.in_use),
-        "accuracy, %": tuple(_named(one, ACCURACY[one.name][0], 100) for one in workspace.accuracy),
+        IN_USE: tuple(_named(course, course.name or STUDENT) for course in workspace.in_use),
+        "accuracy, %": tuple(_named(course, ACCURACY[course.name][0], 100) for course in workspace.accuracy),
     }  # fmt: skip
     shown = {title: courses for title, courses in panels.items() if courses}
     rows = -(-len(shown) // 2)
@@ -76,7 +76,7 @@ def _panel(axes: Axes, title: str, courses: Sequence[Course], look: Mapping[str,
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.set_title(title)
     if title == IN_USE:
-        full = np.ceil(max(float(np.nanmax(one.high)) for one in courses) - 0.01)
+        full = np.ceil(max(float(np.nanmax(course.high)) for course in courses) - 0.01)
         axes.set_ylim(min(axes.get_ylim()[0], full - 1), full + 0.06)
     show = significant if title in (DISTANCE, SUM) else "{:.1f}".format
     names(axes, courses, look, 130, show, longest=24)

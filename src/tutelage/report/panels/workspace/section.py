@@ -41,22 +41,26 @@ INTRO = (
 def section(context: ReportContext) -> Section | None:
     """Build the section; none where no stage has slots."""
     experiment = context.experiment
-    found = workspaces(experiment)
-    stages = list(dict.fromkeys((*stages_with_modes(experiment), *(one.stage for one in found))))
+    every = workspaces(experiment)
+    stages = list(
+        dict.fromkeys((*stages_with_modes(experiment), *(workspace.stage for workspace in every)))
+    )
     if not stages:
         return None
-    first = context.best if context.best in [one.stage for one in found] else stages[0]
+    first = context.best if context.best in [workspace.stage for workspace in every] else stages[0]
     shown: list[Figure] = []
     # The best student's figures stand open on top, those of other stages folded below.
-    for number, one in enumerate(sorted(found, key=lambda one: one.stage != first), 1):
-        several = sum(other.stage == one.stage for other in found) > 1
-        title = f"{one.stage}, {one.objective}" if several else one.stage
-        name = f"workspace-{number}-{one.stage}"
-        mine = (*_over_epochs(one, context.look, name), *_by_class(context, one, name),
-                *_positions(context, one, name))  # fmt: skip
-        shown += [replace(figure, title=f"{title}: {figure.title}", folded=one.stage != first)
+    for number, workspace in enumerate(
+        sorted(every, key=lambda workspace: workspace.stage != first), 1
+    ):
+        several = sum(other.stage == workspace.stage for other in every) > 1
+        title = f"{workspace.stage}, {workspace.objective}" if several else workspace.stage
+        name = f"workspace-{number}-{workspace.stage}"
+        mine = (*_over_epochs(workspace, context.look, name), *_by_class(context, workspace, name),
+                *_positions(context, workspace, name))  # fmt: skip
+        shown += [replace(figure, title=f"{title}: {figure.title}", folded=workspace.stage != first)
                   for figure in mine]  # fmt: skip
-    table = modes_table(experiment, found, stages)
+    table = modes_table(experiment, every, stages)
     return Section("workspace", "Inside the workspace", "Workspace", INTRO, tuple(shown), (table,),
                    tables_first=True)  # fmt: skip
 
@@ -79,16 +83,16 @@ def modes_table(
         for mode in (deployed, *others):
             rows.append(_mode(experiment, stage, mode, mode == deployed))
         rows += [
-            _taught(experiment, one)
-            for one in workspaces
-            if one.stage == stage and one.with_teachers
+            _taught(experiment, workspace)
+            for workspace in workspaces
+            if workspace.stage == stage and workspace.with_teachers
         ]
     caption = (
         "Every way of predicting, same networks and epochs, mean over folds of the mean over seeds ± pooled seed "
         "SD. The strong row is deployed: its epoch was chosen on validation, and it is the student of every other "
         "table."
     )
-    if any(one.with_teachers for one in workspaces):
+    if any(workspace.with_teachers for workspace in workspaces):
         caption += (
             " With teachers: the slots that the teachers refine, on at most 1000 validation samples after the "
             "last epoch; to be compared, not to be used."

@@ -97,11 +97,17 @@ def which(slots: Slots, fold: str) -> str:
 
 
 def _distances(workspace: Workspace) -> str:
-    known = [one for one in workspace.distances if len(one.mean) and np.isfinite(one.mean[-1])]
+    known = [
+        course
+        for course in workspace.distances
+        if len(course.mean) and np.isfinite(course.mean[-1])
+    ]
     if not known:
         return ""
-    nearest = min(known, key=lambda one: float(one.mean[-1]))
-    parts = [f"{one.name} {significant(float(one.mean[-1]))}{_after(one)}" for one in known]
+    nearest = min(known, key=lambda course: float(course.mean[-1]))
+    parts = [
+        f"{course.name} {significant(float(course.mean[-1]))}{_after(course)}" for course in known
+    ]
     last = f" {nearest.name} is the nearest." if len(known) > 1 else ""
     return f"Distance in the last epoch: {listed(parts)}.{last}"
 
@@ -113,16 +119,18 @@ def _after(course: Course) -> str:
 
 
 def _in_use(workspace: Workspace) -> str:
-    known = [one for one in workspace.in_use if len(one.mean) and np.isfinite(one.mean[-1])]
+    known = [
+        course for course in workspace.in_use if len(course.mean) and np.isfinite(course.mean[-1])
+    ]
     if not known:
         return ""
-    parts = [f"{minus(one.mean[-1], 1)} {f'from {one.name}' if one.name else 'by the student'}"
-             for one in known]  # fmt: skip
+    parts = [f"{minus(course.mean[-1], 1)} {f'from {course.name}' if course.name else 'by the student'}"
+             for course in known]  # fmt: skip
     return f"Slots in use: {listed(parts)}."
 
 
 def _gap(workspace: Workspace) -> str:
-    last = {one.name: float(one.mean[-1]) for one in workspace.accuracy}
+    last = {course.name: float(course.mean[-1]) for course in workspace.accuracy}
     if not {"with", "train"} <= last.keys():
         return ""
     return (
