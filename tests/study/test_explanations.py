@@ -10,14 +10,8 @@ import pytest
 from tests.report.explaining import NAMES, add_concepts
 from tests.report.fake import Fake, write
 from tutelage.errors import UserError
-from tutelage.report.panels.explanations.data import (
-    PARTS,
-    explained_stages,
-    label_of,
-    probabilities,
-    speaking,
-    unnamed,
-)
+from tutelage.report.panels.explanations.accounts import PARTS, label_of, probabilities
+from tutelage.report.panels.explanations.data import explained_stages, speaking, unnamed
 from tutelage.runs.ledger import read_experiment
 
 SMALL = {"windows": 20, "epochs": 2, "stages": ("sig", "alone", "annsp"), "seeds": (0, 1)}

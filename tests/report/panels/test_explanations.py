@@ -23,13 +23,8 @@ from tutelage.report.headline import headline
 from tutelage.report.panels import sections
 from tutelage.report.panels.explanations import tables as concept_tables
 from tutelage.report.panels.explanations import words
-from tutelage.report.panels.explanations.data import (
-    ConceptPart,
-    ExplainedRun,
-    ExplainedStage,
-    explained_stages,
-    probabilities,
-)
+from tutelage.report.panels.explanations.accounts import ConceptPart, probabilities
+from tutelage.report.panels.explanations.data import ExplainedRun, ExplainedStage, explained_stages
 from tutelage.report.panels.explanations.figures import painted
 from tutelage.report.panels.explanations.icon import icon
 from tutelage.report.wording import signed

@@ -13,7 +13,7 @@ from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish
 from tutelage.report.drawing.heat import DIVERGING
 from tutelage.report.drawing.sheet import TALLEST, Box, Sheet, SignalAxis, rgb
 from tutelage.report.palette import BLUE, INK, MUTED, ON_LIGHT, VERMILLION
-from tutelage.report.panels.explanations.data import Account, ConceptPart
+from tutelage.report.panels.explanations.accounts import Account, ConceptPart
 from tutelage.report.wording import plural, short, signed
 
 MAPS = 6

@@ -12,7 +12,7 @@ from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish
 from tutelage.report.drawing.heat import SEQUENTIAL
 from tutelage.report.drawing.sheet import Box, Sheet, rgb
 from tutelage.report.palette import MUTED
-from tutelage.report.panels.explanations.data import label_of
+from tutelage.report.panels.explanations.accounts import label_of
 from tutelage.report.wording import short
 from tutelage.runs.explanations import ConceptStream, Explanations
 

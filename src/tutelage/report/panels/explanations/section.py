@@ -5,12 +5,8 @@ from collections.abc import Iterator, Sequence
 from tutelage.report.context import ReportContext
 from tutelage.report.drawing.sheet import SignalAxis
 from tutelage.report.panels.explanations import figures, tables, words
-from tutelage.report.panels.explanations.data import (
-    Account,
-    ExplainedRun,
-    ExplainedStage,
-    explained_stages,
-)
+from tutelage.report.panels.explanations.accounts import Account
+from tutelage.report.panels.explanations.data import ExplainedRun, ExplainedStage, explained_stages
 from tutelage.report.panels.explanations.gallery import gallery
 from tutelage.report.panels.explanations.icon import icon
 from tutelage.report.section import Figure, Section, Tab, Tabs

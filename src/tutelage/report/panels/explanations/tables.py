@@ -7,14 +7,8 @@ import numpy as np
 from tutelage.report.cells import EMPTY, evidence, interval_cell, mean_cell
 from tutelage.report.drawing.sheet import SignalAxis
 from tutelage.report.panels.explanations import words
-from tutelage.report.panels.explanations.data import (
-    Account,
-    ConceptPart,
-    ExplainedStage,
-    Gain,
-    probabilities,
-    speaking,
-)
+from tutelage.report.panels.explanations.accounts import Account, ConceptPart, probabilities
+from tutelage.report.panels.explanations.data import ExplainedStage, Gain, speaking
 from tutelage.report.table import Row, Table, TableCell, TableColumn, left, stated
 from tutelage.report.wording import percent, plural, short, signed, significant, tiny
 from tutelage.runs.ledger import Experiment

@@ -5,13 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from tutelage.report.drawing.sheet import SignalAxis
-from tutelage.report.panels.explanations.data import (
-    Account,
-    ConceptPart,
-    ExplainedStage,
-    probabilities,
-    unnamed,
-)
+from tutelage.report.panels.explanations.accounts import Account, ConceptPart, probabilities
+from tutelage.report.panels.explanations.data import ExplainedStage, unnamed
 from tutelage.report.wording import listed, percent, plural, short, signed, significant, tiny
 from tutelage.runs.explanations import ConceptStream, Explanations
 from tutelage.statistics.paired import minus
