@@ -4,8 +4,9 @@ from collections.abc import Callable, Iterable, Iterator
 
 from tutelage.report.table import Row, SourceRun, Table, TableCell, Tone, counted, left, stated
 from tutelage.report.wording import percent, signed
-from tutelage.runs.ledger import Experiment, Run
+from tutelage.runs.ledger import Experiment
 from tutelage.runs.records import Evaluation, Split, Variant
+from tutelage.runs.run import Run
 from tutelage.statistics.paired import Interval, PairedDifference, paired_difference
 from tutelage.statistics.spreads import SpreadKind, mean_of_folds, spread
 from tutelage.study.ledger import MissingRuns
@@ -120,12 +121,8 @@ def subtracted(a: float, b: float) -> str:
 
 def paired(mine: Values, other: Values) -> PairedDifference | None:
     """The paired difference on the folds and seeds that both have; None without any."""
-    keys = sorted(mine.keys() & other.keys())
-    return (
-        paired_difference([mine[key] for key in keys], [other[key] for key in keys])
-        if keys
-        else None
-    )
+    difference = paired_difference(mine, other)
+    return difference if difference.pairs else None
 
 
 def tone_of(verdict: str) -> Tone:

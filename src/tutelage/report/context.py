@@ -6,7 +6,7 @@ from functools import cached_property
 
 from tutelage.report.drawing.epochs import Look, looks
 from tutelage.report.drawing.sheet import SignalAxis
-from tutelage.report.example import ExampleWindow
+from tutelage.runs.example import ExampleWindow
 from tutelage.runs.ledger import Experiment
 from tutelage.runs.traces import Trust, trusts
 from tutelage.study.comparison import Comparison, best_student, compare

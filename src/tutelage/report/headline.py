@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tutelage.report.context import ReportContext
+from tutelage.report.verdicts import RULE, difference_sentence, subject_sentence
 from tutelage.report.wording import human, listed, percent, plural, signed
 from tutelage.runs.ledger import Experiment
 from tutelage.statistics.paired import Verdict
@@ -60,15 +61,16 @@ def headline(context: ReportContext) -> Headline:
 
 
 def _sentence(comparison: Comparison) -> str:
-    """The sentence of the pairs; a claim that does not hold for new subjects says so at once."""
-    sentence = comparison.retrained.sentence(comparison.student, comparison.baseline)
-    claimed = comparison.retrained.verdict != "not distinguishable"
+    """The sentence of the pairs; a claim that the test subjects do not confirm says so at once."""
+    names = comparison.student, comparison.baseline
+    sentence = difference_sentence(comparison.difference, *names)
+    claimed = comparison.verdict != "not distinguishable"
     if (
         claimed
         and comparison.subjects is not None
-        and comparison.subjects.verdict != comparison.retrained.verdict
+        and comparison.subjects.verdict != comparison.verdict
     ):
-        sentence += f" {comparison.subjects.sentence(comparison.student, comparison.baseline)}"
+        sentence += f" {subject_sentence(comparison.subjects, *names)}"
     return sentence
 
 
@@ -87,17 +89,13 @@ def _choice(experiment: Experiment, comparison: Comparison) -> str:
 
 
 def _claims(comparison: Comparison) -> tuple[VerdictOn, ...]:
-    a, b, pairs = comparison.student, comparison.baseline, comparison.retrained
-    same = "The sentence above: what to expect when the same splits are trained with other seeds."
-    claims = [VerdictOn("these test subjects", pairs.verdict, same)]
+    """The verdict and, beside it, what a bootstrap over the test subjects finds."""
+    pairs = comparison.difference
+    said = f"The sentence above. {RULE}"
+    claims = [VerdictOn(pairs.question, pairs.verdict, said)]
     if comparison.subjects is not None:
-        sentence = comparison.subjects.sentence(a, b)
-        claims.append(VerdictOn("new subjects", comparison.subjects.verdict, sentence))
-    if comparison.corrected is not None:
-        about = "folds that share training data"
-        claims.append(
-            VerdictOn(about, comparison.corrected.verdict, comparison.corrected.sentence(a, b))
-        )
+        sentence = subject_sentence(comparison.subjects, comparison.student, comparison.baseline)
+        claims.append(VerdictOn("test subjects drawn anew", comparison.subjects.verdict, sentence))
     return tuple(claims)
 
 
@@ -109,9 +107,9 @@ def _facts(experiment: Experiment, comparison: Comparison) -> tuple[Fact, ...]:
             runs = f"{plural(len(values), 'run')} of {experiment.planned(name)}"
             label = f"{name}: test accuracy, %"
             facts.append(Fact(percent(mean_of_folds(values)), label, runs))
-    if comparison.retrained.n:
-        note = f"mean of {plural(comparison.retrained.n, 'matched pair')}"
-        facts.append(Fact(signed(100 * comparison.retrained.mean), "points of difference", note))
+    if comparison.difference.pairs:
+        note = f"mean of {plural(comparison.difference.pairs, 'matched pair')}"
+        facts.append(Fact(signed(100 * comparison.difference.mean), "points of difference", note))
     network = experiment.of(comparison.student)[0].record.network
     macs = f"{human(network.macs)} multiply-adds a window" if network.macs is not None else ""
     facts.append(Fact(human(network.parameters), "parameters to deploy", macs))

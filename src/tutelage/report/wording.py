@@ -3,8 +3,6 @@
 import math
 import unicodedata
 
-from tutelage.statistics.paired import minus
-
 MODALITIES = {
     "signal": "signal",
     "pi": "persistence image",
@@ -37,6 +35,12 @@ def _controls(character: str) -> bool:
     if character in "\n\t":
         return False
     return unicodedata.category(character) in ("Cc", "Cs", "Cn") or character in _HIDDEN
+
+
+def minus(value: float, digits: int = 1) -> str:
+    """Format a number with a true minus sign and without a negative zero."""
+    text = f"{value:.{digits}f}"
+    return text.replace("-", "−") if float(text) else text.lstrip("-")
 
 
 def percent(fraction: float, digits: int = 1) -> str:

@@ -341,7 +341,7 @@ def test_one_random_order_of_one_run_tells_nothing():
     stage = ExplainedStage("cct", None, {("fold-1", 0): areas})
     assert stage.gain("deletion").mean == pytest.approx(0.016)
     assert words.areas([stage]) == [
-        "Places taken away: one random order in one or two runs cannot tell for cct."
+        "Places taken away: one random order in so few runs cannot tell for cct."
     ]
 
 

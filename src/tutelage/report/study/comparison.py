@@ -21,8 +21,8 @@ from tutelage.report.table import (
     left,
     stated,
 )
-from tutelage.report.wording import percent, signed
-from tutelage.statistics.paired import minus
+from tutelage.report.verdicts import RULE, contrast_sentence, left_after_correction, p_words
+from tutelage.report.wording import minus, percent, signed
 from tutelage.study.aggregate import Aggregation
 from tutelage.study.contrasts import Contrast, StudyComparison
 from tutelage.study.ledger import StudyLedger
@@ -56,12 +56,11 @@ def comparison_table(
         left("cell"),
         TableColumn("n", "pairs", "folds × seeds"),
         TableColumn("difference", "difference", unit),
-        TableColumn("t", "t interval", "same splits, trained again"),
-        TableColumn("bootstrap", "bootstrap interval", "BCa"),
-        TableColumn("corrected", "corrected interval", "Nadeau and Bengio"),
+        TableColumn("interval", "interval", "decides"),
+        TableColumn("again", "these folds", "trained again"),
         left("verdict", "verdict", ""),
         TableColumn("p", "p", "Holm"),
-        TableColumn("seeds", f"seeds for ± {wanted}", "same splits"),
+        TableColumn("seeds", f"seeds for ± {wanted}", "of these folds"),
     )
     groups = ((comparison.single, "in each cell"), (comparison.over_cells, "mean over cells"))
     several = len(comparison.over_cells) > 0
@@ -72,11 +71,10 @@ def comparison_table(
     )
     caption = (
         f"{how.metric_title[0].upper()}{how.metric_title[1:]} on {comparison.split}, paired over folds and seeds; "
-        "95 % intervals. The verdict is that of the corrected interval, which allows for folds that share "
-        "training data; with one fold, that of the t interval. The bootstrap of a few pairs is too narrow "
-        f"and decides nothing. Seeds: how many of each of these folds an interval of ± {wanted} {unit} takes, "
-        "if the spread stays as it is. In a mean over cells the cells of one fold and seed are averaged first, "
-        "so n does not grow."
+        f"95 % intervals. {RULE} These folds, trained again: other seeds, the same people; it decides nothing. "
+        f"Seeds: how many of each of these folds an interval of ± {wanted} {unit} takes, if the spread stays as "
+        "it is. In a mean over cells the cells of one fold and seed are averaged first, so n does not grow; a "
+        "stage that is another method in each cell is not averaged."
     )
     return Table("comparison", caption, columns, rows)
 
@@ -96,31 +94,27 @@ def optimism_table(ledger: StudyLedger, gains: Sequence[Optimism], link: Link = 
     )
     caption = (
         "Accuracy on the test split, every pair alike. Optimism is what choosing the epoch on the test split "
-        "adds, with Student's t interval over the pairs. Only honest numbers may be compared with new work; "
+        "adds, with the interval of every difference. Only honest numbers may be compared with new work; "
         "only legacy numbers with publications that chose on the test split."
     )
     return Table("protocols", caption, columns, rows)
 
 
 def still_different(comparison: StudyComparison) -> str:
-    """Say what is left after Holm's correction; empty where one thing was compared."""
-    compared = [contrast for contrast in comparison.single if contrast.n and not contrast.same]
-    if len(compared) < 2:
-        return ""
-    kept = [
-        f"{contrast.a} ({_where(contrast)})" for contrast in compared if contrast.adjusted_p < 0.05
+    """Say what is left after Holm's correction; empty where contrast thing was compared."""
+    named = [
+        (f"{contrast.a} ({_where(contrast)})", contrast.oriented)
+        for contrast in comparison.single
+        if contrast.n and not contrast.same
     ]
-    return (
-        f"{len(compared)} differences are tested, and each has its own 5 % chance of a false claim. After Holm's "
-        f"correction for all of them, still different from {comparison.against}: {', '.join(kept) or 'none'}."
-    )
+    return left_after_correction(named, comparison.against, "differences are tested")
 
 
 def sentences(comparison: StudyComparison) -> list[str]:
     """Every difference in words, those over cells last, then what many of them mean."""
     how = Aggregation(metric=comparison.metric, split=comparison.split)
     said = [
-        f"{_where(contrast)}: {contrast.sentence(how.scale, unit_of(how))}"
+        f"{_where(contrast)}: {contrast_sentence(contrast, how.scale, unit_of(how))}"
         for contrast in (*comparison.single, *comparison.over_cells)
     ]
     return [*said, *(text for text in [still_different(comparison)] if text)]
@@ -141,7 +135,7 @@ def _row(
 ) -> Row:
     name = f"{contrast.a} − {contrast.b}"
     unit = unit_of(how)
-    note = contrast.sentence(how.scale, unit)
+    note = contrast_sentence(contrast, how.scale, unit)
     cells = [stated(name, contrast.stage), stated(contrast.where)]
     cells.append(
         TableCell(
@@ -152,7 +146,7 @@ def _row(
     )
     if not contrast.n or contrast.same:
         said = "the same runs" if contrast.same else contrast.problem or "no fold and seed has both"
-        return Row((*cells, EMPTY, EMPTY, EMPTY, EMPTY, TableCell(said, said, note=note, tone="quiet"),
+        return Row((*cells, EMPTY, EMPTY, EMPTY, TableCell(said, said, note=note, tone="quiet"),
                     EMPTY, EMPTY), group)  # fmt: skip
     digits = 1 if how.scale > 1 else 3
     mean = how.scale * contrast.mean
@@ -161,15 +155,24 @@ def _row(
             signed(mean, digits), mean, evidence=_pairs(ledger, contrast, how, link), note=note
         )
     )
-    turned = contrast.intervals
-    cells += [
-        interval_cell(turned[kind], how.scale, digits) for kind in ("t", "bootstrap", "corrected")
-    ]
-    verdict = contrast.verdict
-    text = f"{verdict} with n = {contrast.n}" if verdict == "not distinguishable" else verdict
-    again = "" if contrast.again == verdict else f"same splits: {contrast.again}"
-    cells.append(verdict_cell(verdict, sub=again, note=note, text=text))
-    cells.append(TableCell(f"{contrast.adjusted_p:.3f}", contrast.adjusted_p))
+    decides = interval_cell(contrast.interval, how.scale, digits)
+    cells.append(
+        TableCell(
+            decides.text,
+            None,
+            sub=contrast.oriented.question,
+            interval=decides.interval,
+            tone=decides.tone,
+        )
+    )
+    cells.append(interval_cell(contrast.again, how.scale, digits))
+    text = (
+        f"{contrast.verdict} with n = {contrast.n}"
+        if contrast.verdict == "not distinguishable"
+        else contrast.verdict
+    )
+    cells.append(verdict_cell(contrast.verdict, note=note, text=text))
+    cells.append(TableCell(p_words(contrast.adjusted_p), contrast.adjusted_p))
     cells.append(_seeds(contrast, resolution))
     return Row(tuple(cells), group)
 
@@ -182,19 +185,13 @@ def _per_fold(contrast: Contrast) -> str:
 
 
 def _seeds(contrast: Contrast, resolution: float) -> TableCell:
-    texts = []
-    for corrected in (False, True):
-        if corrected and not contrast.test_fraction:
-            continue
-        count = contrast.seeds_for(resolution, corrected=corrected)
-        texts.append("not reached" if count is None and contrast.oriented.sd else str(count or "–"))
-    same, *rest = texts
-    note = (
-        "The training data of these folds overlap: beyond some seeds only other people or folds would narrow it."
-        if "not reached" in rest
-        else ""
-    )
-    return TableCell(same, same, sub=f"corrected: {rest[0]}" if rest else "", note=note)
+    count = contrast.seeds_for(resolution)
+    if count is not None:
+        return TableCell(str(count), count)
+    if contrast.oriented.within is None or not contrast.oriented.sd:
+        return EMPTY
+    note = "No number of seeds of these folds is enough: the folds differ, or are too few. Only other people help."
+    return TableCell("not reached", note=note)
 
 
 def _pairs(
@@ -220,8 +217,14 @@ def _optimistic(ledger: StudyLedger, optimism: Optimism, link: Link) -> Row:
         for run, (honest, legacy) in ((optimism.runs[key], pair) for key, pair in optimism.values.items())
     )  # fmt: skip
     shares = (TableCell(percent(value), value) for value in (optimism.honest, optimism.legacy))
-    gain = difference_cell(optimism.gain.mean, optimism.gain.t, behind)
-    cells = (stated(optimism.stage), stated(optimism.cell), counted(optimism.gain.n), *shares, gain)
+    gain = difference_cell(optimism.gain.mean, optimism.gain.interval, behind)
+    cells = (
+        stated(optimism.stage),
+        stated(optimism.cell),
+        counted(optimism.gain.pairs),
+        *shares,
+        gain,
+    )
     return Row(cells, _SOURCES[optimism.source])
 
 

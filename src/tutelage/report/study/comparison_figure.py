@@ -13,7 +13,10 @@ from tutelage.study.aggregate import Aggregation
 from tutelage.study.contrasts import Contrast, StudyComparison
 
 ROW = 52
-LINES = (("t", "same splits, trained again", 6.0, 0.35), ("corrected", "corrected", 2.2, 1.0))
+LINES = (
+    ("again", "these folds, trained again", 6.0, 0.35),
+    ("decides", "the interval that decides", 2.2, 1.0),
+)
 
 
 def contrast_figure(
@@ -67,7 +70,7 @@ def _row(contrast: Contrast, name: str, scale: float, drawn: list[tuple[object, 
     ]
     bars = []
     for kind, _, width, alpha in LINES:
-        interval = contrast.intervals[kind]
+        interval = contrast.interval if kind == "decides" else contrast.again
         if interval is not None:
             low, high = scale * interval.low, scale * interval.high
             drawn.append((*which, f"{kind} interval", low, high))

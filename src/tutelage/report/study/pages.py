@@ -19,8 +19,8 @@ from tutelage.report.study.table import StudyTable, missing_in
 from tutelage.report.table import Row, Table, TableCell, TableColumn, left
 from tutelage.report.wording import plural
 from tutelage.report.writing import write, writing
-from tutelage.runs.ledger import Run
 from tutelage.runs.location import is_local
+from tutelage.runs.run import Run
 from tutelage.study.aggregate import Aggregation
 from tutelage.study.contrasts import StudyComparison
 from tutelage.study.ledger import StudyLedger

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tutelage.report.cells import Link, missing_table, no_link
 from tutelage.report.table import (
@@ -15,10 +15,10 @@ from tutelage.report.table import (
     left,
     stated,
 )
-from tutelage.report.wording import listed, plural
-from tutelage.statistics.paired import minus
+from tutelage.report.verdicts import contrast_sentence
+from tutelage.report.wording import listed, minus, plural
 from tutelage.study.aggregate import Aggregate
-from tutelage.study.contrasts import Contrast, contrast
+from tutelage.study.contrasts import Contrast, contrast, settled
 from tutelage.study.layout import Layout, LayoutRow, TableSpec, lay_out
 from tutelage.study.ledger import StudyLedger
 from tutelage.study.parts import Coordinates, Part, part_at
@@ -96,7 +96,7 @@ class StudyTable:
             other = listed(_named(self.spec.other))
             parts.append(
                 f"↑ better, ↓ worse, ≈ not distinguishable from {other}: paired over folds and seeds, "
-                "95 % interval (corrected for shared training data over several folds)."
+                "95 % interval; the decision is after Holm's correction for the whole table."
             )
         return " ".join(part for part in parts if part)
 
@@ -238,7 +238,7 @@ class StudyTable:
                 said += f", ± is the {spread.name}"
             parts.append(said + ".")
             if number.contrast is not None:
-                parts.append(number.contrast.sentence(self.spec.scale, self._unit()))
+                parts.append(contrast_sentence(number.contrast, self.spec.scale, self._unit()))
             reasons = number.part.reasons
             if reasons:
                 more = f", and {len(reasons) - 3} more" if len(reasons) > 3 else ""
@@ -260,7 +260,32 @@ def study_table(ledger: StudyLedger, spec: TableSpec) -> StudyTable:
         tuple(tuple(_number(ledger, spec, part) for part in slot) for slot in row.slots)
         for row in layout.rows
     )
-    return StudyTable(ledger, spec, layout, slots)
+    return StudyTable(ledger, spec, layout, _decided(slots))
+
+
+def _decided(slots: tuple[tuple[Slot, ...], ...]) -> tuple[tuple[Slot, ...], ...]:
+    """Return the numbers with the verdicts that Holm's correction for the whole table leaves them.
+
+    A difference of the same runs that stands in several cells is one difference.
+    """
+    apart = {
+        _key(number.contrast): number.contrast
+        for row in slots for slot in row for number in slot
+        if number is not None and number.contrast is not None
+    }  # fmt: skip
+    after = dict(zip(apart, settled(apart.values()), strict=True))
+
+    def with_verdict(number: TableNumber | None) -> TableNumber | None:
+        if number is None or number.contrast is None:
+            return number
+        return replace(number, contrast=after[_key(number.contrast)])
+
+    return tuple(tuple(tuple(map(with_verdict, slot)) for slot in row) for row in slots)
+
+
+def _key(contrast: Contrast) -> tuple[object, ...]:
+    runs = tuple((a.fingerprint, b.fingerprint) for a, b in contrast.runs)
+    return contrast.a, contrast.b, contrast.stage, runs, "" if runs else contrast.where
 
 
 def missing_in(ledger: StudyLedger) -> Table:

@@ -6,9 +6,8 @@ from tabulate import tabulate
 
 from tutelage.report.drawing.canvas import Drawing, safe
 from tutelage.report.study.tuning_figures import shown, sweep, ternary
-from tutelage.report.wording import listed, percent, plural
+from tutelage.report.wording import listed, minus, percent, plural
 from tutelage.report.writing import write, writing
-from tutelage.statistics.paired import minus
 from tutelage.study.tune import Axis, Plateau, Setting, Tuning, plateau, reach, read_tuning
 
 __all__ = ["paragraph", "write_tuning"]

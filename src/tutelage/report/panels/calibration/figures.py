@@ -10,7 +10,7 @@ from scipy.special import softmax
 from tutelage.report.drawing.canvas import Drawing, canvas, finish
 from tutelage.report.palette import BLUE, LINE, MUTED, VERMILLION
 from tutelage.report.wording import percent, short
-from tutelage.runs.ledger import Run
+from tutelage.runs.run import Run
 
 BINS = 15
 

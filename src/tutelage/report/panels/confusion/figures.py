@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from tutelage.report.drawing.canvas import Drawing, canvas, finish
 from tutelage.report.drawing.heat import DIVERGING, NUMBERS_UP_TO, SEQUENTIAL, ink_on
 from tutelage.report.palette import INK
-from tutelage.report.wording import short
-from tutelage.runs.ledger import Run
-from tutelage.statistics.paired import minus
+from tutelage.report.wording import minus, short
+from tutelage.runs.run import Run
 
 NAMES_UP_TO = 50
 

@@ -9,7 +9,7 @@ from tutelage.study.comparison import Comparison
 
 
 def differences(comparisons: Sequence[Comparison]) -> Drawing:
-    """Draw every student that has pairs; thick: these subjects, thin: new ones."""
+    """Draw every student that has pairs; thick: the interval that decides, thin: test subjects drawn anew."""
     drawn: list[tuple[object, ...]] = []
     with canvas(WIDTH, 76 + 64 * len(comparisons)) as figure:
         rows = [_row(comparison, drawn) for comparison in comparisons]
@@ -20,16 +20,16 @@ def differences(comparisons: Sequence[Comparison]) -> Drawing:
 
 
 def _row(comparison: Comparison, drawn: list[tuple[object, ...]]) -> ForestRow:
-    pairs, name = comparison.retrained, comparison.student
+    pairs, name = comparison.difference, comparison.student
     drawn.append((name, "difference", 100 * pairs.mean, ""))
     values = []
     for mine, other in comparison.pairs:
         a, b = (run.evaluations["test"].accuracy for run in (mine, other))
         values.append(100 * (a - b))
         drawn.append((name, f"pair {mine.key[0]} seed {mine.key[1]}", values[-1], ""))
-    lines = [("these subjects", pairs.t, 0.0, 7.0, 1.0)]
+    lines = [("decides", pairs.interval, 0.0, 7.0, 1.0)]
     if comparison.subjects is not None:
-        lines.append(("new subjects", comparison.subjects.interval, 0.20, 2.2, 0.9))
+        lines.append(("subjects drawn anew", comparison.subjects.interval, 0.20, 2.2, 0.9))
     bars = []
     for what, interval, below, width, alpha in lines:
         if interval is not None:

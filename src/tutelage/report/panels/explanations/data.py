@@ -14,8 +14,9 @@ from scipy import stats
 from tutelage.report.cells import Values
 from tutelage.report.panels.explanations.accounts import Account, account_of, label_of
 from tutelage.runs.explanations import ConceptStream, Explanations
-from tutelage.runs.ledger import Experiment, Run
-from tutelage.statistics.paired import Interval, t_interval
+from tutelage.runs.ledger import Experiment
+from tutelage.runs.run import Run
+from tutelage.statistics.paired import FEWEST_UNITS, Interval, paired_difference
 from tutelage.statistics.spreads import mean_of_folds
 
 RISING = ("insertion", "concept_insertion")
@@ -76,7 +77,10 @@ class ExplainedStage:
         }
 
     def gain(self, measure: str) -> Gain | None:
-        """How far the order of contributions beats a random one, over runs; of one or two, over their samples."""
+        """How far the order of contributions beats random ones.
+
+        Its interval is over folds, or the seeds of a single one; with fewer than three of them, over samples.
+        """
         gains, errors = self.values(f"gain.{measure}"), self.values(f"gain_error.{measure}")
         if not gains:  # of one random order, as runs measured it before there were several
             own, other = (self.values(f"{measure}.{order}") for order in ("contribution", "random"))
@@ -84,10 +88,11 @@ class ExplainedStage:
             gains = {key: way * (other[key] - own[key]) for key in own.keys() & other.keys()}
         if not gains:
             return None
-        interval = t_interval(np.array(list(gains.values())), 0.95) if len(gains) > 2 else None
+        runs = paired_difference(gains, dict.fromkeys(gains, 0.0))
+        interval = runs.interval if runs.units >= FEWEST_UNITS else None
         if interval is None and gains.keys() <= errors.keys():
             interval = _over_samples(gains, errors, self.values("samples"))
-        return Gain(mean_of_folds(gains), interval)
+        return Gain(runs.mean, interval)
 
     def by_chance(self, stream: str) -> float | None:
         """The concept accuracy of attention at random, where that of the network cannot be told from it."""
@@ -110,7 +115,7 @@ def _over_samples(gains: Values, errors: Values, samples: Values) -> Interval | 
         return None
     error = float(np.sqrt(sum(errors[key] ** 2 for key in gains))) / len(gains)
     half, mean = float(stats.t.ppf(0.975, least - 1)) * error, mean_of_folds(gains)
-    return Interval(mean - half, mean + half, "t over samples")
+    return Interval(mean - half, mean + half, "these samples")
 
 
 def explained_stages(experiment: Experiment) -> tuple[ExplainedStage, ...]:

@@ -10,9 +10,8 @@ from tutelage.report.panels.explanations import words
 from tutelage.report.panels.explanations.accounts import Account, ConceptPart, probabilities
 from tutelage.report.panels.explanations.data import ExplainedStage, Gain, speaking
 from tutelage.report.table import Row, Table, TableCell, TableColumn, left, stated
-from tutelage.report.wording import percent, plural, short, signed, significant, tiny
+from tutelage.report.wording import minus, percent, plural, short, signed, significant, tiny
 from tutelage.runs.ledger import Experiment
-from tutelage.statistics.paired import minus
 
 CALLED = 0.05
 """A concept that is not there is called if it did more than this part of what the strongest did."""
@@ -98,8 +97,8 @@ def area_table(experiment: Experiment, stages: Sequence[ExplainedStage]) -> Tabl
     caption = (
         "Area under the probability of the predicted class as places of the input, or concepts, are taken away or "
         "put in, the highest first. At random is the control: the mean of several orders (earlier versions: of "
-        "one). The last column is how far contributions beat it, over runs, or over the samples of one or two. "
-        f"{told}"
+        "one). The last column is how far contributions beat it: over folds, or the seeds of a single one; with "
+        f"fewer than three of them, over samples. {told}"
     )
     return Table("areas", caption, columns, tuple(rows))
 
@@ -108,7 +107,7 @@ def _gain(gain: Gain | None) -> TableCell:
     if gain is None:
         return EMPTY
     ends = interval_cell(gain.interval, scale=1, digits=3)
-    sub = "one random order, few runs" if gain.interval is None else ends.text
+    sub = "one random order, too few runs" if gain.interval is None else ends.text
     return TableCell(signed(gain.mean, 3), gain.mean, sub=sub, interval=ends.interval)
 
 

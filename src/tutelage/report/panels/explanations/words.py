@@ -7,9 +7,8 @@ import numpy as np
 from tutelage.report.drawing.sheet import SignalAxis
 from tutelage.report.panels.explanations.accounts import Account, ConceptPart, probabilities
 from tutelage.report.panels.explanations.data import ExplainedStage, unnamed
-from tutelage.report.wording import listed, percent, plural, short, signed, significant, tiny
+from tutelage.report.wording import listed, minus, percent, plural, short, signed, significant, tiny
 from tutelage.runs.explanations import ConceptStream, Explanations
-from tutelage.statistics.paired import minus
 from tutelage.statistics.spreads import mean_of_folds
 
 EXACT = 1e-3
@@ -238,7 +237,7 @@ def _beyond_chance(measure: str, stages: Sequence[ExplainedStage]) -> str:
         parts.append(f"{how} in {listed(others)}")
     said = [f"the probability {verb} {', '.join(parts)}"] if parts else []
     if untold:
-        said.append(f"one random order in one or two runs cannot tell for {listed(untold)}")
+        said.append(f"one random order in so few runs cannot tell for {listed(untold)}")
     return f"{done.capitalize()}: {'; '.join(said)}." if said else ""
 
 

@@ -52,6 +52,6 @@ def _row(experiment: Experiment, stage: str) -> Row | None:
             stated(stage),
             metric_cell(experiment, stage, accuracy),
             metric_cell(experiment, stage, accuracy, split="test_legacy"),
-            difference_cell(gap.mean, gap.t, behind),
+            difference_cell(gap.mean, gap.interval, behind),
         )
     )

@@ -14,10 +14,11 @@ from tutelage.report.cells import (
 from tutelage.report.context import ReportContext
 from tutelage.report.section import Section
 from tutelage.report.table import Row, Table, TableCell, TableColumn, counted, left, stated
-from tutelage.report.wording import human, modality, percent, plural
-from tutelage.runs.ledger import Experiment, Run
+from tutelage.report.verdicts import difference_sentence, subject_sentence
+from tutelage.report.wording import human, minus, modality, percent, plural
+from tutelage.runs.ledger import Experiment
 from tutelage.runs.records import RunRecord
-from tutelage.statistics.paired import minus
+from tutelage.runs.run import Run
 from tutelage.statistics.spreads import SpreadKind, mean_of_folds, spread
 from tutelage.study.comparison import Comparison
 
@@ -51,7 +52,7 @@ def main_table(context: ReportContext) -> Table:
         TableColumn("ece", "ECE", "%"),
         TableColumn("nll", "NLL", "nats"),
         TableColumn("difference", f"Δ to {baseline}", "points, 95 % interval"),
-        left("verdict", unit="these subjects, new subjects"),
+        left("verdict", unit="new: test subjects drawn anew"),
         TableColumn("parameters", "parameters", "multiply-adds"),
         TableColumn("compression", "teachers : student", "parameters"),
     )
@@ -165,13 +166,13 @@ def _difference(
 ) -> tuple[TableCell, TableCell]:
     if comparison is None:
         return TableCell("baseline" if is_baseline else "", tone="quiet"), TableCell("")
-    pairs, new = comparison.retrained, comparison.subjects
-    if pairs.n == 0:
+    pairs, new = comparison.difference, comparison.subjects
+    if not pairs.pairs:
         return EMPTY, stated("no pairs", tone="quiet")
     names = comparison.student, comparison.baseline
-    note = pairs.sentence(*names)
+    note = difference_sentence(pairs, *names)
     behind = pair_evidence(experiment, comparison.pairs)
-    told = "" if new is None else new.sentence(*names)
+    told = "" if new is None else subject_sentence(new, *names)
     return difference_cell(pairs.mean, pairs.interval, behind, note), verdict_cell(
         pairs.verdict, sub="" if new is None else f"new: {new.verdict}", note=f"{note} {told}"
     )

@@ -3,10 +3,10 @@
 from tutelage.report.context import ReportContext
 from tutelage.report.section import Section
 from tutelage.report.table import Row, Table, TableCell, TableColumn, counted, left, stated
-from tutelage.report.wording import human, percent
-from tutelage.runs.ledger import Experiment, Run
+from tutelage.report.wording import human, minus, percent
+from tutelage.runs.ledger import Experiment
 from tutelage.runs.records import Selected
-from tutelage.statistics.paired import minus
+from tutelage.runs.run import Run
 
 
 def section(context: ReportContext) -> Section:

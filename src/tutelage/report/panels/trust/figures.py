@@ -10,9 +10,8 @@ from tutelage.report.drawing.canvas import Drawing, canvas, finish
 from tutelage.report.drawing.epochs import COLUMNS, PLAIN, Look, lines, names, table
 from tutelage.report.drawing.heat import NUMBERS_UP_TO, SEQUENTIAL, ink_on
 from tutelage.report.palette import INK, MUTED
-from tutelage.report.wording import plural, short
+from tutelage.report.wording import minus, plural, short
 from tutelage.runs.traces import Trust
-from tutelage.statistics.paired import minus
 
 HALF = 504
 """Natural width of a figure that shares its row with another, in pixels."""

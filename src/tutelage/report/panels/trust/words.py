@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from tutelage.report.wording import listed, percent, plural
+from tutelage.report.wording import listed, minus, percent, plural
 from tutelage.runs.traces import Trust
-from tutelage.statistics.paired import minus
 
 NAMED = 3
 """So many classes are named; of the rest the number is given."""

@@ -4,9 +4,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish
-from tutelage.report.example import ExampleWindow
 from tutelage.report.palette import BLUE, INK, LINE, MUTED, SERIES
 from tutelage.report.wording import modality, short
+from tutelage.runs.example import ExampleWindow
 
 TALLEST = 6
 

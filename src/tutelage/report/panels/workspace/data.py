@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from tutelage.errors import UserError
 from tutelage.runs.frames import curves_frame, traces_frame
 from tutelage.runs.inspection import Inspection
-from tutelage.runs.ledger import Experiment, Run
+from tutelage.runs.ledger import Experiment
+from tutelage.runs.run import Run
 from tutelage.runs.traces import BOUND, Course, count_runs, course, stages_of
 
 Floats = NDArray[np.float64]

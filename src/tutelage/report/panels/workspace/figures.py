@@ -12,9 +12,8 @@ from tutelage.report.drawing.epochs import COLUMNS, DASHED, Look, lines, names, 
 from tutelage.report.drawing.heat import NUMBERS_UP_TO, SEQUENTIAL, ink_on
 from tutelage.report.palette import BLUE, INK, MUTED, ORANGE
 from tutelage.report.panels.workspace.data import Slots, Workspace, by_class, effective
-from tutelage.report.wording import short, significant
+from tutelage.report.wording import minus, short, significant
 from tutelage.runs.traces import Course
-from tutelage.statistics.paired import minus
 
 LONGEST, LETTER = 22, 7.3
 """Letters of a class name, pixels of a letter."""

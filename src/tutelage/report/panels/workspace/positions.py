@@ -16,8 +16,7 @@ from tutelage.report.drawing.heat import NUMBERS_UP_TO, SEQUENTIAL
 from tutelage.report.drawing.sheet import SignalAxis
 from tutelage.report.palette import BLUE, INK, MUTED, PAPER
 from tutelage.report.panels.workspace.data import Slots, by_class, times_even
-from tutelage.report.wording import short
-from tutelage.statistics.paired import minus
+from tutelage.report.wording import minus, short
 
 Floats = NDArray[np.float64]
 

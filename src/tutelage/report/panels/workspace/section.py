@@ -110,7 +110,7 @@ def _mode(experiment: Experiment, stage: str, mode: str, deployed: bool) -> Row:
     difference = TableCell("deployed", tone="quiet")
     if not deployed:
         gap = paired(test, experiment.values(stage, accuracy))
-        difference = EMPTY if gap is None else difference_cell(gap.mean, gap.t)
+        difference = EMPTY if gap is None else difference_cell(gap.mean, gap.interval)
     name = TableCell(mode.replace("_", " "), mode, sub=MEANING.get(mode, ""))
     return Row((name, counted(len(test)), *cells, difference), stage, strong=deployed)
 

@@ -11,9 +11,8 @@ from tutelage.report.panels.workspace.data import (
     overlap,
     times_even,
 )
-from tutelage.report.wording import listed, percent, plural, significant
+from tutelage.report.wording import listed, minus, percent, plural, significant
 from tutelage.runs.traces import Course
-from tutelage.statistics.paired import minus
 
 Floats = NDArray[np.float64]
 

@@ -1,14 +1,18 @@
 """The ledger shows holes, refuses what contradicts itself, and never unpickles."""
 
 import json
+import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tests.report.fake import Fake, write
 from tutelage.errors import UserError
+from tutelage.runs.folder import read_record, write_record
 from tutelage.runs.frames import (
     classes_frame,
     curves_frame,
@@ -80,7 +84,7 @@ def test_holes_are_visible_and_never_averaged(whole, tmp_path):
     one = np.mean([left["fold-1", 0], left["fold-1", 2]])
     two = np.mean([left["fold-2", 0], left["fold-2", 1]])
     assert mean_of_folds(found.values("base", accuracy)) == pytest.approx((one + two) / 2)
-    assert next(c for c in compare(found) if c.student == "base").retrained.n == 4
+    assert next(c for c in compare(found) if c.student == "base").difference.pairs == 4
 
 
 def test_a_run_that_says_complete_without_evaluation_is_a_hole(folder):
@@ -121,13 +125,7 @@ def test_a_student_without_a_listed_run_is_a_hole(folder):
         ("run.json", ("seed",), 7, "the seed is 7"),
         ("run.json", ("stage",), "annsp", "the stage is 'annsp'"),
         ("run.json", ("fold",), "fold-2", "the fold is 'fold-2'"),
-        ("run.json", ("schema",), 2, "schema: Input should be 1, found 2"),
-        ("run.json", ("network", "parameters"), -1, "network.parameters"),
-        ("run.json", ("network", "parameters"), "62118", "valid integer"),
-        ("evaluation.json", ("test", "accuracy"), 1.99, "test.accuracy: Input should be less than"),
-        ("evaluation.json", ("test", "accuracy"), -0.1, "greater than or equal to 0"),
         ("evaluation.json", ("test", "accuracy"), 0.0, "accuracy is 0.0000, but confusion gives"),
-        ("evaluation.json", ("test", "ece"), float("nan"), "test.ece"),
         ("evaluation.json", ("test", "n"), 99, "counts 100 samples, but n is 99"),
         ("evaluation.json", ("test", "confusion"), [[1]], r"confusion matrix is \(1, 1\) for 6"),
         ("evaluation.json", ("test", "per_subject", "S01", "accuracy"), 0.0, "per_subject gives"),
@@ -138,6 +136,86 @@ def test_tampering_is_refused_in_one_sentence(folder, file, keys, to, message):
     with pytest.raises(UserError, match=message) as caught:
         read_experiment(folder)
     assert file in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "keys", "to", "message"),
+    [
+        ("run.json", ("schema",), 2, "schema: Input should be 1, found 2"),
+        ("run.json", ("network", "parameters"), -1, "network.parameters"),
+        ("run.json", ("network", "parameters"), "62118", "valid integer"),
+        ("evaluation.json", ("test", "accuracy"), 1.99, "test.accuracy: Input should be less than"),
+        ("evaluation.json", ("test", "accuracy"), -0.1, "greater than or equal to 0"),
+        ("evaluation.json", ("test", "ece"), float("nan"), "test.ece"),
+    ],
+)
+def test_a_wrong_field_costs_its_run_alone(folder, file, keys, to, message):
+    change(place(folder) / file, *keys, to=to)
+    one_hole(folder, file, message)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"test": 1}', '"text"', "[[[["])
+@pytest.mark.parametrize("file", ["run.json", "evaluation.json"])
+def test_an_empty_or_cut_file_costs_its_run_alone(folder, file, content):
+    (place(folder) / file).write_text(content)
+    one_hole(folder, file, "the file is empty" if not content else ".")
+
+
+@pytest.mark.parametrize("file", ["predictions-test.npz", "predictions-validation.npz"])
+@pytest.mark.parametrize("part", [0.0, 0.5, 0.95])
+def test_cut_predictions_cost_their_run_alone(folder, file, part):
+    path = place(folder) / file
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(part * len(whole))])
+    one_hole(folder, file, "not a file of predictions")
+
+
+REQUIRED = ("stage", "fold", "seed", "fingerprint", "data", "network", "status")
+
+
+@pytest.mark.parametrize("how", ["missing", "null", "text"])
+@pytest.mark.parametrize(
+    "key",
+    [*REQUIRED, "schema", "teachers", "environment", "code", "seconds", "selected", "failure"],
+)
+def test_every_field_of_a_record_may_be_wrong(folder, key, how):
+    path = place(folder) / "run.json"
+    record = json.loads(path.read_text())
+    if how == "missing":
+        record.pop(key, None)
+    else:
+        record[key] = None if how == "null" else "text"
+    path.write_text(json.dumps(record))
+    may = (how == "missing" and key not in REQUIRED) or (
+        how == "null" and key in ("seconds", "selected", "failure")
+    )
+    if may:  # as the first version wrote it
+        assert not read_experiment(folder).holes
+    elif how == "text" and key in ("stage", "fold", "fingerprint"):  # a contradiction, no damage
+        with pytest.raises(UserError, match=r"run\.json"):
+            read_experiment(folder)
+    else:
+        one_hole(folder, "run.json", key)
+
+
+def test_keys_of_a_later_version_are_named_and_kept(folder):
+    path = place(folder) / "run.json"
+    change(path, "colour", to="green")
+    found = read_experiment(folder)
+    assert not found.holes
+    assert any("'colour'" in text and "does not know" in text for text in found.findings)
+    record = read_record(path.parent)
+    write_record(path.parent, replace(record, seconds=1.5))
+    again = json.loads(path.read_text())
+    assert (again["colour"], again["seconds"]) == ("green", 1.5)
+
+
+def one_hole(folder, file, message):
+    found = read_experiment(folder)
+    (hole,) = found.holes
+    assert hole.kind == "unreadable" and (hole.stage, hole.fold, hole.seed) == ("base", "fold-1", 0)
+    assert file in hole.reason and re.search(message, hole.reason) and "\n" not in hole.reason
+    assert len(found.runs) == len(found.record.runs) - 1
 
 
 def test_the_folder_name_must_carry_the_fingerprint(folder):
@@ -175,8 +253,7 @@ def test_nothing_is_unpickled(folder):
     with np.load(path) as stored:
         arrays = dict(stored)
     np.savez(path, **{**arrays, "subjects": arrays["subjects"].astype(object)})
-    with pytest.raises(UserError, match="not a file of predictions"):
-        read_experiment(folder)
+    one_hole(folder, "predictions-test.npz", "not a file of predictions")
 
 
 def test_repeated_and_ambiguous_entries(folder):
@@ -268,10 +345,13 @@ def test_comparison_equals_a_loop_over_files(whole):
 
     keys = [(fold, seed) for fold in ("fold-1", "fold-2") for seed in (0, 1, 2)]
     slow = [read("annsp", *key) - read("alone", *key) for key in keys]
-    assert one.retrained.mean == pytest.approx(np.mean(slow))
+    assert one.difference.mean == pytest.approx(np.mean(slow))
     assert one.subjects.mean == pytest.approx(np.mean(slow))
-    assert one.retrained.n == 6 and one.subjects.subjects == 10
-    assert one.corrected.corrected.low < one.retrained.t.low
+    assert one.difference.pairs == 6 and one.subjects.subjects == 10
+    folds = np.mean(np.reshape(slow, (2, 3)), axis=1)  # what is independent
+    low, high = stats.ttest_1samp(folds, 0).confidence_interval(0.95)
+    assert (one.difference.interval.low, one.difference.interval.high) == pytest.approx((low, high))
+    assert one.verdict == "not distinguishable"  # two folds alone claim nothing
 
 
 def test_frames_show_holes_without_numbers(tmp_path):

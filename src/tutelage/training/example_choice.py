@@ -1,12 +1,11 @@
-"""One test window as the networks see it, kept beside the runs so that the report needs no data."""
+"""Which test window is kept to look at, and how the networks see it."""
 
-import os
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tutelage.recipe.fold import Fold
+from tutelage.runs.example import ExampleWindow
 
 __all__ = ["write_example"]
 
@@ -17,8 +16,7 @@ def write_example(path: Path, data: Fold) -> None:
     Nothing is written for image data sets.
 
     Args:
-        path: an ``.npz`` file: ``signal`` [C, L], ``image-<modality>`` [C, H, W] each, ``births`` and
-            ``deaths`` [P] of channel ``channel``, ``rate``, ``channel_names``, ``class_name``, ``subject``.
+        path: ``example.npz``, see :class:`~tutelage.runs.example.ExampleWindow`.
         data: the fold whose test split is shown.
     """
     dataset = data.dataset
@@ -30,23 +28,18 @@ def write_example(path: Path, data: Fold) -> None:
     signal = np.asarray(dataset.inputs[number])
     channel = int(signal.std(axis=1).argmax())
     diagrams = SublevelPersistence().fit_transform(signal[None, channel : channel + 1])
-    content: dict[str, Any] = {
-        "signal": signal,
-        "births": diagrams.birth,
-        "deaths": diagrams.death,
-        "channel": channel,
-        "rate": dataset.rate or 0.0,
-        "channel_names": np.array(dataset.channel_names),
-        "class_name": dataset.class_names[dataset.labels[number]],
-        "subject": "" if dataset.subjects is None else dataset.subjects[number],
-    }
-    for name in data.modalities:
-        values = np.asarray(data.values(name)[number])
-        if values.ndim == 3:  # vectors and signals are no pictures
-            content[f"image-{name}"] = values
-    part = path.with_suffix(f".{os.getpid()}.part.npz")  # two commands may write it at once
-    np.savez(part, **content)
-    part.replace(path)
+    images = {name: np.asarray(data.values(name)[number]) for name in data.modalities}
+    ExampleWindow(
+        signal,
+        dataset.rate or 0.0,
+        tuple(dataset.channel_names) or tuple(f"channel {i + 1}" for i in range(len(signal))),
+        dataset.class_names[dataset.labels[number]],
+        "" if dataset.subjects is None else str(dataset.subjects[number]),
+        # vectors and signals are no pictures
+        {name: values for name, values in images.items() if values.ndim == 3},
+        (diagrams.birth, diagrams.death),
+        channel,
+    ).save(path)
 
 
 def _liveliest(data: Fold) -> int:

@@ -1,6 +1,6 @@
 """What is worth looking at after training: inner values of validation samples, other modes of a prediction."""
 
-from dataclasses import replace
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from tutelage.batches import Samples, batches
 from tutelage.evaluate import monitor, predict
 from tutelage.models import On
 from tutelage.objectives import Objective
-from tutelage.runs.folder import RunFolder
+from tutelage.runs.inspection import Inspection
 from tutelage.steps.base import Device
 from tutelage.teachers import LiveTeachers
 from tutelage.training.stage import Ready
@@ -21,17 +21,17 @@ _KEPT = 1000  # validation samples whose inner values are kept
 _EXAMPLES = 2  # samples of each class whose inputs are kept
 
 
-def inspect(
-    folder: RunFolder, ready: Ready, validation: Tensor, modality: str, fabric: Device
-) -> None:
-    """Keep what the objectives show of validation samples after the last epoch, with live teachers.
+def inspect(ready: Ready, validation: Tensor, modality: str, fabric: Device) -> Inspection | None:
+    """Return what the objectives show of validation samples after the last epoch, with live teachers.
 
     Args:
-        folder: of the run; nothing is written where no objective shows anything.
         ready: the stage after training.
         validation: sample ids; evenly spaced ones are taken where there are very many.
         modality: the student's.
         fabric: device and precision.
+
+    Returns:
+        None where no objective shows anything.
     """
     objectives = {
         name: objective
@@ -39,27 +39,36 @@ def inspect(
         if isinstance(objective, Objective) and type(objective).inspect is not Objective.inspect
     }
     if not objectives or not len(validation):
-        return
-    places = torch.linspace(0, len(validation) - 1, min(_KEPT, len(validation))).long()
-    index = validation[places]
+        return None
+    positions = torch.linspace(0, len(validation) - 1, min(_KEPT, len(validation))).long()
+    index = validation[positions]
+    shown = _shown(ready, objectives, index, fabric)
+    labels = ready.samples.labels[index]
+    classes = sorted(set(labels.tolist()))
+    examples = torch.cat([(labels == c).nonzero()[:_EXAMPLES, 0] for c in classes])
+    inputs = ready.samples.take(index[examples]).inputs[modality]
+    return Inspection(
+        index.numpy(), labels.numpy(), examples.numpy(), inputs.numpy(),
+        {name: values.numpy() for name, values in shown.items()},
+    )  # fmt: skip
+
+
+def _shown(
+    ready: Ready, objectives: Mapping[str, Objective], index: Tensor, fabric: Device
+) -> dict[str, Tensor]:
+    """Return ``<objective>.<name>`` -> [n, ...]."""
     ready.student.eval()
     ready.distiller.eval()
     teachers = LiveTeachers(ready.teachers, ready.distiller.needs())
     parts: dict[str, list[Tensor]] = {}
     for taken in batches(ready.samples, index, 128):
-        inputs = {name: x.to(fabric.device) for name, x in taken.inputs.items()}
-        batch = replace(taken, inputs=inputs, labels=taken.labels.to(fabric.device))
+        batch = taken.to(fabric.device)
         with torch.no_grad(), fabric.autocast():
             view = View(ready.student(batch), teachers(batch), batch, Clock())
             for name, objective in objectives.items():
                 for key, values in objective.inspect(view).items():
                     parts.setdefault(f"{name}.{key}", []).append(values.float().cpu())
-    labels = ready.samples.labels[index]
-    classes = sorted(set(labels.tolist()))
-    examples = torch.cat([(labels == c).nonzero()[:_EXAMPLES, 0] for c in classes])
-    shown = ready.samples.take(index[examples]).inputs[modality]
-    found = {name: torch.cat(values) for name, values in parts.items()}
-    folder.inspection(index, labels, examples, shown, found)
+    return {name: torch.cat(values) for name, values in parts.items()}
 
 
 def assess_variants(

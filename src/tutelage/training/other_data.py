@@ -1,13 +1,10 @@
 """Trained networks evaluated on other data sets: on other classes, or on the same ones seen differently."""
 
-import shutil
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +22,9 @@ from tutelage.recipe.instantiate import build, described
 from tutelage.recipe.networks import load_network
 from tutelage.recipe.resolve import Job
 from tutelage.runs.folder import read_record
+from tutelage.runs.predictions import Predictions
+from tutelage.runs.records import TargetData, TargetRecord, Visit
+from tutelage.runs.transfer import VisitKey, is_evaluated, write_visit
 from tutelage.steps.base import Device
 from tutelage.training.stage import make_fabric
 
@@ -86,7 +86,7 @@ def evaluate_elsewhere(
     folder: Path,
     accelerator: str,
     progress: Progress,
-) -> dict[str, Any]:
+) -> dict[str, TargetRecord]:
     """Evaluate the network of every complete run on every target; what is there already is not repeated.
 
     Stages that read a modality made from the data are left out: it would have to be fitted on training samples.
@@ -103,27 +103,23 @@ def evaluate_elsewhere(
     Returns:
         What ``experiment.json`` keeps of them: target -> its data, and where the results lie.
     """
-    record: dict[str, Any] = {}
+    record: dict[str, TargetRecord] = {}
     for target in targets:
         dataset = target.dataset
         reading = set(_stages(recipe, dataset))
         ready = [job for job in jobs if job.stage in reading and job.fingerprint in found]
         runs = []
         for number, job in enumerate(ready):
-            place = Path("transfer", target.name) / job.folder
+            own = Path("transfer", target.name) / job.folder
             fabric = make_fabric(recipe.train_of(job.stage), accelerator)
-            _evaluate(target, job, found[job.fingerprint], folder / place, fabric)
-            runs.append(
-                {"stage": job.stage, "fold": job.fold, "seed": job.seed, "path": place.as_posix()}
-            )
+            _evaluate(target, job, found[job.fingerprint], folder / own, fabric)
+            runs.append(Visit(job.stage, str(job.fold), job.seed, own.as_posix()))
             progress(f"evaluating on {target.name}", (number + 1) / len(ready))
-        record[target.name] = {
-            "data": {
-                "name": dataset.name, "fingerprint": dataset.fingerprint, "synthetic": dataset.synthetic,
-                "class_names": list(dataset.class_names), "n": len(target.index), "source": dataset.source,
-            },
-            "runs": runs,
-        }  # fmt: skip
+        record[target.name] = TargetRecord(
+            TargetData(dataset.name, dataset.fingerprint, dataset.synthetic, tuple(dataset.class_names),
+                       len(target.index), dataset.source),
+            tuple(runs),
+        )  # fmt: skip
     return record
 
 
@@ -140,12 +136,8 @@ def _evaluate(target: Target, job: Job, run: Path, folder: Path, fabric: Device)
     weights = run / "best.safetensors"
     record = read_record(run)
     assert record is not None, "the run is complete"
-    key = {
-        "run": record["fingerprint"], "weights": checkpoint.digest(weights),
-        "data": target.dataset.fingerprint,
-    }  # fmt: skip
-    done = folder / "evaluation.json"
-    if done.exists() and {k: checkpoint.read_json(done).get(k) for k in key} == key:
+    key = VisitKey(record.fingerprint, checkpoint.digest(weights), target.dataset.fingerprint)
+    if is_evaluated(folder, key):
         return
     network, spec = load_network(weights)
     dataset, index = target.dataset, target.index
@@ -158,14 +150,8 @@ def _evaluate(target: Target, job: Job, run: Path, folder: Path, fabric: Device)
     logits = predict(network, samples, index, context=fabric.autocast)[:, columns]
     labels = samples.labels[index]
     who = None if samples.subjects is None else samples.subjects[index.numpy()]
-    found = assess(logits, labels, dataset.class_names, who)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    np.savez(part / "predictions.npz", index=index.numpy(), labels=labels.numpy(), logits=logits.numpy(),
-             subjects=np.full(len(index), "", dtype=np.str_) if who is None else who)  # fmt: skip
-    checkpoint.write_json(part / "evaluation.json", {"schema": 1, **key, "test": found})
-    shutil.rmtree(folder, ignore_errors=True)
-    part.replace(folder)
+    evaluation = assess(logits, labels, dataset.class_names, who)
+    write_visit(folder, key, evaluation, Predictions.of(index, labels, logits, who))
 
 
 def _prepare(network: On, spec: Mapping[str, Any], dataset: DataSet, place: str) -> list[int]:

@@ -1,6 +1,5 @@
 """What a self-explaining network says of validation samples, kept beside its run."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from tutelage.interpret import (
 )
 from tutelage.models import On
 from tutelage.recipe.fold import Fold
-from tutelage.runs.folder import RunFolder
+from tutelage.runs.explanations import ExplanationHeader, Explanations, StreamHeader
 from tutelage.steps.base import Device
 from tutelage.training.dissection import (
     Asked,
@@ -52,17 +51,11 @@ def explains_itself(network: On) -> bool:
 
 
 def explain(
-    folder: RunFolder,
-    network: On,
-    samples: Samples,
-    data: Fold,
-    validation: Tensor,
-    fabric: Device,
-) -> None:
-    """Keep what a network says of its own predictions (``docs/run-folder.md``); nothing where it says nothing.
+    network: On, samples: Samples, data: Fold, validation: Tensor, fabric: Device
+) -> Explanations | None:
+    """Return what a network says of its own predictions (``docs/run-folder.md``); None where it says nothing.
 
     Args:
-        folder: of the run.
         network: as it is deployed.
         samples: the data, with the network's input.
         data: the fold; its own input is shown where the network reads vectors.
@@ -70,7 +63,7 @@ def explain(
         fabric: device and precision.
     """
     if not explains_itself(network) or not len(validation) or len(samples.class_names) < 2:
-        return
+        return None
     network.eval()
     asked = Asked(network, samples, fabric)
     with torch.no_grad(), fabric.autocast():
@@ -86,14 +79,12 @@ def explain(
     shown = (arrays[f"{name}.gallery"].flatten() for name in scores)
     seen = torch.unique(torch.cat([chosen, *shown]))
     arrays |= {"input_index": seen, "inputs": _pictures(network, samples, data, seen)}
-    facts = {
-        "streams": {k: {"names": s.names, "space": s.space} for k, s in survey.streams.items()},
-        "scored": len(index),
-        "measured": measured,
-    }
-    text = json.dumps(facts, allow_nan=False).encode()
-    arrays["facts"] = torch.from_numpy(np.frombuffer(text, np.uint8).copy())
-    folder.explanations(arrays)
+    header = ExplanationHeader(
+        {name: StreamHeader(tuple(stream.names), tuple(stream.space))
+         for name, stream in survey.streams.items()},
+        len(index), measured,
+    )  # fmt: skip
+    return Explanations.of(header, {name: values.numpy() for name, values in arrays.items()})
 
 
 def try_explaining(network: On, samples: Samples, index: Tensor, place: str) -> None:
