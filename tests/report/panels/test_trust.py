@@ -18,7 +18,7 @@ from tests.report.tilted import FIRST
 from tutelage.report import write_report
 from tutelage.report.drawing.epochs import apart, looks
 from tutelage.report.palette import SERIES
-from tutelage.report.panels.trust import words as trusted
+from tutelage.report.panels.trust import words
 from tutelage.report.panels.trust.figures import by_class, classes_shown, over_epochs
 from tutelage.runs.ledger import read_experiment
 from tutelage.runs.traces import Course, Trust, trusts
@@ -242,36 +242,36 @@ def test_a_hundred_classes_show_the_two_ends(tmp_path):
     assert [int(text[13:15]) for text in named] == [*ranked[:10], *ranked[-10:]]
     assert "79 classes between" in texts(drawing.svg)
     assert len(list(csv.reader(io.StringIO(drawing.data)))) == 1 + 100 * 2
-    assert "No weights were recorded for class number 03 & a long name of it." in trusted.by_class(
+    assert "No weights were recorded for class number 03 & a long name of it." in words.by_class(
         found
     )
-    assert "more classes" in trusted.by_class(found)
+    assert "more classes" in words.by_class(found)
 
 
 def test_ties_are_called_ties():
     found = trust([0.501, 0.499], [[0.5, 0.5], [0.5, 0.5]], top=[0.5, 0.5], first=[0.5, 0.5])
-    assert trusted.over_epochs(found) == (
+    assert words.over_epochs(found) == (
         "t0 and t1 were trusted alike: 0.50 on average in the last epoch each. "
         "Top teacher of single samples, last epoch: t0 50.0 %, t1 50.0 %."
     )
-    assert trusted.by_class(found) == "t0 counted the same for every class."
+    assert words.by_class(found) == "t0 counted the same for every class."
     found = trust([0.4, 0.4, 0.2], [[0.3, 0.5, 0.2], [0.5, 0.3, 0.2]])
-    assert trusted.over_epochs(found) == (
+    assert words.over_epochs(found) == (
         "t0 and t1 were trusted most: 0.40 on average in the last epoch each. Then comes t2 (0.20)."
     )
-    assert "Another teacher came first for a (t1, 0.50)." in trusted.by_class(found)
+    assert "Another teacher came first for a (t1, 0.50)." in words.by_class(found)
 
 
 def test_what_is_not_finite_is_not_spoken_of():
     nothing = float("nan")
-    assert "No finite weight" in trusted.over_epochs(trust([nothing], [[nothing], [nothing]]))
+    assert "No finite weight" in words.over_epochs(trust([nothing], [[nothing], [nothing]]))
     found = trust([0.7, nothing], [[0.7, nothing], [nothing, nothing]], first=[nothing, 0.5], runs=3,
                   top=[0.9, 0.1])  # fmt: skip
-    assert trusted.over_epochs(found) == (
+    assert words.over_epochs(found) == (
         "t0 was trusted most: 0.70 on average in the last epoch. Top teacher of single samples, "
         "last epoch, 1 of 3 runs: t0 90.0 %, t1 10.0 %."
     )
-    assert trusted.by_class(found) == (
+    assert words.by_class(found) == (
         "t0 counted the same for every class. No weights were recorded for b."
     )
     assert "–" in texts(by_class(found, {}, "x").svg) and over_epochs(found, {}, "y").svg

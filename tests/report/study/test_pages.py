@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tests.report.test_page import Page
 from tests.study.studied import share, write_study
 from tutelage.cli.root import app
-from tutelage.report.study.comparison_figure import contrasts
+from tutelage.report.study.comparison_figure import contrast_figure
 from tutelage.report.study.pages import write_comparison, write_table
 from tutelage.report.study.table import study_table
 from tutelage.statistics.spreads import mean_of_folds, spread
@@ -136,7 +136,7 @@ def test_the_comparison_is_written_with_both_protocols(made):
 def test_the_picture_shows_every_difference_its_pairs_and_intervals(made, tmp_path):
     ledger, _, out = made
     found = compare_study(ledger)
-    drawing = contrasts(found, "points", tmp_path / "one.png")
+    drawing = contrast_figure(found, "points", tmp_path / "one.png")
     assert Image.open(tmp_path / "one.png").size[0] > 1500
     write_comparison(ledger, found, optimism(ledger), 0.5, out)
     assert (out / "comparison.png").is_file()
@@ -152,7 +152,7 @@ def test_the_picture_shows_every_difference_its_pairs_and_intervals(made, tmp_pa
         assert told["t interval"] == pytest.approx(100 * one.intervals["t"].low)
         pairs = [value for what, value in told.items() if what.startswith("fold ")]
         assert len(pairs) == one.n and sum(pairs) / one.n == pytest.approx(100 * one.mean)
-    assert contrasts(replace(found, single=(), over_cells=()), "points") is None
+    assert contrast_figure(replace(found, single=(), over_cells=()), "points") is None
 
 
 def test_best_of_n_and_fewer_folds_are_said(folder):
@@ -165,6 +165,44 @@ def test_best_of_n_and_fewer_folds_are_said(folder):
     assert "A number without ± has too few runs for one." in single.caption
     note = table.table().rows[0].cells[1]
     assert any("not counted" in one.value for one in note.evidence)
+
+
+def test_no_text_of_a_sheet_is_a_formula(folder, tmp_path):
+    ledger = read_study(folder)
+    spec = table_spec({**TABLE, "title": "=1+1\x00"})
+    write_table(study_table(ledger, spec), tmp_path)
+    book = openpyxl.load_workbook(tmp_path / "table.xlsx")
+    assert book["table"]["A1"].value == "=1+1\\x00"
+    cells = [cell for sheet in book for row in sheet.iter_rows() for cell in row]
+    assert not [cell for cell in cells if cell.data_type == "f"]
+    live = [cell for cell in cells if isinstance(cell.value, str) and cell.value.startswith("=")]
+    assert live and all(cell.quotePrefix for cell in live)
+    assert any(isinstance(cell.value, float) for cell in cells)
+    html = (tmp_path / "table.html").read_text()
+    assert "\x00" not in html and "<h1>=1+1\\x00</h1>" in html
+
+
+def test_other_options_do_not_overwrite_the_files_of_the_first(folder, tmp_path):
+    run = CliRunner()
+
+    def files(*options):
+        told = run.invoke(
+            app, ["study", *options[:1], str(folder), *options[1:], "--out", str(tmp_path)]
+        )
+        assert told.exit_code == 0, told.output
+        return {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    before = files("table")
+    for options in (("table", "--metric", "macro_f1"), ("compare",), ("compare", "--against", "base"),
+                    ("compare", "--metric", "nll"), ("compare", "--resolution", "2")):  # fmt: skip
+        after = files(*options)
+        assert {name: after[name] for name in before} == before
+        assert len(after) > len(before)
+        before = after
+    assert {"comparison.md", "comparison-against-base.md", "table-metric-macro_f1.xlsx"} < set(
+        before
+    )
+    assert files("compare", "--against", "base").keys() == before.keys()
 
 
 def test_the_commands(folder, tmp_path):

@@ -3,21 +3,28 @@
 import csv
 import html as escaping
 import io
+import json
 import re
+from types import SimpleNamespace
 from urllib.parse import unquote
 
 import numpy as np
 import pytest
-from tutelage.report.summary import summary
 
 from tests.report.explaining import NAMES, add_concepts
 from tests.report.fake import HAPT, Fake, example_window, write
+from tests.report.panels.test_trust import captions, section, tables
 from tests.report.test_page import Page
-from tests.report.test_trust import captions, section, tables
 from tutelage.errors import UserError
 from tutelage.report import page, write_report
-from tutelage.report.panels.explanations import section as explanations
-from tutelage.report.panels.explanations.data import Part, explained, probabilities
+from tutelage.report.context import ReportContext
+from tutelage.report.drawing.sheet import SignalAxis
+from tutelage.report.headline import headline
+from tutelage.report.panels import sections
+from tutelage.report.panels.explanations import tables as concept_tables
+from tutelage.report.panels.explanations import words
+from tutelage.report.panels.explanations.accounts import ConceptPart, probabilities
+from tutelage.report.panels.explanations.data import ExplainedRun, ExplainedStage, explained_stages
 from tutelage.report.panels.explanations.figures import painted
 from tutelage.report.panels.explanations.icon import icon
 from tutelage.report.wording import signed
@@ -42,7 +49,8 @@ def made(tmp_path_factory):
 def only(folder):
     """Return the section alone: the rest of the page takes longer to draw."""
     experiment = read_experiment(folder)
-    found = page.Page(experiment, summary(experiment), explanations.section(experiment, None))
+    context = ReportContext(experiment)
+    found = page.Page(experiment, headline(context), sections(context, ["explanations"]))
     return section(page.render(found), "concepts")
 
 
@@ -78,7 +86,7 @@ def parts(panel):
 
 
 def account(folder):
-    (found,) = explained(read_experiment(folder))
+    (found,) = explained_stages(read_experiment(folder))
     return found
 
 
@@ -169,7 +177,7 @@ def test_the_strongest_stand_first(made):
 def test_the_sentences_say_what_the_file_says(made):
     folder, html = made
     for one, panel in zip(
-        account(folder).told.accounts, panels(section(html, "concepts")), strict=True
+        account(folder).first.accounts, panels(section(html, "concepts")), strict=True
     ):
         said = told(panel)
         p = probabilities(one.logits)
@@ -202,7 +210,7 @@ def test_places_are_times_of_the_window(made):
     assert times and all(re.fullmatch(r"\d\.\d\d to \d\.\d\d s", text) for text in times)
     assert {row["where"] for row in rows if "(global)" in row["concept"]} == {"the whole input"}
     found = stored(folder)
-    (one, *_) = account(folder).told.accounts
+    (one, *_) = account(folder).first.accounts
     part = next(part for part in one.parts if part.stream == "spatial")
     k = list(found["spatial.concepts"][0]).index(NAMES.index(part.name))
     moved = found["spatial.contributions"][0, k, :, 0] - found["spatial.contributions"][0, k, :, 1]
@@ -218,7 +226,7 @@ def test_the_data_of_the_figure_are_the_places(made):
         r'download="concepts-1-1-moved.csv" href="data:text/csv;charset=utf-8,([^"]*)"', panel
     )
     rows = list(csv.DictReader(io.StringIO(unquote(link.group(1)))))
-    (one, *_) = account(folder).told.accounts
+    (one, *_) = account(folder).first.accounts
     for part in one.parts:
         mine = [float(row["to_prediction_minus_to_rival"]) for row in rows
                 if (row["stream"], row["concept"]) == (part.stream, part.name)]  # fmt: skip
@@ -229,7 +237,7 @@ def test_annotations_are_compared_with_what_moved(made):
     folder, html = made
     found = account(folder)
     whole = inside = 0.0
-    for one, panel in zip(found.told.accounts, panels(section(html, "concepts")), strict=True):
+    for one, panel in zip(found.first.accounts, panels(section(html, "concepts")), strict=True):
         rows = {row["concept"]: row["annotated"] for row in parts(panel)[:-3]}
         for part in one.parts:
             if part.annotated is None or np.isnan(part.annotated).all():
@@ -252,8 +260,8 @@ def test_annotations_are_compared_with_what_moved(made):
 @pytest.mark.parametrize(("share", "tone"), [(1.0, "bad"), (0.04, "quiet"), (-1.0, "quiet")])
 def test_a_concept_that_is_not_there_is_called_where_it_counts(share, tone):
     added = np.array([share, 0.0])
-    part = Part("spatial", "wing", "wing", (1,), added, added[:1], np.zeros(2), np.zeros(1))
-    assert explanations._annotated(part, explanations.CALLED).tone == tone
+    part = ConceptPart("spatial", "wing", "wing", (1,), added, added[:1], np.zeros(2), np.zeros(1))
+    assert concept_tables._annotated(part, concept_tables.CALLED).tone == tone
 
 
 def test_a_claim_that_does_not_hold_is_called_so(tmp_path):
@@ -282,16 +290,100 @@ def test_faithfulness_is_a_mean_over_runs(made):
     for row in rows:
         values = found.values(f"{row['measure']}.contribution").values()
         assert float(row["contribution"]) == pytest.approx(np.mean(list(values)))
-    stage = found.stage
+    stage = found.name
     assert (
-        f"RunConfig put in: the probability rises no faster than in random order in {stage}."
-        in html
+        f"Places put in: the probability rises no faster than in random order in {stage}." in html
     )
     assert (
         f"Concepts taken away: the probability falls faster than in random order in {stage}."
         in html
     )
     assert (folder / "report" / "tables" / "faithfulness.csv").is_file()
+
+
+def measured(gains, **more):
+    """A stage with one measure of each run; its explanations have one stream."""
+    streams = {"spatial": SimpleNamespace(names=NAMES)}
+    first = ExplainedRun(None, SimpleNamespace(streams=streams))
+    return ExplainedStage("cct", first, {
+        ("fold-1", seed): {"gain.deletion": gain, "samples": 64.0, **more} for seed, gain in enumerate(gains)
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("gains", "error", "low", "verdict"),
+    [
+        ([0.016], 0.010, 0.016 - 1.99834 * 0.010, "no faster than in random order in cct"),
+        ([0.016], 0.005, 0.016 - 1.99834 * 0.005, "faster than in random order in cct"),
+        (
+            [0.01, 0.02, 0.03],
+            0.001,
+            0.02 - 4.30265 * 0.01 / 3**0.5,
+            "no faster than in random order in cct",
+        ),
+        (
+            [0.05, 0.06, 0.07],
+            0.001,
+            0.06 - 4.30265 * 0.01 / 3**0.5,
+            "faster than in random order in cct",
+        ),
+    ],
+)
+def test_an_order_beats_chance_only_with_its_interval(gains, error, low, verdict):
+    stage = measured(gains, **{"gain_error.deletion": error})
+    assert stage.gain("deletion").mean == pytest.approx(np.mean(gains))
+    assert stage.gain("deletion").interval.low == pytest.approx(low, abs=1e-5)
+    assert words.areas([stage]) == [f"Places taken away: the probability falls {verdict}."]
+
+
+def test_one_random_order_of_one_run_tells_nothing():
+    areas = {"deletion.contribution": 0.779, "deletion.random": 0.795, "samples": 64.0}
+    stage = ExplainedStage("cct", None, {("fold-1", 0): areas})
+    assert stage.gain("deletion").mean == pytest.approx(0.016)
+    assert words.areas([stage]) == [
+        "Places taken away: one random order in so few runs cannot tell for cct."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("moved", "said"),
+    [
+        ([0.25, 0.25, 0.25, 0.25], "spread evenly"),
+        ([0.37, 0.21, 0.21, 0.21], "spread evenly"),
+        ([0.10, 0.40, 0.25, 0.25], "row 1, column 2"),
+    ],
+)
+def test_evidence_that_is_spread_evenly_has_no_place(moved, said):
+    added = np.array([1.0, 0.0])
+    part = ConceptPart("spatial", "wing", "wing", (2, 2), added, np.array(moved), np.zeros(2))
+    assert words.where(part, (3, 8, 8), SignalAxis()) == said
+    assert part.even is (said == "spread evenly")
+
+
+def test_concepts_that_are_right_as_often_as_by_chance_are_a_finding(tmp_path):
+    by_chance = {"concept_accuracy.spatial": 0.047, "concept_chance.spatial": 0.05}
+    assert words.findings([measured([0.0], **by_chance)]) == (
+        "cct: the spatial concept that is attended to most is an annotated one in 4.7 % of all cases; by chance "
+        "it would be in 5.0 %. The names of these concepts say nothing about what the network looks at.",
+    )
+    # 0.05 + 2 * sqrt(0.05 * 0.95 / 64) = 0.1045
+    for right, odd in ((0.104, 1), (0.105, 0)):
+        stage = measured([0.0], **by_chance | {"concept_accuracy.spatial": right})
+        assert len(words.findings([stage])) == odd
+
+
+def test_such_a_finding_stands_among_the_findings(tmp_path):
+    folder = write(tmp_path, Fake(**SMALL | {"seeds": (0,)}))
+    add_concepts(folder, each=1, annotated=("spatial",))
+    for path in folder.glob("*/annsp/*/explanations.npz"):
+        with np.load(path) as content:
+            arrays = dict(content)
+        facts = json.loads(arrays["facts"].tobytes())
+        facts["measured"]["concept_accuracy"] = {"spatial": 0.1}
+        arrays["facts"] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
+        np.savez(path, **arrays)
+    built = sections(ReportContext(read_experiment(folder)), ["explanations", "holes"])
+    assert "is an annotated one in 10.0 % of all cases" in built[1].notes[-1] and not built[1].empty
 
 
 def test_galleries_have_the_samples_of_the_file(made):
@@ -331,7 +423,7 @@ def test_images_have_maps_and_pictures(tmp_path):
     assert html.count('<img src="data:image/png;base64,') == 6
     rows = [row for panel in panels(html) for row in parts(panel)[:-3]]
     assert all(re.fullmatch(r"row [1-4], column [1-4]", row["where"]) for row in rows)
-    (one, *_) = account(folder).told.accounts
+    (one, *_) = account(folder).first.accounts
     part = one.parts[0]
     picture = np.full((3, 32, 32), 128, np.uint8)
     pixels = painted(picture, part, float(np.abs(part.moved).max())).astype(int)

@@ -9,12 +9,12 @@ import pytest
 from tests.experiment.small import recipe
 from tests.experiment.test_runs import execute
 from tests.report.fake import HAPT, Fake, example_window, write
+from tests.report.panels.test_trust import captions, section, tables, texts
 from tests.report.slotted import MODES, TEACHERS, add_slots
 from tests.report.test_page import Page
-from tests.report.test_trust import captions, section, tables, texts
 from tutelage.errors import UserError
 from tutelage.report import write_report
-from tutelage.report.panels.workspace import words as slot_words
+from tutelage.report.panels.workspace import words
 from tutelage.report.panels.workspace.data import workspaces
 from tutelage.report.panels.workspace.figures import classes_shown
 from tutelage.report.panels.workspace.positions import chosen, sources
@@ -276,7 +276,7 @@ def test_significant_digits():
 
 def test_over_epochs_says_what_the_logs_say(made):
     (found,) = workspaces(read_experiment(made[0]))
-    said = slot_words.over_epochs(found)
+    said = words.over_epochs(found)
     for one in found.distances:
         assert f"{one.name} {significant(one.mean[-1])} (first {significant(one.mean[0])})" in said
     last = {one.name: one.mean[-1] for one in found.accuracy}

@@ -1,6 +1,7 @@
 """Markdown, LaTeX and CSV say the same as the ledger."""
 
 import csv
+import io
 import re
 
 import numpy as np
@@ -11,12 +12,14 @@ from tutelage.report import write_report
 from tutelage.report.panels.calibration.figures import reliability
 from tutelage.report.panels.confusion.figures import row_percent
 from tutelage.report.table import (
-    Cell,
-    Column,
     Row,
     Table,
+    TableCell,
+    TableColumn,
+    csv_text,
     escape_latex,
 )
+from tutelage.report.wording import printable
 from tutelage.runs.ledger import read_experiment
 from tutelage.statistics.spreads import mean_of_folds, spread
 from tutelage.study.comparison import compare
@@ -133,13 +136,47 @@ def test_latex_and_markdown_escape():
         r"a\_b \& 50\% \#1 \{x\} \$y\$ \textasciitilde{}\textasciicircum{}\textbackslash{} "
         r"\textless{}z\textgreater{}"
     )
-    odd = Cell("a|b <i> `c`\nd", "=1")
-    table = Table("t", "50 % of\n_all_", (Column("k", "100%", left=True),), (Row((odd,)),))
+    odd = TableCell("a|b <i> `c`\nd", "=1")
+    table = Table("t", "50 % of\n_all_", (TableColumn("k", "100%", left=True),), (Row((odd,)),))
     assert r"a\|b \<i> \`c\` d" in table.markdown()
     assert r"a\textbar{}b \textless{}i\textgreater{}" in table.latex()
     assert table.latex().startswith("% 50 % of _all_\n")
-    assert table.csv() == "k\n=1\n"
+    assert table.csv() == "k\n'=1\n"  # text, in a spreadsheet, too
     assert "100%" in Table("t", "", table.columns, ()).markdown()
+
+
+def test_a_row_of_latex_that_begins_with_a_bracket_or_a_star_is_no_argument():
+    rows = tuple(
+        Row((TableCell(text), TableCell("1"))) for text in ("[pooled]", "*", "(a)", "a [b]")
+    )
+    table = Table("t", "", (TableColumn("k", "[%]"), TableColumn("n", "n")), rows)
+    lines = table.latex().splitlines()
+    assert lines[3] == r"{}[\%] & n \\" and lines[1].startswith(r"\begin{tabular}")
+    assert lines[5:9] == [r"{}[pooled] & 1 \\", r"{}* & 1 \\", r"(a) & 1 \\", r"a [b] & 1 \\"]
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1", "＝1+1", '=cmd|" /C"!A0']
+)
+def test_no_text_of_a_csv_is_a_formula(text):
+    (header, (cell,)) = csv.reader(io.StringIO(csv_text([text], [[text]]), newline=""))
+    assert header == [cell] and cell.startswith("'") and cell[1:].strip()[-1] == text[-1]
+
+
+def test_numbers_of_a_csv_stay_numbers():
+    values = [-0.5, -3, "-0.25", "+2", "-1e-05", None, "plain", "a-b", "5 = 5"]
+    (cells,) = csv.reader(io.StringIO(csv_text(["k"], [values]).partition("\n")[2]))
+    assert cells == ["-0.5", "-3", "-0.25", "+2", "-1e-05", "", "plain", "a-b", "5 = 5"]
+
+
+def test_control_characters_are_shown_and_reach_no_file(tmp_path):
+    odd = "a\x00b\x1b[31m\u202ec\ud800"
+    table = Table("t", odd, (TableColumn("k", odd, left=True),), (Row((TableCell(odd, odd),)),))
+    shown = r"a\x00b\x1b[31m\u202ec\ud800"
+    assert printable(odd) == shown and shown in table.csv()
+    for path in table.write(tmp_path):
+        text = path.read_text(encoding="utf-8")
+        assert "\x00" not in text and "\x1b" not in text and "\u202e" not in text and "x1b" in text
 
 
 def test_reliability_by_hand():
