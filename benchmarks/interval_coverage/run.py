@@ -176,8 +176,8 @@ def overlapping(
 ) -> float:
     """Coverage of what ships where people also differ as *training* people, all folds run.
 
-    Each fold's difference moves by the mean of the training effects of all other folds; ``share`` is the SD of such
-    an effect in units of the SD over folds.
+    Each fold's difference moves by the mean of the training effects of all other folds; ``share`` is the SD of
+    such an effect in units of the SD over folds.
     """
     draws, _ = drawn(design, ratio, count, generator)
     effects = generator.normal(size=(count, design.folds)) * share * ratio / np.sqrt(1 + ratio**2)
@@ -214,10 +214,10 @@ def page(rows: list[dict[str, Any]], training: list[dict[str, Any]], count: int)
         f"coverage: {100 * np.sqrt(0.95 * 0.05 / count):.1f} points.",
         "",
         f"**What ships is `fold means`** (lowest coverage for new people here: {100 * least:.1f} %). It is the "
-        "only candidate that keeps its promise in every design. Pooling pairs where folds seem alike (`variance cut at "
-        "0`, `pooled if ...`) gains power only where folds hardly differ, and loses coverage where few folds hide "
-        "that they do. With all folds run it claims more than Nadeau and Bengio's interval wherever folds do not "
-        "differ very much more than seeds. `finite folds` is right for *these people* and wrong for new ones; "
+        "only candidate that keeps its promise in every design. Pooling pairs where folds seem alike (`variance "
+        "cut at 0`, `pooled if ...`) gains power only where folds hardly differ, and loses coverage where few "
+        "folds hide that they do. With all folds run it claims more than Nadeau and Bengio's interval unless folds "
+        "differ four times as much as seeds. `finite folds` is right for *these people* and wrong for new ones; "
         "`again` of the package is its limit with all folds run, and is shown beside the decision, never instead.",
         "",
         "## Coverage for new people, %",
