@@ -11,7 +11,12 @@ from torch import Tensor, nn
 
 from tutelage import augment as augmenting
 from tutelage.averaging import Average, add_epoch, averaged
-from tutelage.batches import Samples, batches, class_aware, order
+from tutelage.batches import (
+    Samples,
+    batches,
+    class_aware,
+    order,
+)
 from tutelage.errors import UserError
 from tutelage.evaluate import monitor, predict, recalls
 from tutelage.objectives import Distiller, Losses

@@ -11,7 +11,12 @@ from tests.methods.workspace import clipped
 from tutelage.errors import UserError
 from tutelage.objectives import PerTeacher
 from tutelage.terms import SoftTargets
-from tutelage.types import Batch, Clock, Output, View
+from tutelage.types import (
+    Batch,
+    Clock,
+    Output,
+    View,
+)
 from tutelage.weighting import Closeness
 from tutelage.weighting.closeness import bounded
 

@@ -23,14 +23,24 @@ from tests.methods.workspace import (
     slowly,
     view_of,
 )
-from tutelage.experiment.build import build
-from tutelage.experiment.config import Train
-from tutelage.experiment.stage import make_fabric
 from tutelage.models import LatentWorkspace, On
-from tutelage.objectives import Distiller, Labels, Objective, Weighted
+from tutelage.objectives import (
+    Distiller,
+    Labels,
+    Objective,
+    Weighted,
+)
 from tutelage.objectives.knowledge_binding import SCORES, KnowledgeBinding
+from tutelage.recipe.config import Train
+from tutelage.recipe.instantiate import build
 from tutelage.steps import GradientStep
-from tutelage.types import Clock, Needs, Output, View
+from tutelage.training.stage import make_fabric
+from tutelage.types import (
+    Clock,
+    Needs,
+    Output,
+    View,
+)
 
 PAIR = {"pi": (7, 3, 4), "sig": (8, 5)}
 THREE = {"sig": (8, 5), "pi": (7, 3, 4), "gaf": (9, 2, 3)}

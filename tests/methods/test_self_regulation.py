@@ -10,7 +10,12 @@ from torch.nn import functional as F
 from tests.methods.waves import wave
 from tutelage import losses
 from tutelage.objectives import SelfRegulation
-from tutelage.types import Batch, Clock, Output, View
+from tutelage.types import (
+    Batch,
+    Clock,
+    Output,
+    View,
+)
 
 
 def view(batch=4, classes=3, channels=5, dtype=torch.float64):

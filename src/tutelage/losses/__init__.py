@@ -20,7 +20,12 @@ from tutelage.losses.logit_scaling import spread_scaled
 from tutelage.losses.orthogonality import orthogonal_features, orthogonality
 from tutelage.losses.self_regulation import mean_absolute
 from tutelage.losses.shapes import onto, same_space
-from tutelage.losses.similarity import gram, merged_gram, row_normalise, similarity_maps
+from tutelage.losses.similarity import (
+    gram,
+    merged_gram,
+    row_normalise,
+    similarity_maps,
+)
 from tutelage.losses.soft_targets import soft_targets
 
 __all__ = [

@@ -6,7 +6,13 @@ import numpy as np
 from tutelage.modalities._line import line_pairs
 from tutelage.modalities._links import Links
 from tutelage.modalities._numba import Array, Float, kernel
-from tutelage.modalities._plane import components, holes, new_field, prepare, unclamp
+from tutelage.modalities._plane import (
+    components,
+    holes,
+    new_field,
+    prepare,
+    unclamp,
+)
 
 
 @kernel

@@ -5,7 +5,12 @@ import numpy as np
 from tutelage.modalities._line import line_pairs
 from tutelage.modalities._links import Links
 from tutelage.modalities._numba import Array, Float, kernel
-from tutelage.modalities._plane import components, holes, new_field, prepare
+from tutelage.modalities._plane import (
+    components,
+    holes,
+    new_field,
+    prepare,
+)
 
 # positions in the array of totals
 LOW, HIGH, LONGEST, POINTS, OUTSIDE, MASS, MASS_OUTSIDE, EMPTY, DIAGRAMS = range(9)

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from tutelage.errors import UserError
-from tutelage.modalities._lanes import LANES  # profiles are padded to whole registers
+from tutelage.modalities._lanes import LANES
 from tutelage.modalities._numba import Array
 
 REACH = 5.7  # standard deviations kept on each side: 1e-8 of the peak is cut

@@ -10,7 +10,12 @@ from tutelage.losses.shapes import feature
 from tutelage.objectives._imitations import Imitations
 from tutelage.objectives.base import Objective
 from tutelage.objectives.per_teacher import select
-from tutelage.types import Decoder, Facts, Needs, View
+from tutelage.types import (
+    Decoder,
+    Facts,
+    Needs,
+    View,
+)
 from tutelage.weighting.complement import complement
 
 

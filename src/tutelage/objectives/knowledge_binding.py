@@ -16,7 +16,12 @@ from tutelage.objectives.base import Objective
 from tutelage.objectives.distiller import Distiller, Weighted
 from tutelage.objectives.per_teacher import select
 from tutelage.schedules import Schedule, value_at
-from tutelage.types import Facts, Needs, Output, View
+from tutelage.types import (
+    Facts,
+    Needs,
+    Output,
+    View,
+)
 from tutelage.weighting import Fixed
 
 SCORES = "slot_scores"

@@ -11,7 +11,12 @@ from tutelage.errors import unknown
 from tutelage.losses import gram
 from tutelage.objectives.base import Objective
 from tutelage.terms import Term
-from tutelage.types import Facts, Needs, Output, View
+from tutelage.types import (
+    Facts,
+    Needs,
+    Output,
+    View,
+)
 from tutelage.weighting import Uniform, Weighting
 
 

@@ -14,7 +14,12 @@ from tutelage.schedules import Schedule
 from tutelage.steps.base import Device
 from tutelage.steps.gradient import Descent, GradientStep, OptimizerFactory
 from tutelage.steps.hard_buffer import HardBuffer
-from tutelage.types import Batch, Clock, Output, View
+from tutelage.types import (
+    Batch,
+    Clock,
+    Output,
+    View,
+)
 
 Named = dict[str, Tensor]
 

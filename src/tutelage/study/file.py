@@ -9,9 +9,9 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
+from tutelage import checkpoint
 from tutelage.errors import UserError, unknown
-from tutelage.experiment import checkpoint
-from tutelage.experiment.config import (
+from tutelage.recipe.config import (
     Recipe,
     Strict,
     folder_name,

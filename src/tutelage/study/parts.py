@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tutelage.errors import UserError
+from tutelage.runs.ledger import Run
 from tutelage.study.aggregate import Aggregate, Aggregation, aggregate
-from tutelage.study.ledger import Run
-from tutelage.study.studies import StudyCell, StudyLedger
+from tutelage.study.ledger import StudyCell, StudyLedger
 
 __all__ = ["OWN", "Coordinates", "Part", "axes_of", "part_at"]
 

@@ -4,7 +4,12 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from tutelage.types import Facts, Needs, Output, View
+from tutelage.types import (
+    Facts,
+    Needs,
+    Output,
+    View,
+)
 
 
 class Term(nn.Module, ABC):

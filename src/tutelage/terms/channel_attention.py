@@ -7,9 +7,19 @@ from torch import Tensor, nn
 
 from tutelage import losses
 from tutelage.losses.precision import full
-from tutelage.terms.adapters import means, named, pairs, pointwise
+from tutelage.terms.adapters import (
+    means,
+    named,
+    pairs,
+    pointwise,
+)
 from tutelage.terms.base import Term
-from tutelage.types import Facts, Needs, Output, View
+from tutelage.types import (
+    Facts,
+    Needs,
+    Output,
+    View,
+)
 
 
 class ChannelAttention(Term):

@@ -7,7 +7,12 @@ from tutelage import losses
 from tutelage.losses.shapes import feature
 from tutelage.terms.adapters import means
 from tutelage.terms.base import Term
-from tutelage.types import Facts, Needs, Output, View
+from tutelage.types import (
+    Facts,
+    Needs,
+    Output,
+    View,
+)
 
 
 class DiscriminativeConsistent(Term):

@@ -10,7 +10,12 @@ from tutelage import losses
 from tutelage.losses.precision import full
 from tutelage.losses.shapes import feature
 from tutelage.terms.base import Term
-from tutelage.types import Facts, Needs, Output, View
+from tutelage.types import (
+    Facts,
+    Needs,
+    Output,
+    View,
+)
 
 
 class FeatureStatistics(Term):

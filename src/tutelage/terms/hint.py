@@ -8,7 +8,12 @@ from tutelage import losses
 from tutelage.losses.shapes import feature
 from tutelage.terms.adapters import pointwise
 from tutelage.terms.base import Term
-from tutelage.types import Facts, Needs, Output, View
+from tutelage.types import (
+    Facts,
+    Needs,
+    Output,
+    View,
+)
 
 
 class Hint(Term):

@@ -8,7 +8,12 @@ from tutelage.losses.precision import full
 from tutelage.losses.shapes import feature
 from tutelage.terms.adapters import means
 from tutelage.terms.base import Term
-from tutelage.types import Facts, Needs, Output, View
+from tutelage.types import (
+    Facts,
+    Needs,
+    Output,
+    View,
+)
 
 
 class ProjectorDistance(Term):

@@ -5,8 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from tutelage.study.spreads import by_fold
-from tutelage.study.tune.record import Axis, Score, Setting, Tuning, mean_of
+from tutelage.statistics.spreads import by_fold
+from tutelage.study.tune.record import (
+    Axis,
+    Score,
+    Setting,
+    Tuning,
+    mean_of,
+)
 
 __all__ = ["Plateau", "Reach", "plateau", "reach"]
 

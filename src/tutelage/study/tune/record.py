@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 
+from tutelage import checkpoint
 from tutelage.errors import UserError
-from tutelage.experiment import checkpoint
-from tutelage.study.records import Name, Schema
-from tutelage.study.spreads import mean_of_folds
+from tutelage.runs.records import Name, Schema
+from tutelage.statistics.spreads import mean_of_folds
 
 __all__ = ["Again", "Axis", "Score", "Setting", "State", "Tuning", "mean_of", "read_tuning"]
 

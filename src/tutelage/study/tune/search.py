@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tutelage.experiment.config import Recipe
-from tutelage.experiment.kept import Kept
-from tutelage.experiment.listener import Listener, Quiet
-from tutelage.experiment.prepare import folds
-from tutelage.experiment.record import code_version
-from tutelage.experiment.run import execute
-from tutelage.experiment.workers import Places
+from tutelage.execution.data_cache import DataCache
+from tutelage.execution.listener import Listener, Quiet
+from tutelage.execution.run import execute
+from tutelage.execution.workers import RunConfig
+from tutelage.recipe.config import Recipe
+from tutelage.recipe.fold import folds
+from tutelage.runs.folder import code_version
+from tutelage.runs.ledger import Experiment, read_experiment
+from tutelage.runs.records import Evaluation
 from tutelage.study.file import Study
-from tutelage.study.ledger import Experiment, read_experiment
-from tutelage.study.records import Evaluation
 from tutelage.study.tune.record import (
     Again,
     Axis,
@@ -26,7 +26,12 @@ from tutelage.study.tune.record import (
     read_tuning,
 )
 from tutelage.study.tune.settings import Search, import_optuna, search_of
-from tutelage.study.tune.space import Choice, Dimension, Number, Simplex
+from tutelage.study.tune.space import (
+    Choice,
+    Dimension,
+    Number,
+    Simplex,
+)
 from tutelage.study.tune.store import Store
 from tutelage.study.tune.watch import GivenUp, Watch
 
@@ -42,7 +47,7 @@ Tell = Callable[[str], None]
 @dataclass(frozen=True)
 class _Work:
     search: Search
-    places: Places
+    places: RunConfig
     listener: Listener
     tell: Tell
     store: Store
@@ -55,7 +60,7 @@ class _Work:
 
 
 def tune(
-    study: Study, places: Places, listener: Listener | None = None, tell: Tell | None = None
+    study: Study, places: RunConfig, listener: Listener | None = None, tell: Tell | None = None
 ) -> Path:
     """Search what the study file asks for, on validation only; go on where an earlier sitting stopped.
 
@@ -77,7 +82,7 @@ def tune(
     """
     search, listener, tell = search_of(study), listener or Quiet(), tell or (lambda _: None)
     recipe = search.recipe
-    dataset = Kept(places.data, places.cache, listener.progress).dataset(recipe)
+    dataset = DataCache(places.data, places.cache, listener.progress).dataset(recipe)
     numbers = folds(recipe, dataset)
     search = replace(search, content={**search.content, "folds": numbers})
     runs = tuple((fold, seed) for fold in numbers for seed in recipe.seeds)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, model_validator
 
 from tutelage.errors import UserError, unknown
-from tutelage.experiment.config import Strict, parse
+from tutelage.recipe.config import Strict, parse
 
 if TYPE_CHECKING:
     from optuna.trial import Trial

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tutelage.experiment.config import Recipe
-from tutelage.experiment.listener import Listener
-from tutelage.experiment.plan import Job
+from tutelage.execution.listener import Listener
+from tutelage.recipe.config import Recipe
+from tutelage.recipe.resolve import Job
 from tutelage.study.tune.settings import Tune
 
 if TYPE_CHECKING:
