@@ -15,19 +15,8 @@ from tutelage.data import safepickle
 from tutelage.data.dataset import COLOURS, DataSet
 from tutelage.data.fetch import Official, Package, fetch
 from tutelage.data.hierarchy import grouped
-<<<<<<< HEAD
 from tutelage.data.loader import ParsedLoader, at_least, one_of
 from tutelage.data.store import Progress
-=======
-from tutelage.data.store import (
-    Progress,
-    cached,
-    home,
-    quiet,
-    stamps,
-    usable,
-)
->>>>>>> main
 from tutelage.errors import UserError
 
 CLASSES = (

@@ -12,19 +12,8 @@ import numpy as np
 
 from tutelage.data.dataset import COLOURS, DataSet
 from tutelage.data.hierarchy import as_concepts
-<<<<<<< HEAD
 from tutelage.data.loader import ParsedLoader, one_of
 from tutelage.data.store import Progress
-=======
-from tutelage.data.store import (
-    Progress,
-    cached,
-    home,
-    quiet,
-    stamps,
-    usable,
-)
->>>>>>> main
 from tutelage.errors import UserError
 
 ARCHIVE = "cifar-100-binary.tar.gz"

@@ -6,27 +6,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from tutelage.data.cifar import CLASSES
-<<<<<<< HEAD
 from tutelage.data.image_loader import ImageLoader
 from tutelage.data.pictures import ImageLayout, exactly
 from tutelage.data.sources import Source, find
-=======
-from tutelage.data.dataset import DataSet
-from tutelage.data.pictures import (
-    Choice,
-    Layout,
-    build,
-    exactly,
-)
-from tutelage.data.sources import find
-from tutelage.data.store import (
-    Progress,
-    cached_on_disk,
-    home,
-    quiet,
-    usable,
-)
->>>>>>> main
 
 COUNTS = {name: (90_000, 9_000) for name in ("train", "validation", "test")}
 ARCHIVE = "CINIC-10.tar.gz"

@@ -7,30 +7,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
-<<<<<<< HEAD
 from tutelage.data.image_loader import ImageLoader
 from tutelage.data.loader import at_least
 from tutelage.data.pictures import ImageLayout, central
 from tutelage.data.sources import Folder, Source
 from tutelage.data.store import sha256
-=======
-from tutelage.data.dataset import DataSet
-from tutelage.data.pictures import (
-    Choice,
-    Layout,
-    build,
-    central,
-)
-from tutelage.data.sources import Folder, Source
-from tutelage.data.store import (
-    Progress,
-    cached_on_disk,
-    home,
-    quiet,
-    sha256,
-    usable,
-)
->>>>>>> main
 from tutelage.errors import UserError
 
 # Some files of SUN397 and of the pets are GIF or BMP by the name of .jpg.

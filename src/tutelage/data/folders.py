@@ -9,18 +9,7 @@ import numpy as np
 from tutelage.data.dataset import COLOURS, DataSet, Ints
 from tutelage.data.loader import Loader, ParsedLoader, at_least, user_folder
 from tutelage.data.names import natural, numbered
-<<<<<<< HEAD
 from tutelage.data.store import Progress
-=======
-from tutelage.data.store import (
-    Progress,
-    cached,
-    home,
-    quiet,
-    stamps,
-    usable,
-)
->>>>>>> main
 from tutelage.errors import UserError
 
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp", ".tif", ".tiff"}

@@ -11,18 +11,7 @@ import numpy as np
 from tutelage.data.dataset import DataSet
 from tutelage.data.loader import ParsedLoader, user_folder
 from tutelage.data.names import natural, numbered
-<<<<<<< HEAD
 from tutelage.data.store import Progress
-=======
-from tutelage.data.store import (
-    Progress,
-    cached,
-    home,
-    quiet,
-    stamps,
-    usable,
-)
->>>>>>> main
 from tutelage.errors import UserError
 
 _NAME = re.compile(r"ID-(?P<subject>.+?)_CLASS-(?P<class>.+?)_Window-(?P<number>\d+)\.mat")

@@ -14,23 +14,10 @@ import numpy as np
 
 from tutelage.data import safepickle
 from tutelage.data.dataset import DataSet
-<<<<<<< HEAD
 from tutelage.data.fetch import Official, Package, fetch
 from tutelage.data.loader import ParsedLoader, at_least, one_of
 from tutelage.data.store import Progress
 from tutelage.data.windows import cut, starts_within_runs
-=======
-from tutelage.data.fetch import Package, fetch
-from tutelage.data.store import (
-    Progress,
-    cached,
-    home,
-    quiet,
-    stamps,
-    usable,
-)
-from tutelage.data.windows import check_window, cut, starts_within_runs
->>>>>>> main
 from tutelage.errors import UserError
 
 ACTIVITIES = (

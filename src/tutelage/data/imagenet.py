@@ -9,28 +9,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from tutelage.data.dataset import DataSet
-<<<<<<< HEAD
 from tutelage.data.image_loader import ImageLoader
 from tutelage.data.loader import at_least
 from tutelage.data.pictures import ImageLayout, central
 from tutelage.data.sources import Folder, Source
 from tutelage.data.store import Progress
-=======
-from tutelage.data.pictures import (
-    Choice,
-    Layout,
-    build,
-    central,
-)
-from tutelage.data.sources import Folder
-from tutelage.data.store import (
-    Progress,
-    cached_on_disk,
-    home,
-    quiet,
-    usable,
-)
->>>>>>> main
 from tutelage.data.synsets import readable, synonyms
 from tutelage.errors import UserError
 

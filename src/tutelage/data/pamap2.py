@@ -11,21 +11,9 @@ from typing import IO, ClassVar
 import numpy as np
 
 from tutelage.data.dataset import DataSet, Ints
-<<<<<<< HEAD
 from tutelage.data.loader import ParsedLoader, at_least
 from tutelage.data.store import Progress
 from tutelage.data.windows import cut
-=======
-from tutelage.data.store import (
-    Progress,
-    cached,
-    home,
-    quiet,
-    stamps,
-    usable,
-)
-from tutelage.data.windows import check_window, cut
->>>>>>> main
 from tutelage.errors import UserError
 
 CLASSES = (

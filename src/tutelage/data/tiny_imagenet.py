@@ -5,27 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-<<<<<<< HEAD
 from tutelage.data.image_loader import ImageLoader
 from tutelage.data.pictures import ImageLayout, exactly
 from tutelage.data.sources import Source, find
-=======
-from tutelage.data.dataset import DataSet
-from tutelage.data.pictures import (
-    Choice,
-    Layout,
-    build,
-    exactly,
-)
-from tutelage.data.sources import Source, find
-from tutelage.data.store import (
-    Progress,
-    cached_on_disk,
-    home,
-    quiet,
-    usable,
-)
->>>>>>> main
 from tutelage.data.synsets import readable, synonyms
 from tutelage.errors import UserError
 
