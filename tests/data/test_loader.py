@@ -3,19 +3,38 @@ from pathlib import Path
 import pytest
 
 from tutelage import data
-from tutelage.data import Arrays, Cifar10, Hapt, Pamap2, SyntheticImages, SyntheticWearable
-from tutelage.data.loader import Loader, ParsedLoader
+from tutelage.data import (
+    Arrays,
+    Cifar10,
+    Hapt,
+    ImageFolder,
+    Pamap2,
+    SyntheticImages,
+    SyntheticWearable,
+)
+from tutelage.data.loader import Loader
 from tutelage.errors import UserError
 
 
 @pytest.mark.parametrize("name", data.__all__)
-def test_every_loader_is_one_and_has_a_folder_of_its_own(name):
+def test_every_loader_is_one_with_one_face(name):
     kind = getattr(data, name)
     assert issubclass(kind, Loader)
     assert "load" not in vars(kind)  # one face for all
-    if issubclass(kind, ParsedLoader):
-        others = [getattr(data, other) for other in data.__all__ if other != name]
-        assert kind.name not in [other.name for other in others]
+
+
+def test_published_sets_have_a_folder_each_in_the_data_cache():
+    loaders = [
+        getattr(data, name)
+        for name in data.__all__
+        if name not in ("Arrays", "ImageFolder", "GeneActiv")
+    ]
+    names = [kind().cache_name for kind in loaders]
+    assert len(set(names)) == len(names)
+    assert {"hapt", "cifar10", "oxford_pets", "tinyimagenet"} <= set(names)
+    assert (
+        ImageFolder("x", name="../mine").cache_name == "imagefolder"
+    )  # not what the user calls it
 
 
 @pytest.mark.parametrize(

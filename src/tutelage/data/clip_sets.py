@@ -77,9 +77,10 @@ class ClipSet(ImageLoader):
         super().__post_init__()
         at_least(self, 1, stored=self.stored)
 
-    def __init_subclass__(cls) -> None:
-        if "about" in vars(cls):
-            cls.name = cls.about.place
+    @property
+    def cache_name(self) -> str:
+        """Name of the folder as CoOp has it."""
+        return self.about.place
 
     def _source(self, cache: Path) -> Folder:
         root, about = self._root(cache), self.about

@@ -8,7 +8,7 @@ import numpy as np
 
 from tutelage.data.copies import prints_of
 from tutelage.data.dataset import DataSet, Ints
-from tutelage.data.splits import Split
+from tutelage.data.split import Split
 from tutelage.errors import UserError
 
 VERSION = 1  # of the scan; raise it when a split that passed before could be refused

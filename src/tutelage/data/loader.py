@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, final
+from typing import final
 
 from tutelage.data.dataset import DataSet
 from tutelage.data.store import Progress, cached, quiet, stamps, usable
@@ -14,16 +14,18 @@ from tutelage.errors import UserError
 class Loader(ABC):
     """A data set by its arguments; every subclass is a frozen dataclass of them.
 
-    Args are checked when the object is made, before any file is touched.
+    Arguments are checked when the object is made, before any file is touched.
     """
-
-    name: ClassVar[str] = "generated"
-    """Folder of the data set in the data cache."""
 
     @property
     def kind(self) -> str:
         """Name of the class, for sentences."""
         return type(self).__name__
+
+    @property
+    def cache_name(self) -> str:
+        """Name of the folder of the data set in the data cache."""
+        return self.kind.lower()
 
     @final
     def load(self, home: Path | None = None, progress: Progress | None = None) -> DataSet:
@@ -36,7 +38,7 @@ class Loader(ABC):
         Raises:
             UserError: files are missing, damaged or not as published, cannot be fetched, or do not fit the disk.
         """
-        cache = (home or data_cache()) / self.name
+        cache = (home or data_cache()) / self.cache_name
         with usable(cache):
             return self._load(cache, progress or quiet)
 
