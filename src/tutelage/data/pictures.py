@@ -6,13 +6,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
+from tutelage.data.guard import picture
 from tutelage.data.sources import Content, Source
 from tutelage.errors import UserError
 
@@ -152,20 +152,16 @@ def _ahead(
 
 def _image(source: Source, layout: ImageLayout, name: str, content: Content) -> bytes:
     """Return one image as it is stored, [3, size, size] uint8."""
-    from PIL import Image
-
     place = f"{source.path}: {name}"
-    try:
-        # One file of ImageNet is a PNG by the name of .JPEG; some are grey, some CMYK.
-        with Image.open(BytesIO(content()), formats=layout.formats) as stored:
-            picture = stored.convert("RGB")
-            if layout.box is not None:
-                picture = picture.crop(layout.box(name))
-            image = layout.fit(picture, layout.size)
-    except UserError as error:
-        raise UserError(f"{place}: {error}") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise UserError(f"{place}: found no readable image ({error})") from error
+    # One file of ImageNet is a PNG by the name of .JPEG; some are grey, some CMYK.
+    with picture(content(), place, layout.formats) as stored:
+        image = stored.convert("RGB")
+        if layout.box is not None:
+            image = image.crop(layout.box(name))
+        try:
+            image = layout.fit(image, layout.size)
+        except UserError as error:
+            raise UserError(f"{place}: {error}") from error
     return np.asarray(image).transpose(2, 0, 1).tobytes()
 
 
