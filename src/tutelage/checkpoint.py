@@ -5,12 +5,12 @@ Nothing is unpickled, and a file is complete or absent: it is written beside its
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import UserError
+from tutelage.files import replacing
 
 if TYPE_CHECKING:  # records are JSON: whoever reads only them does without torch
     from torch import Tensor
@@ -27,9 +27,8 @@ def write(path: Path, tree: Mapping[str, Any]) -> None:
 
     tensors: dict[str, Tensor] = {}
     skeleton = _pack(tree, "", tensors)
-    part = path.with_suffix(".part")
-    save_file(tensors, part, metadata={"json": json.dumps(skeleton)})
-    part.replace(path)
+    with replacing(path) as unfinished:
+        save_file(tensors, unfinished, metadata={"json": json.dumps(skeleton)})
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -67,10 +66,8 @@ def digest(path: Path) -> str:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically; NaN is refused, because JSON has none."""
-    # Two commands on one study write the same records: each has a file of its own, and the last name wins.
-    part = path.with_suffix(f"{path.suffix}.{os.getpid()}.part")
-    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    part.replace(path)
+    with replacing(path) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

@@ -8,13 +8,12 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tutelage import checkpoint
 from tutelage.errors import UserError
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.distributed import train_spread
 from tutelage.execution.listener import Listener
 from tutelage.recipe.resolve import Job
-from tutelage.runs.folder import fail_run
+from tutelage.runs.folder import evaluation_of, fail_run
 from tutelage.runs.search import find_run, take_over
 from tutelage.train import DivergedError
 from tutelage.training.single import Context, train_one
@@ -68,7 +67,7 @@ def claimed(context: Context, job: Job) -> Iterator[Outcome | None]:
         runs = context.cache.parent
         found = find_run(job, context.folder, runs)
         if found is not None:
-            yield Outcome("found", checkpoint.read_json(found / "evaluation.json"), found)
+            yield Outcome("found", evaluation_of(found), found)
         else:
             take_over(job, context.folder / job.folder, runs)
             yield None

@@ -8,14 +8,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tutelage import checkpoint
 from tutelage.execution.claim import Outcome, locked, train_once
 from tutelage.execution.listener import Listener
 from tutelage.execution.pool import WorkerDiedError
 from tutelage.execution.workers import RunConfig, Workers
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.resolve import Job
-from tutelage.runs.folder import read_record
+from tutelage.runs.folder import evaluation_of, known_record
 from tutelage.training.single import Context
 
 __all__ = ["Found", "Key", "Schedule", "Task", "key_of"]
@@ -131,7 +130,7 @@ class Schedule:
         if task.key in self.failed:
             self.listener.end(task.job, f"failed: {self.failed[task.key]}", None)
         else:
-            evaluation = checkpoint.read_json(self.found[task.key] / "evaluation.json")
+            evaluation = evaluation_of(self.found[task.key])
             self.listener.end(task.job, "found", evaluation)
 
     def _fail(self, task: Task, why: str) -> None:
@@ -153,11 +152,11 @@ class Schedule:
         return False
 
     def _failed_since(self, task: Task) -> str | None:
-        record = read_record(task.folder / task.job.folder)
-        if record is None or record["status"] != "failed":
+        record = known_record(task.folder / task.job.folder)
+        if record is None or record.status != "failed" or not record.finished:
             return None
-        late = datetime.fromisoformat(record["finished"]) >= self._began
-        return str(record["failure"]["message"]) if late else None
+        late = datetime.fromisoformat(record.finished) >= self._began
+        return record.failure.message if late and record.failure else None
 
     def _tell(self, task: Task) -> None:
         self.listener.begin(task.job, self._numbers[id(task)], len(self.tasks), task.cell)
