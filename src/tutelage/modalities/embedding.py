@@ -33,7 +33,8 @@ class Embedding(Modality):
     """
 
     learned: ClassVar[tuple[str, ...]] = ("size_",)
-    as_is: ClassVar[bool] = True
+    as_is = True
+    encoder: EncoderSource
     dtype: str = "float32"
     n_jobs: int | None = None
 

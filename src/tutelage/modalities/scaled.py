@@ -48,6 +48,11 @@ class Scaled(Modality):
         return self.modality.n_jobs
 
     @property
+    def content(self) -> str:
+        """What the inner modality depends on besides its parameters."""
+        return self.modality.content
+
+    @property
     def diagnostics(self) -> dict[str, float]:
         """What the inner modality saw."""
         return self.modality.diagnostics
