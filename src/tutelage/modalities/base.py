@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from tutelage.errors import UserError, unknown
-from tutelage.modalities._numba import Array, in_threads
+from tutelage.modalities.topology.kernel import Array, in_threads
 from tutelage.vlm.base import EncoderSource
 
 CHUNK_BYTES = 1 << 19  # input handled at a time by one thread; its float64 copy fits in L2

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from tutelage.errors import UserError
-from tutelage.modalities._numba import Array
 from tutelage.modalities.base import Modality, Pieces, spans
+from tutelage.modalities.topology.kernel import Array
 from tutelage.vlm.base import EncoderSource
 
 CODE_VERSION = 1  # of the file layout; a change of numbers is ``Modality.version``

@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from tutelage.errors import UserError
-from tutelage.modalities._numba import Array
 from tutelage.modalities.base import Modality, checked
+from tutelage.modalities.topology.kernel import Array
 
 
 class Scaled(Modality):
