@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.experiment.config import Recipe, load
+from tutelage.recipe.config import Recipe, load
 
 SHARED = ("data", "split", "protocol", "standardise", "network")
 

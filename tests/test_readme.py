@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tutelage.cli import app
+from tutelage.cli.root import app
 
 README = Path("README.md").read_text()
 

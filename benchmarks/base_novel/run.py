@@ -14,12 +14,15 @@ from torch import Tensor
 
 from benchmarks.common import machine
 from tutelage.data import Cifar10
-from tutelage.experiment import Places, execute, load, load_network
+from tutelage.execution.run import execute
+from tutelage.execution.workers import RunConfig
 from tutelage.losses import sample_statistics, soft_targets
 from tutelage.models import DistilledClip
+from tutelage.recipe.config import load
+from tutelage.recipe.networks import load_network
 from tutelage.report import write_report
 from tutelage.report.protocols import group_table
-from tutelage.study.ledger import Experiment, Run, read_experiment
+from tutelage.runs.ledger import Experiment, Run, read_experiment
 
 HERE = Path(__file__).parent
 RECIPE = Path("recipes/cifar10/comkd-clip.yaml")
@@ -87,7 +90,7 @@ def main() -> None:
     parser.add_argument("overrides", nargs="*", help="changes to the recipe, key.path=value")
     options = parser.parse_args()
     recipe = load(RECIPE, options.overrides)
-    folder = execute(recipe, "base-novel", Places(options.runs, None, "auto", options.jobs))
+    folder = execute(recipe, "base-novel", RunConfig(options.runs, None, "auto", options.jobs))
     write_report(folder)
     experiment = read_experiment(folder)
     stages = [*experiment.students, *experiment.teachers]

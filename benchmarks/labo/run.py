@@ -17,12 +17,13 @@ import yaml
 
 from benchmarks.common import machine
 from tutelage.data import home
-from tutelage.experiment import Places, load_network
-from tutelage.experiment.config import Recipe, merge, parse
-from tutelage.experiment.prepare import Fold, load_data
-from tutelage.experiment.run import execute
+from tutelage.execution.run import execute
+from tutelage.execution.workers import RunConfig
 from tutelage.models import ConceptBottleneck
 from tutelage.models.concept_edits import remove_concept
+from tutelage.recipe.config import Recipe, merge, parse
+from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.networks import load_network
 from tutelage.vlm.probe import linear_probe
 
 HERE = Path(__file__).parent
@@ -61,7 +62,7 @@ def recipe_of(name: str, folder: Path, shots: int | None, draw: int, epochs: int
 def one(name: str, options: argparse.Namespace, shots: int | None, draw: int) -> dict[str, float]:
     """Return the test accuracy of every row for one draw of training samples."""
     recipe = recipe_of(name, options.stand_ins, shots, draw, options.epochs)
-    places = Places(options.runs, None, "cpu", options.jobs)
+    places = RunConfig(options.runs, None, "cpu", options.jobs)
     folder = execute(recipe, f"labo-{name}-{shots or 'all'}-{draw}", places)
     found = {}
     for run in json.loads((folder / "experiment.json").read_text())["runs"]:

@@ -3,7 +3,7 @@
 import numpy as np
 from sklearn.ensemble import RandomForestClassifier
 
-from tutelage.experiment.prepare import Fold
+from tutelage.recipe.fold import Fold
 
 
 def features(windows: np.ndarray) -> np.ndarray:

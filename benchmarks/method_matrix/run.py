@@ -18,9 +18,10 @@ from benchmarks.method_matrix.forest import accuracy as forest_accuracy
 from benchmarks.method_matrix.published import PUBLISHED
 from benchmarks.methods import Group, groups
 from tutelage.data import home
-from tutelage.experiment import Places, execute
-from tutelage.experiment.prepare import Fold, load_data
-from tutelage.study.statistics import PairedDifference, holm, paired_difference
+from tutelage.execution.run import execute
+from tutelage.execution.workers import RunConfig
+from tutelage.recipe.fold import Fold, load_data
+from tutelage.statistics.paired import PairedDifference, holm, paired_difference
 
 Key = tuple[int, int]
 
@@ -30,7 +31,7 @@ def pair(text: str) -> Key:
     return int(fold), int(seed)
 
 
-def carry_out(group: Group, pairs: list[Key], places: Places, name: str) -> dict[str, Any]:
+def carry_out(group: Group, pairs: list[Key], places: RunConfig, name: str) -> dict[str, Any]:
     """Return stage -> (fold, seed) -> what its run found; a stage without a complete run is left out."""
     found: dict[str, dict[Key, dict[str, float]]] = {}
     for seed in sorted({seed for _, seed in pairs}):
@@ -158,7 +159,7 @@ def main() -> None:
     ]
     head = ["method", "runs", "test accuracy, mean ± SD, %", "macro-F1, %", "minus alone, points",
             "minus forest, points", "published (where, protocol)"]  # fmt: skip
-    places = Places(options.runs, jobs=options.jobs)
+    places = RunConfig(options.runs, jobs=options.jobs)
     published = PUBLISHED.get(options.recipes.name, {})
     table, records = [head], {}
     for number, group in enumerate(groups(paths, options.set)):

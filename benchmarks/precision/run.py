@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.common import write
-from tutelage.experiment import Places, execute, load
-from tutelage.study.statistics import paired_difference
+from tutelage.execution.run import execute
+from tutelage.execution.workers import RunConfig
+from tutelage.recipe.config import load
+from tutelage.statistics.paired import paired_difference
 
 RECIPE = Path("recipes/hapt/three-teachers.yaml")
 STAGES = ("alone", "base")
@@ -43,7 +45,7 @@ def main() -> None:
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     parser.add_argument("--jobs", type=int, default=0)
     options = parser.parse_args()
-    places = Places(options.runs, jobs=options.jobs)
+    places = RunConfig(options.runs, jobs=options.jobs)
     found = {}
     for precision in ("32-true", "bf16-mixed"):
         recipe = load(RECIPE)

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from benchmarks.common import rounds, write
 from benchmarks.methods import Group, groups
 from tutelage.data import home
-from tutelage.experiment.prepare import Fold, load_data
-from tutelage.experiment.stage import (
+from tutelage.recipe.fold import Fold, load_data
+from tutelage.teachers import CachedTeachers, cache_teacher
+from tutelage.training.stage import (
     Ready,
     adopt,
     distiller_of,
@@ -28,7 +29,6 @@ from tutelage.experiment.stage import (
     of_classes,
     step_of,
 )
-from tutelage.teachers import CachedTeachers, cache_teacher
 from tutelage.types import Clock
 
 BATCH, STEPS, EPOCHS, REFERENCE = 128, 5, 6, "kd"  # five steps: one of them is a meta step of MMKD

@@ -16,10 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import write
-from tutelage.experiment import Places, Quiet
-from tutelage.progress import duration
-from tutelage.study.engine import Estimate, estimate, plan_study, status_of
+from tutelage.cli.progress import duration
+from tutelage.execution.estimation import Estimate, estimate
+from tutelage.execution.listener import Quiet
+from tutelage.execution.workers import RunConfig
 from tutelage.study.file import load_study
+from tutelage.study.run import plan_study
+from tutelage.study.status import status_of
 
 HERE = Path(__file__).parent
 STUDY = HERE.parents[1] / "recipes" / "hapt" / "studies" / "methods.yaml"
@@ -89,7 +92,7 @@ def tell(folder: Path) -> None:
         told = [
             sys.executable,
             "-m",
-            "tutelage.cli",
+            "tutelage.cli.root",
             "study",
             command,
             folder.name,
@@ -116,13 +119,13 @@ def main() -> None:
         tell(folder)  # the runs are there: only what they say is made again
         return
     began = time.perf_counter()
-    planned = plan_study(study, Places(options.runs, None, "cpu", options.jobs), Quiet())
+    planned = plan_study(study, RunConfig(options.runs, None, "cpu", options.jobs), Quiet())
     spent = time.perf_counter() - began
     found = estimate(planned, Quiet(), well=True, spent=spent)
     planning = time.perf_counter() - began
     assert found.found == 0, "the folder of the runs must be empty"
     command = [
-        sys.executable, "-m", "tutelage.cli", "study", "run", str(STUDY), *options.overrides,
+        sys.executable, "-m", "tutelage.cli.root", "study", "run", str(STUDY), *options.overrides,
         "--runs", str(options.runs), "--device", "cpu", "--jobs", str(options.jobs),
         "--way", "processes",
     ]  # fmt: skip

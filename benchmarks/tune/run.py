@@ -13,10 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import machine
-from tutelage.experiment import Places
+from tutelage.execution.workers import RunConfig
 from tutelage.report.tuning import paragraph, write_tuning
 from tutelage.study.file import load_study
-from tutelage.study.tune import Tuning, plateau, reach, read_tuning, tune
+from tutelage.study.tune import (
+    Tuning,
+    plateau,
+    reach,
+    read_tuning,
+    tune,
+)
 
 STUDIES = ("tune-kd", "simplex")
 HERE = Path(__file__).parent
@@ -59,7 +65,7 @@ def main() -> None:
     results: dict[str, Any] = {"machine": machine()}
     for name in STUDIES:
         study = load_study(Path(f"recipes/hapt/studies/{name}.yaml"))
-        folder = tune(study, Places(arguments.runs, None, arguments.device), tell=print)
+        folder = tune(study, RunConfig(arguments.runs, None, arguments.device), tell=print)
         write_tuning(folder)
         tuning = read_tuning(folder)
         found = plateau(tuning)

@@ -17,10 +17,10 @@ import numpy as np
 from benchmarks.common import write
 from benchmarks.method_matrix.run import Key, carry_out, compare, interval, pair
 from benchmarks.methods import groups
-from tutelage.experiment import Places
+from tutelage.execution.workers import RunConfig
 from tutelage.report.figures.draw import canvas
 from tutelage.report.palette import SERIES
-from tutelage.study.statistics import holm
+from tutelage.statistics.paired import holm
 
 RECIPES = Path("recipes/hapt")
 RIVALS = ("alone", "kd", "ca-mkd", "three-teachers-annsp")
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=0)
     options = parser.parse_args()
     files = [RECIPES / f"{name}.yaml" for name in ("kd", "ca-mkd", "three-teachers", "mglw-kd")]
-    ((group,), places) = groups(files), Places(options.runs, jobs=options.jobs)
+    ((group,), places) = groups(files), RunConfig(options.runs, jobs=options.jobs)
     found = carry_out(group, options.pairs, places, "matrix-hapt-0")
     values = {stage: {key: run["accuracy"] for key, run in found[stage].items()}
               for stage in (*RIVALS, *OWN)}  # fmt: skip

@@ -5,8 +5,13 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.concepts.server import serving
-from tutelage.cli import app
-from tutelage.concepts import LanguageModel, RecordedAnswers, answers, read
+from tutelage.cli.root import app
+from tutelage.concepts import (
+    LanguageModel,
+    RecordedAnswers,
+    answers,
+    read,
+)
 from tutelage.concepts.answers import Answer
 from tutelage.errors import UserError
 

@@ -2,7 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutelage.concepts import Concept, ConceptSet, Origin, Rules, clean
+from tutelage.concepts import (
+    Concept,
+    ConceptSet,
+    Origin,
+    Rules,
+    clean,
+)
 from tutelage.concepts.clean import key
 from tutelage.errors import UserError
 

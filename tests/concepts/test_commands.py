@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tutelage.cli import app
-from tutelage.concept_commands import app as group
+from tutelage.cli.concepts import app as group
+from tutelage.cli.root import app
 from tutelage.concepts import open_concepts, read, shipped
 
 

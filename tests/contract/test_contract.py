@@ -12,11 +12,23 @@ import torch
 
 from tests.methods.workspace import Tiny
 from tutelage import objectives, terms, weighting
-from tutelage.experiment.build import build
 from tutelage.models import LatentWorkspace
-from tutelage.objectives import Distiller, Objective, PerTeacher, Weighted
+from tutelage.objectives import (
+    Distiller,
+    Objective,
+    PerTeacher,
+    Weighted,
+)
+from tutelage.recipe.instantiate import build
 from tutelage.terms import Term
-from tutelage.types import Batch, Clock, Facts, Output, Survey, View
+from tutelage.types import (
+    Batch,
+    Clock,
+    Facts,
+    Output,
+    Survey,
+    View,
+)
 from tutelage.weighting import Weighting
 
 MIX = {"sig": 0.2, "pi": 0.3, "gaf": 0.5}
@@ -25,6 +37,7 @@ EXAMPLES = {
     "PerTeacher": {"term": "SoftTargets"},
     "MergedSimilarity": {"weights": MIX},
     "SoftTargets": {},
+    "Standardised": {"term": "SoftTargets"},
     "SimilarityMap": {"taps": ["stage1", "stage3"]},
     "Uniform": {},
     "Fixed": {"weights": MIX},

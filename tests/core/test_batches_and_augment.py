@@ -12,8 +12,8 @@ from tutelage.augment import (
 )
 from tutelage.batches import Samples, batches, order
 from tutelage.errors import UserError
-from tutelage.experiment.networks import load_network, make_network, save_network
 from tutelage.models import On
+from tutelage.recipe.networks import load_network, make_network, save_network
 from tutelage.seeds import derive, generator
 from tutelage.teachers import state_hash
 from tutelage.types import Batch, Output

@@ -9,7 +9,14 @@ from torch import nn
 
 from tests.methods.waves import wave
 from tutelage.errors import UserError
-from tutelage.models import CifarResNet, ConceptTransformer, On, Timm, WideResNet, measure
+from tutelage.models import (
+    CifarResNet,
+    ConceptTransformer,
+    On,
+    Timm,
+    WideResNet,
+    measure,
+)
 from tutelage.models.backbone import Backbone, StagedBackbone, TimmBackbone
 from tutelage.models.concept_slots import (
     BilevelSlots,

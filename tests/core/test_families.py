@@ -14,7 +14,6 @@ import pytest
 import torch
 from torch import nn
 
-from tutelage.experiment.build import build
 from tutelage.models import (
     VGG,
     CifarResNet,
@@ -26,6 +25,7 @@ from tutelage.models import (
     WideResNet,
 )
 from tutelage.models._layers import Staged
+from tutelage.recipe.instantiate import build
 from tutelage.types import Batch
 
 X4 = (32, 64, 128, 256)

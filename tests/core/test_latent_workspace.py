@@ -18,10 +18,17 @@ from tests.methods.workspace import (
     transfer,
 )
 from tutelage.errors import UserError
-from tutelage.experiment.build import build
-from tutelage.experiment.networks import load_network, make_network, save_network
-from tutelage.experiment.stage import start_from
-from tutelage.models import CifarResNet, LatentWorkspace, On, ResNet, WideResNet, measure
+from tutelage.models import (
+    CifarResNet,
+    LatentWorkspace,
+    On,
+    ResNet,
+    WideResNet,
+    measure,
+)
+from tutelage.recipe.instantiate import build
+from tutelage.recipe.networks import load_network, make_network, save_network
+from tutelage.training.stage import start_from
 
 TINY = {"type": "tests.methods.workspace.Tiny"}
 SHAPES = {1: (2, 16), 2: (2, 8, 6)}

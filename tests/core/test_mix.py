@@ -4,7 +4,7 @@ import torch
 
 from tutelage.augment import CutMix, Mix, Mixup
 from tutelage.errors import UserError
-from tutelage.experiment.build import build
+from tutelage.recipe.instantiate import build
 from tutelage.types import Batch
 
 

@@ -2,7 +2,14 @@ import math
 
 import pytest
 
-from tutelage.schedules import Constant, Cosine, EpochCosine, Linear, Piecewise, value_at
+from tutelage.schedules import (
+    Constant,
+    Cosine,
+    EpochCosine,
+    Linear,
+    Piecewise,
+    value_at,
+)
 from tutelage.types import Clock
 
 

@@ -10,7 +10,14 @@ from PIL import Image
 from torchvision import transforms
 
 from tutelage import data
-from tutelage.data import ImageNet, ImageNetA, ImageNetR, ImageNetSketch, ImageNetV2, store
+from tutelage.data import (
+    ImageNet,
+    ImageNetA,
+    ImageNetR,
+    ImageNetSketch,
+    ImageNetV2,
+    store,
+)
 from tutelage.data import imagenet as imagenet_module
 from tutelage.data.clip_sets import _Split
 from tutelage.data.leakage import refuse_leakage

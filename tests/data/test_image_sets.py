@@ -13,7 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tutelage.data import Cifar100, Cinic10, ImageNet, TinyImageNet, pictures, store
+from tutelage.data import (
+    Cifar100,
+    Cinic10,
+    ImageNet,
+    TinyImageNet,
+    pictures,
+    store,
+)
 from tutelage.data import cifar100 as cifar100_module
 from tutelage.data import cinic as cinic_module
 from tutelage.data import imagenet as imagenet_module

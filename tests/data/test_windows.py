@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutelage.data.windows import check_window, cut, runs, starts_within_runs
+from tutelage.data.windows import (
+    check_window,
+    cut,
+    runs,
+    starts_within_runs,
+)
 from tutelage.errors import UserError
 
 labels_of = st.lists(st.sampled_from([-1, 1, 2, 7]), min_size=0, max_size=60)

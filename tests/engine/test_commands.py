@@ -1,9 +1,8 @@
 from typer.testing import CliRunner
 
 from tests.engine.tiny import write
-from tutelage.cli import app
-from tutelage.experiment import once
-from tutelage.study.engine import costs, estimation
+from tutelage.cli.root import app
+from tutelage.execution import claim, costs, estimation
 
 
 def tutelage(*arguments):
@@ -28,14 +27,14 @@ def test_plan_run_status(tmp_path, monkeypatch):
     assert not (tmp_path / "runs" / "it").exists()
     monkeypatch.undo()
 
-    real = once.train_one
+    real = claim.train_one
 
     def train(context, job, *rest):
         if job.stage == "alone":
             raise MemoryError("no room")
         return real(context, job, *rest)
 
-    monkeypatch.setattr(once, "train_one", train)
+    monkeypatch.setattr(claim, "train_one", train)
     run = ("study", "run", path, *common, "--way", "processes")
     code, said = tutelage(*run)
     assert code == 1

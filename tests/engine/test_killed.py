@@ -9,12 +9,12 @@ import sys
 import time
 
 from tests.engine.tiny import write
-from tutelage.study.engine import status_of
+from tutelage.study.status import status_of
 
 
 def command(folder, jobs):
     return [
-        sys.executable, "-m", "tutelage.cli", "study", "run", str(folder / "study.yaml"),
+        sys.executable, "-m", "tutelage.cli.root", "study", "run", str(folder / "study.yaml"),
         "--runs", str(folder / "runs"), "--name", "it", "--device", "cpu", "--jobs", str(jobs),
         "--way", "processes",
     ]  # fmt: skip

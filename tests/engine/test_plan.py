@@ -6,16 +6,18 @@ from dataclasses import replace
 import pytest
 
 from tests.engine.tiny import Told, carried_out, places, write
+from tutelage.cli.progress import duration, show_estimate, show_status
 from tutelage.errors import UserError
-from tutelage.experiment.record import read_record
-from tutelage.progress import duration, show_estimate, show_status
-from tutelage.study.engine import costs as costing
-from tutelage.study.engine import estimate, plan_study, refuse_unfit, status_of
-from tutelage.study.engine import estimation as estimating
-from tutelage.study.engine.costs import Costs
-from tutelage.study.engine.kinds import kind_of
-from tutelage.study.engine.probe import Cost, TeacherCost
+from tutelage.execution import costs as costing
+from tutelage.execution import estimation as estimating
+from tutelage.execution.costs import Costs
+from tutelage.execution.estimation import estimate, refuse_unfit
+from tutelage.execution.kinds import kind_of
+from tutelage.execution.probe import Cost, TeacherCost
+from tutelage.runs.folder import read_record
 from tutelage.study.file import load_study
+from tutelage.study.run import plan_study
+from tutelage.study.status import status_of
 
 
 def planned_of(folder, told=None, jobs=1, **changes):

@@ -13,15 +13,15 @@ from filelock import FileLock
 
 from tests.engine.tiny import Told, carried_out, content, places, write
 from tutelage.errors import UserError
-from tutelage.experiment import once
-from tutelage.experiment.kept import Kept
-from tutelage.experiment.once import Outcome, train_once
-from tutelage.experiment.pool import Pool, WorkerDiedError
-from tutelage.experiment.run import make_plan
-from tutelage.experiment.schedule import Schedule
-from tutelage.study.engine import plan_study, run_study
+from tutelage.execution import claim
+from tutelage.execution.claim import Outcome, train_once
+from tutelage.execution.data_cache import DataCache
+from tutelage.execution.pool import Pool, WorkerDiedError
+from tutelage.execution.queue import Schedule
+from tutelage.execution.run import make_plan
+from tutelage.runs.ledger import read_experiment
 from tutelage.study.file import load_study
-from tutelage.study.ledger import read_experiment
+from tutelage.study.run import plan_study, run_study
 
 
 def records(folder):
@@ -45,8 +45,8 @@ def test_cells_share_their_runs_and_each_is_an_ordinary_experiment(tmp_path):
 
 
 def test_a_study_finds_the_runs_of_an_experiment(tmp_path):
-    from tutelage.experiment import execute
-    from tutelage.experiment.config import Recipe, parse
+    from tutelage.execution.run import execute
+    from tutelage.recipe.config import Recipe, parse
 
     execute(parse(Recipe, content()["recipe"], ""), "before", places(tmp_path))
     _, told = carried_out(tmp_path)
@@ -62,7 +62,7 @@ def test_everything_is_checked_and_recorded_before_the_first_step(tmp_path, monk
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tutelage.experiment.schedule.train_once", stop)
+    monkeypatch.setattr("tutelage.execution.queue.train_once", stop)
     with pytest.raises(KeyboardInterrupt):
         carried_out(tmp_path)
     folder = tmp_path / "runs" / "tiny"
@@ -71,14 +71,14 @@ def test_everything_is_checked_and_recorded_before_the_first_step(tmp_path, monk
 
 
 def test_a_failing_run_does_not_stop_the_others(tmp_path, monkeypatch):
-    real = once.train_one
+    real = claim.train_one
 
     def train(context, job, *rest):
         if job.stage == "wide":
             raise MemoryError("no room")
         return real(context, job, *rest)
 
-    monkeypatch.setattr(once, "train_one", train)
+    monkeypatch.setattr(claim, "train_one", train)
     _, told = carried_out(tmp_path)
     assert told.those("trained") == [("half", "alone", 0)]
     assert told.those("failed: MemoryError: no room") == [("half", "wide", 0), ("most", "wide", 0)]
@@ -94,7 +94,7 @@ def test_a_failure_in_the_middle_is_recorded(tmp_path, monkeypatch):
     def fit(*_):
         raise RuntimeError("the accelerator is gone")
 
-    monkeypatch.setattr("tutelage.experiment.single.fit", fit)
+    monkeypatch.setattr("tutelage.training.single.fit", fit)
     folder, _ = carried_out(tmp_path)
     record = next(r for r in records(folder).values() if r["stage"] == "alone")
     assert record["status"] == "failed"
@@ -153,7 +153,7 @@ def test_a_run_whose_process_dies_is_begun_again_but_not_for_ever(tmp_path):
 
 
 def test_what_another_process_trains_is_left_for_later_and_other_work_done(tmp_path, monkeypatch):
-    monkeypatch.setattr("tutelage.experiment.schedule._LOOK", 0.05)
+    monkeypatch.setattr("tutelage.execution.queue._LOOK", 0.05)
     told = Told()
     schedule = queue(tmp_path, told)
     wide = next(task for task in schedule.tasks if task.job.stage == "wide")
@@ -187,17 +187,17 @@ def test_a_held_lock_means_no_work(tmp_path):
     task = schedule.tasks[0]
     lock = schedule.places.cache / "locks" / task.job.fingerprint
     lock.parent.mkdir(parents=True)
-    kept = Kept(None, schedule.places.cache)
+    kept = DataCache(None, schedule.places.cache)
     with FileLock(lock):
-        assert once.locked(schedule.places.cache, task.job)
+        assert claim.locked(schedule.places.cache, task.job)
         outcome = train_once(schedule._context(task), task.job, kept, Told())
     assert outcome.elsewhere
-    assert not once.locked(schedule.places.cache, task.job)
+    assert not claim.locked(schedule.places.cache, task.job)
     assert not (task.folder / task.job.folder).exists()
 
 
 def test_what_failed_elsewhere_meanwhile_is_not_tried_again(tmp_path, monkeypatch):
-    monkeypatch.setattr("tutelage.experiment.schedule._LOOK", 0.05)
+    monkeypatch.setattr("tutelage.execution.queue._LOOK", 0.05)
     told = Told()
     schedule = queue(tmp_path, told)
     wide = next(task for task in schedule.tasks if task.job.stage == "wide")
@@ -227,7 +227,7 @@ def test_what_failed_elsewhere_meanwhile_is_not_tried_again(tmp_path, monkeypatc
 def test_data_are_read_once_for_recipes_that_describe_them_alike(tmp_path):
     other = {"data.noise": 0.1}
     study = load_study(write(tmp_path, vary={"share": {"half": {}, "most": {}, "calm": other}}))
-    kept = Kept(tmp_path, tmp_path)
+    kept = DataCache(tmp_path, tmp_path)
     half, most, calm = (kept.fold(cell.recipe, 0) for cell in study.cells)
     assert half is most
     assert calm is not half

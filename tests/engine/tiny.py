@@ -5,9 +5,10 @@ from pathlib import Path
 import yaml
 
 from tests.experiment.small import recipe
-from tutelage.experiment import Places, Quiet
-from tutelage.study.engine import plan_study, run_study
+from tutelage.execution.listener import Quiet
+from tutelage.execution.workers import RunConfig
 from tutelage.study.file import load_study
+from tutelage.study.run import plan_study, run_study
 
 
 def content(**changes):
@@ -34,8 +35,8 @@ def write(folder: Path, **changes) -> Path:
     return path
 
 
-def places(folder: Path, jobs: int = 1) -> Places:
-    return Places(folder / "runs", folder, "cpu", jobs)
+def places(folder: Path, jobs: int = 1) -> RunConfig:
+    return RunConfig(folder / "runs", folder, "cpu", jobs)
 
 
 class Told(Quiet):

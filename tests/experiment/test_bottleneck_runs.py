@@ -20,13 +20,13 @@ from tutelage.batches import Samples
 from tutelage.data import SyntheticImages
 from tutelage.errors import UserError
 from tutelage.evaluate import predict
-from tutelage.experiment import load_network
-from tutelage.experiment.check import check
-from tutelage.experiment.config import Recipe, parse
-from tutelage.experiment.prepare import Fold, load_data
 from tutelage.modalities import Embedding
 from tutelage.models import ConceptBottleneck
 from tutelage.models.concept_edits import remove_concept
+from tutelage.recipe.config import Recipe, parse
+from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.networks import load_network
+from tutelage.training.check import check
 from tutelage.vlm import OpenClip
 from tutelage.vlm.captions import Captions
 from tutelage.vlm.open_clip import save_open_clip

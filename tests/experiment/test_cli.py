@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from tests.experiment.small import write
 from tests.experiment.test_mistakes import put
-from tutelage.cli import SLOTS, app
+from tutelage.cli.root import SLOTS, app
 
 runner = CliRunner()
 
@@ -104,7 +104,7 @@ def test_data_shows_classes_and_subjects():
 
 def test_help_loads_nothing_heavy():
     code = (
-        "import sys; from typer.testing import CliRunner; from tutelage.cli import app; "
+        "import sys; from typer.testing import CliRunner; from tutelage.cli.root import app; "
         "CliRunner().invoke(app, ['--help']); "
         "heavy = ('torch', 'numpy', 'pandas', 'sklearn', 'numba', 'matplotlib', 'yaml', 'pydantic'); "
         "print([m for m in heavy if m in sys.modules])"

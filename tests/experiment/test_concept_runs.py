@@ -10,9 +10,10 @@ import torch
 from tests.experiment.test_mistakes import examine, put
 from tests.experiment.test_runs import execute, read, runs_of
 from tutelage.errors import UserError
-from tutelage.experiment import load, load_network
 from tutelage.models import ConceptTransformer
-from tutelage.study import records
+from tutelage.recipe.config import load
+from tutelage.recipe.networks import load_network
+from tutelage.runs import records
 
 SMALL = {"type": "WideResNet", "depth": 10, "width": 1}
 CCT = {"type": "ConceptTransformer", "network": SMALL}

@@ -7,11 +7,11 @@ import torch
 
 from tests.experiment.test_runs import execute, runs_of
 from tutelage.errors import UserError
-from tutelage.experiment import load_network
-from tutelage.experiment.check import check
-from tutelage.experiment.config import Recipe, parse
-from tutelage.experiment.plan import plan
-from tutelage.experiment.prepare import Fold, load_data
+from tutelage.recipe.config import Recipe, parse
+from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.networks import load_network
+from tutelage.recipe.resolve import plan
+from tutelage.training.check import check
 
 RECIPE = {
     "data": {"type": "SyntheticImages", "classes": 3, "samples": 60, "size": 16, "noise": 5.0},

@@ -13,9 +13,9 @@ from tests.experiment.test_runs import execute, read, runs_of
 from tests.vlm.small import IMAGES, image_folder
 from tutelage.errors import UserError
 from tutelage.evaluate import predict
-from tutelage.experiment import load_network
-from tutelage.experiment.config import Recipe, load, parse
-from tutelage.experiment.prepare import Fold, load_data
+from tutelage.recipe.config import Recipe, load, parse
+from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.networks import load_network
 from tutelage.teachers import cache_teacher
 from tutelage.types import Needs
 from tutelage.vlm.open_clip import new_open_clip, save_open_clip

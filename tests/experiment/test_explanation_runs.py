@@ -19,16 +19,21 @@ from tutelage.batches import Samples
 from tutelage.data import SyntheticEvents, SyntheticImages
 from tutelage.data.splits import Split
 from tutelage.errors import UserError
-from tutelage.experiment import load_network
-from tutelage.experiment.config import Recipe, parse
-from tutelage.experiment.explanations import explain, explains_itself
-from tutelage.experiment.prepare import Fold, load_data
-from tutelage.experiment.record import RunFolder
-from tutelage.models import ConceptBottleneck, ConceptTransformer, On, WideResNet
+from tutelage.models import (
+    ConceptBottleneck,
+    ConceptTransformer,
+    On,
+    WideResNet,
+)
+from tutelage.recipe.config import Recipe, parse
+from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.networks import load_network
 from tutelage.report import write_report
-from tutelage.study import read_experiment
-from tutelage.study.concepts import explained
-from tutelage.study.explanations import Known, read_explanations
+from tutelage.runs.concepts import explained
+from tutelage.runs.explanations import Known, read_explanations
+from tutelage.runs.folder import RunFolder
+from tutelage.runs.ledger import read_experiment
+from tutelage.training.explanations import explain, explains_itself
 
 PLAIN = {"type": "WideResNet", "depth": 10, "width": 1}
 

@@ -8,9 +8,11 @@ from scipy.io import savemat
 
 from tests.experiment.small import recipe, write
 from tutelage.errors import UserError
-from tutelage.experiment import Places, check, load, run
-from tutelage.experiment.config import Recipe, parse
-from tutelage.experiment.prepare import Fold, folds, load_data
+from tutelage.execution import run
+from tutelage.execution.workers import RunConfig
+from tutelage.recipe.config import Recipe, load, parse
+from tutelage.recipe.fold import Fold, folds, load_data
+from tutelage.training.check import check
 
 
 def examine(content, tmp_path):
@@ -198,7 +200,7 @@ def test_a_teacher_with_other_classes_is_refused(tmp_path):
             "",
         ),
         "four",
-        Places(tmp_path / "runs", tmp_path, "cpu"),
+        RunConfig(tmp_path / "runs", tmp_path, "cpu"),
     )
     teacher = next(folder.glob("*/sig/seed-0-*"))
     content = recipe(put("stages.sig", {"run": str(teacher)}))

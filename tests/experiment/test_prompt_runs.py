@@ -10,16 +10,22 @@ import torch
 from tests.experiment.test_mistakes import examine, put
 from tests.experiment.test_runs import Outcomes, execute, read, runs_of
 from tests.vlm.small import IMAGES, image_encoder
+from tutelage import checkpoint
 from tutelage.data import SyntheticImages
 from tutelage.errors import UserError
 from tutelage.evaluate import predict
-from tutelage.experiment import checkpoint, load_network
-from tutelage.experiment.config import Recipe, parse
-from tutelage.experiment.prepare import Fold, load_data
+from tutelage.recipe.config import Recipe, parse
+from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.networks import load_network
 from tutelage.report import write_report
 from tutelage.vlm.captions import Captions
 from tutelage.vlm.open_clip import save_open_clip
-from tutelage.vlm.training import Schooling, embed, teach, zero_shot
+from tutelage.vlm.training import (
+    Schooling,
+    embed,
+    teach,
+    zero_shot,
+)
 
 pytest.importorskip("open_clip")
 
@@ -168,7 +174,7 @@ def epochs_seen(tmp_path, content, epochs):
 
 
 def interrupted(tmp_path, content, stop):
-    from tutelage.experiment import record
+    from tutelage.runs import folder as record
 
     kept = record.RunFolder.epoch
 
@@ -284,7 +290,7 @@ def test_running_again_trains_nothing_and_another_encoder_everything(finished, t
 
 
 def prints(tmp_path, content):
-    from tutelage.experiment.plan import plan
+    from tutelage.recipe.resolve import plan
 
     recipe = parse(Recipe, content, "")
     return [job.fingerprint for job in plan(recipe, 0, fold(tmp_path, content))]
@@ -304,7 +310,7 @@ def test_a_dry_run_tries_what_is_trained(taught, tmp_path):
         (put("stages.promptsrc.train.select", "best"), "best, but the only network is the one of the last"),
         (put("stages.last.train.select", "first"), r"train\.select: found 'first'"),
         (put("stages.promptsrc.train.average.type", "Gauss"), "unknown average 'Gauss'; did you mean 'Gaussian'"),
-        (put("stages.promptsrc.train.average.std", 0), r"train\.average: std: 0\.0; allowed: above 0"),
+        (put("stages.promptsrc.train.average.std", 0), r"train\.average: std: 0\.0 must be > 0"),
         (put("network.vision_depth", 3), "depth: 3; allowed: 1 to the 2 blocks"),
         (put("network.frozen_templates", None), "no feature 'image_frozen' .allowed: PromptedClip with"),
         (put("stages.zero_shot.train.epochs", 1), "labels: sends no gradient to the student|parameter"),

@@ -12,16 +12,21 @@ from tests.experiment.named import Named
 from tests.experiment.test_runs import execute, read, runs_of
 from tutelage.data import SyntheticImages
 from tutelage.data.leakage import refuse_leakage, scan
-from tutelage.data.splits import FewShot, OfficialSplit, Split, Transductive
+from tutelage.data.splits import (
+    FewShot,
+    OfficialSplit,
+    Split,
+    Transductive,
+)
 from tutelage.errors import UserError
 from tutelage.evaluate import assess_groups, harmonic_mean
-from tutelage.experiment import load_network
-from tutelage.experiment.check import check
-from tutelage.experiment.config import Recipe, parse
-from tutelage.experiment.groups import groups_of, lesson_of
-from tutelage.experiment.prepare import Fold
+from tutelage.recipe.config import Recipe, parse
+from tutelage.recipe.fold import Fold
+from tutelage.recipe.groups import groups_of, training_subset
+from tutelage.recipe.networks import load_network
 from tutelage.report import write_report
-from tutelage.study.ledger import read_experiment
+from tutelage.runs.ledger import read_experiment
+from tutelage.training.check import check
 
 NAMES = [f"synthetic pattern {number}" for number in range(1, 6)]
 BASE, NOVEL = NAMES[:3], NAMES[3:]
@@ -196,7 +201,7 @@ def test_every_stage_of_a_seed_gets_the_same_few_samples(tmp_path):
     sides = {name: torch.from_numpy(side) for name, side in fold.split.sides().items()}
 
     def drawn(name, *seed):
-        return set(lesson_of(loaded, name, samples, sides, seed).index.tolist())
+        return set(training_subset(loaded, name, samples, sides, seed).index.tolist())
 
     assert len(drawn("one", 0, 0)) == 20
     assert drawn("one", 0, 0) == drawn("two", 0, 0)

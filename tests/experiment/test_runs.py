@@ -18,13 +18,17 @@ from tests.experiment.small import recipe, write
 from tests.experiment.test_mistakes import put
 from tutelage.errors import UserError
 from tutelage.evaluate import predict
-from tutelage.experiment import Places, Quiet, load_network, run, single
-from tutelage.experiment.config import Recipe, parse
-from tutelage.experiment.prepare import Fold, load_data
+from tutelage.execution import run
+from tutelage.execution.listener import Quiet
+from tutelage.execution.workers import RunConfig
+from tutelage.recipe.config import Recipe, parse
+from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.networks import load_network
+from tutelage.training import single
 
 
 def execute(tmp_path, content, name="it", listener=None, jobs=1):
-    places = Places(tmp_path / "runs", tmp_path, "cpu", jobs)
+    places = RunConfig(tmp_path / "runs", tmp_path, "cpu", jobs)
     return run.execute(parse(Recipe, content, ""), name, places, listener)
 
 
@@ -252,7 +256,7 @@ def test_a_run_killed_at_any_moment_goes_on_and_ends_bit_equal(tmp_path, jobs):
         "base", 0
     ]
     command = [
-        sys.executable, "-m", "tutelage.cli", "run", str(path), "--runs", str(tmp_path / "killed"),
+        sys.executable, "-m", "tutelage.cli.root", "run", str(path), "--runs", str(tmp_path / "killed"),
         "--name", "it", "--device", "cpu", "--jobs", str(jobs),
     ]  # fmt: skip
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}

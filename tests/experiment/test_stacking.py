@@ -8,16 +8,23 @@ import pytest
 import yaml
 
 from tests.experiment.small import recipe
+from tutelage import checkpoint
 from tutelage.data import SyntheticWearable
 from tutelage.data.store import open_saved, save
-from tutelage.experiment import Places, Quiet, checkpoint
-from tutelage.experiment.assembled import Context, assemble
-from tutelage.experiment.config import load
-from tutelage.experiment.once import Outcome, train_once
-from tutelage.experiment.prepare import tensor_of
-from tutelage.experiment.run import carry_out, make_plan
-from tutelage.experiment.stacking import _Stacking, known_seconds, stacking
-from tutelage.experiment.together import Seconds, measure_stack, train_together, why_alone
+from tutelage.execution.claim import Outcome, train_once
+from tutelage.execution.listener import Quiet
+from tutelage.execution.run import carry_out, make_plan
+from tutelage.execution.stack import (
+    Seconds,
+    measure_stack,
+    train_together,
+    why_alone,
+)
+from tutelage.execution.stack_engine import _Stacking, known_seconds, stacking
+from tutelage.execution.workers import RunConfig
+from tutelage.recipe.config import load
+from tutelage.recipe.fold import tensor_of
+from tutelage.training.assemble import Context, assemble
 
 
 class Stopped(BaseException):
@@ -74,7 +81,7 @@ def small(tmp_path_factory):
 
 
 def places(root):
-    return Places(Path(root), None, "cpu", 1)
+    return RunConfig(Path(root), None, "cpu", 1)
 
 
 def train(small, root, way, listener=None):

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 from tests.experiment.small import recipe
-from tutelage.experiment.config import Recipe, parse
-from tutelage.experiment.prepare import Fold, load_data
+from tutelage.recipe.config import Recipe, parse
+from tutelage.recipe.fold import Fold, load_data
 
 
 def fold(cache):

@@ -5,14 +5,15 @@ import json
 import torch
 
 from tests.experiment.small import recipe
-from tutelage.experiment import Places, run
-from tutelage.experiment.checkpoint import read
-from tutelage.experiment.config import Recipe, parse
+from tutelage.checkpoint import read
+from tutelage.execution import run
+from tutelage.execution.workers import RunConfig
+from tutelage.recipe.config import Recipe, parse
 
 
 def execute(tmp_path, change):
     folder = run.execute(
-        parse(Recipe, recipe(change), ""), "it", Places(tmp_path / "runs", tmp_path, "cpu", 1)
+        parse(Recipe, recipe(change), ""), "it", RunConfig(tmp_path / "runs", tmp_path, "cpu", 1)
     )
     listed = json.loads((folder / "experiment.json").read_text())["runs"]
     return {found["stage"]: (folder / found["path"]).resolve() for found in listed}

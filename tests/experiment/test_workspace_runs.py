@@ -11,10 +11,10 @@ from tests.experiment.test_mistakes import examine
 from tests.experiment.test_runs import execute, read, runs_of
 from tutelage.errors import UserError
 from tutelage.evaluate import predict
-from tutelage.experiment import load_network
-from tutelage.experiment.config import Recipe, parse
-from tutelage.experiment.prepare import Fold, load_data
-from tutelage.experiment.record import RunFolder
+from tutelage.recipe.config import Recipe, parse
+from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.networks import load_network
+from tutelage.runs.folder import RunFolder
 
 SLOTS = 3
 STAGES = {"two": ["sig", "pi"], "three": ["sig", "pi", "gaf"]}

@@ -6,7 +6,12 @@ import pytest
 import torch
 
 from tests.interpret.doubles import Asking, Linear, inputs
-from tutelage.interpret import ablate, compare, concept_accuracies, faithfulness
+from tutelage.interpret import (
+    ablate,
+    compare,
+    concept_accuracies,
+    faithfulness,
+)
 from tutelage.models import ConceptTransformer, WideResNet
 
 

@@ -17,7 +17,7 @@ from tutelage.models import ConceptTransformer, WideResNet
 
 
 def coloured(count, size, places):
-    """Places that hold one channel each, and the one-hot truth."""
+    """RunConfig that hold one channel each, and the one-hot truth."""
     truth = torch.randint(size, (count, places), generator=torch.Generator().manual_seed(0))
     hot = F.one_hot(truth, size).float()
     return hot.transpose(1, 2), hot

@@ -9,13 +9,19 @@ import torch
 from tests.experiment.small import recipe
 from tests.methods.waves import wave
 from tutelage import losses
-from tutelage.experiment import Places
-from tutelage.experiment.checkpoint import read
-from tutelage.experiment.config import Recipe, parse
-from tutelage.experiment.record import RunFolder
-from tutelage.experiment.run import execute as run_experiment
+from tutelage.checkpoint import read
+from tutelage.execution.run import execute as run_experiment
+from tutelage.execution.workers import RunConfig
+from tutelage.recipe.config import Recipe, parse
+from tutelage.runs.folder import RunFolder
 from tutelage.terms import ContrastiveRepresentation
-from tutelage.types import Batch, Clock, Facts, Output, View
+from tutelage.types import (
+    Batch,
+    Clock,
+    Facts,
+    Output,
+    View,
+)
 
 
 def test_equals_a_loop():
@@ -201,8 +207,8 @@ def test_gradients_reach_student_and_projections_and_stop_at_teacher_and_memory(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"width": 0}, "must be at least 1"),
-        ({"negatives": 0}, "must be at least 1"),
+        ({"width": 0}, "width: 0 must be >= 1"),
+        ({"negatives": 0}, "negatives: 0 must be >= 1"),
         ({"temperature": 0}, "temperature: 0 must be > 0"),
         ({"momentum": 1}, r"momentum: 1 must be in \[0, 1\)"),
     ],
@@ -246,7 +252,7 @@ def test_a_run_stopped_between_epochs_goes_on_and_ends_bit_equal(tmp_path, monke
         content["baseline"] = None
 
     def execute(name):
-        places = Places(tmp_path / name, tmp_path, "cpu", 1)
+        places = RunConfig(tmp_path / name, tmp_path, "cpu", 1)
         folder = run_experiment(parse(Recipe, recipe(change), ""), "it", places)
         (path,) = folder.glob("*/crd/*")
         return path

@@ -8,7 +8,13 @@ import torch
 from tests.methods.waves import wave
 from tutelage import losses
 from tutelage.terms import DiscriminativeConsistent
-from tutelage.types import Batch, Clock, Facts, Output, View
+from tutelage.types import (
+    Batch,
+    Clock,
+    Facts,
+    Output,
+    View,
+)
 
 
 def loop(student, teacher, scale, consistency):
@@ -117,7 +123,7 @@ def test_gradcheck():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"width": 0}, "width: 0 must be at least 1"),
+        ({"width": 0}, "width: 0 must be >= 1"),
         ({"consistency": -1}, "consistency: -1 must be >= 0"),
         ({"scale": 0}, "scale: 0 must be > 0"),
     ],

@@ -12,15 +12,27 @@ from torch.nn import functional as F
 from tests.experiment.small import recipe
 from tests.experiment.test_mistakes import examine
 from tests.experiment.test_runs import execute, read, runs_of
+from tutelage import checkpoint
 from tutelage.errors import UserError
-from tutelage.experiment import checkpoint
-from tutelage.experiment.record import RunFolder
-from tutelage.objectives import Distiller, Labels, PerTeacher, Weighted
+from tutelage.objectives import (
+    Distiller,
+    Labels,
+    PerTeacher,
+    Weighted,
+)
+from tutelage.runs.folder import RunFolder
 from tutelage.steps import BilevelStep, GradientStep
 from tutelage.steps.bilevel import sgd
 from tutelage.steps.hard_buffer import HardBuffer
 from tutelage.terms import Hint, SoftTargets
-from tutelage.types import Batch, Clock, Facts, Needs, Output, View
+from tutelage.types import (
+    Batch,
+    Clock,
+    Facts,
+    Needs,
+    Output,
+    View,
+)
 from tutelage.weighting import MetaFeatures, MetaLogits, Uniform
 
 

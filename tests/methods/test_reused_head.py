@@ -13,14 +13,27 @@ from tests.methods.waves import wave
 from tutelage import losses
 from tutelage.errors import UserError
 from tutelage.evaluate import predict
-from tutelage.experiment import Places, load_network, run
-from tutelage.experiment.build import build
-from tutelage.experiment.check import check
-from tutelage.experiment.config import Recipe, parse
-from tutelage.experiment.prepare import Fold, load_data
-from tutelage.models import CifarResNet, MobileNetV2, ReusedHead, WideResNet, measure
+from tutelage.execution import run
+from tutelage.execution.workers import RunConfig
+from tutelage.models import (
+    CifarResNet,
+    MobileNetV2,
+    ReusedHead,
+    WideResNet,
+    measure,
+)
+from tutelage.recipe.config import Recipe, parse
+from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.instantiate import build
+from tutelage.recipe.networks import load_network
 from tutelage.terms import FeatureDistance
-from tutelage.types import Batch, Clock, Output, View
+from tutelage.training.check import check
+from tutelage.types import (
+    Batch,
+    Clock,
+    Output,
+    View,
+)
 
 
 def made(**changes):
@@ -233,7 +246,7 @@ def test_a_whole_run(tmp_path):
     data = Fold.of(content, load_data(content, None, None), 0, tmp_path)
     checked = {found.stage: found for found in check(content, data)}
     assert checked["simkd"].reach.keys() == {"features"}
-    folder = run.execute(content, "it", Places(tmp_path / "runs", tmp_path, "cpu", 1))
+    folder = run.execute(content, "it", RunConfig(tmp_path / "runs", tmp_path, "cpu", 1))
     listed = json.loads((folder / "experiment.json").read_text())["runs"]
     paths = {found["stage"]: (folder / found["path"]).resolve() for found in listed}
     student, spec = load_network(paths["simkd"] / "best.safetensors")

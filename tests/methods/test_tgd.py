@@ -6,9 +6,14 @@ import pytest
 import torch
 
 from tests.methods.teachers import LABELS, wave
-from tutelage.experiment.config import load
-from tutelage.experiment.stage import distiller_of
-from tutelage.types import Batch, Clock, Output, View
+from tutelage.recipe.config import load
+from tutelage.training.stage import distiller_of
+from tutelage.types import (
+    Batch,
+    Clock,
+    Output,
+    View,
+)
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "cifar10" / "tgd.yaml"
 

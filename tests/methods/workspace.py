@@ -7,10 +7,16 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tutelage.experiment.build import build
 from tutelage.models import LatentWorkspace
 from tutelage.models._layers import Staged, average, convolution
-from tutelage.types import Batch, Clock, Facts, Output, View
+from tutelage.recipe.instantiate import build
+from tutelage.types import (
+    Batch,
+    Clock,
+    Facts,
+    Output,
+    View,
+)
 
 CLASSES = 5
 TAPS = ("stage1", "stage2", "stage3")

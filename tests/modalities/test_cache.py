@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from tutelage.errors import UserError
-from tutelage.modalities import GramianField, PersistenceImage, cache, represent
+from tutelage.modalities import (
+    GramianField,
+    PersistenceImage,
+    cache,
+    represent,
+)
 
 RNG = np.random.default_rng(0)
 SIGNALS = np.cumsum(RNG.normal(size=(50, 2, 40)), axis=2)

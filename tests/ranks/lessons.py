@@ -10,12 +10,23 @@ from lightning_fabric import Fabric
 from tests.contract import test_contract as contract
 from tests.methods.workspace import Tiny
 from tutelage import terms
-from tutelage.experiment.build import build
 from tutelage.models import LatentWorkspace
-from tutelage.objectives import Distiller, Labels, PerTeacher, Weighted
+from tutelage.objectives import (
+    Distiller,
+    Labels,
+    PerTeacher,
+    Weighted,
+)
 from tutelage.ranks import Ranks
+from tutelage.recipe.instantiate import build
 from tutelage.steps import BilevelStep, GradientStep
-from tutelage.types import Batch, Clock, Facts, Output, View
+from tutelage.types import (
+    Batch,
+    Clock,
+    Facts,
+    Output,
+    View,
+)
 
 NAMES = [name for _, name in contract.ALL]
 SAMPLES, STEPS, CLASSES = 28, 3, 5

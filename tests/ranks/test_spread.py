@@ -5,8 +5,10 @@ import json
 import pytest
 
 from tests.experiment.small import recipe
-from tutelage.experiment import Places, Quiet, run
-from tutelage.experiment.config import Recipe, parse
+from tutelage.execution import run
+from tutelage.execution.listener import Quiet
+from tutelage.execution.workers import RunConfig
+from tutelage.recipe.config import Recipe, parse
 
 
 def few(content):
@@ -35,7 +37,7 @@ class Epochs(Quiet):
 
 
 def carry_out(folder, devices, listener=None, change=few):
-    places = Places(folder / "runs", folder, "cpu", 1, devices)
+    places = RunConfig(folder / "runs", folder, "cpu", 1, devices)
     where = run.execute(parse(Recipe, recipe(change), ""), "it", places, listener)
     listed = json.loads((where / "experiment.json").read_text())["runs"]
     return {r["stage"]: where / r["path"] for r in listed}

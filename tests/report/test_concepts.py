@@ -20,8 +20,8 @@ from tutelage.report.figures.concepts import painted
 from tutelage.report.figures.icon import icon
 from tutelage.report.summary import summary
 from tutelage.report.wording import signed
-from tutelage.study import read_experiment
-from tutelage.study.concepts import Part, explained, probabilities
+from tutelage.runs.concepts import Part, explained, probabilities
+from tutelage.runs.ledger import read_experiment
 
 SMALL = {
     "windows": 20,
@@ -284,7 +284,8 @@ def test_faithfulness_is_a_mean_over_runs(made):
         assert float(row["contribution"]) == pytest.approx(np.mean(list(values)))
     stage = found.stage
     assert (
-        f"Places put in: the probability rises no faster than in random order in {stage}." in html
+        f"RunConfig put in: the probability rises no faster than in random order in {stage}."
+        in html
     )
     assert (
         f"Concepts taken away: the probability falls faster than in random order in {stage}."

@@ -16,7 +16,7 @@ from tutelage.errors import UserError
 from tutelage.report import ExampleWindow, write_report
 from tutelage.report.figures.matrices import confusion, difference
 from tutelage.report.summary import summary
-from tutelage.study import read_experiment
+from tutelage.runs.ledger import read_experiment
 
 SECTIONS = [
     "results", "differences", "curves", "confusion", "people", "calibration", "window", "sizes",

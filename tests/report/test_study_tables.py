@@ -11,15 +11,15 @@ from typer.testing import CliRunner
 
 from tests.report.test_page import Page
 from tests.study.studied import share, write_study
-from tutelage.cli import app
+from tutelage.cli.root import app
 from tutelage.report.figures.contrasts import contrasts
 from tutelage.report.study_pages import write_comparison, write_table
 from tutelage.report.study_tables import study_table
+from tutelage.statistics.spreads import mean_of_folds, spread
 from tutelage.study.contrasts import compare_study
 from tutelage.study.layout import table_spec
+from tutelage.study.ledger import read_study
 from tutelage.study.optimism import optimism
-from tutelage.study.spreads import mean_of_folds, spread
-from tutelage.study.studies import read_study
 
 TABLE = {
     "title": "Teachers & students", "columns": "teachers", "against": "alone",

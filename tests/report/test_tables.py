@@ -10,8 +10,16 @@ from tests.report.fake import Fake, write
 from tutelage.report import write_report
 from tutelage.report.figures.calibration import reliability
 from tutelage.report.figures.matrices import row_percent
-from tutelage.report.table import Cell, Column, Row, Table, escape_latex
-from tutelage.study import compare, mean_of_folds, read_experiment, spread
+from tutelage.report.table import (
+    Cell,
+    Column,
+    Row,
+    Table,
+    escape_latex,
+)
+from tutelage.runs.ledger import read_experiment
+from tutelage.statistics.spreads import mean_of_folds, spread
+from tutelage.study.comparison import compare
 
 STAGES = ("sig", "pi", "alone", "base", "annsp")
 

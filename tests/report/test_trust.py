@@ -19,8 +19,8 @@ from tutelage.report import trusted, write_report
 from tutelage.report.figures.courses import apart, looks
 from tutelage.report.figures.trust import by_class, classes_shown, over_epochs
 from tutelage.report.palette import SERIES
-from tutelage.study import read_experiment
-from tutelage.study.traces import Course, Trust, trusts
+from tutelage.runs.ledger import read_experiment
+from tutelage.runs.traces import Course, Trust, trusts
 
 SMALL = {
     "windows": 20,

@@ -17,8 +17,8 @@ from tutelage.report import slot_words, write_report
 from tutelage.report.figures.places import chosen, sources
 from tutelage.report.figures.workspace import classes_shown
 from tutelage.report.wording import significant
-from tutelage.study import read_experiment
-from tutelage.study.workspace import workspaces
+from tutelage.runs.ledger import read_experiment
+from tutelage.runs.workspace import workspaces
 
 SMALL = {
     "windows": 20,

@@ -3,10 +3,10 @@
 import pytest
 
 from tests.study import sheets
-from tutelage.study.checks import OF_CLAIMS
-from tutelage.study.findings import collect
-from tutelage.study.imports.grid import Grid
-from tutelage.study.imports.tables import claims_of
+from tutelage.audit.checks import OF_CLAIMS
+from tutelage.audit.imports.grid import Grid
+from tutelage.audit.imports.tables import claims_of
+from tutelage.runs.findings import collect
 
 
 def found(book):

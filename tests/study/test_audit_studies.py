@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from tests.experiment.small import recipe
 from tests.report.fake import Fake
 from tests.study.studied import write_study
-from tutelage.cli import app
-from tutelage.study.auditing import audit_study
+from tutelage.audit.audit import audit_study
+from tutelage.cli.root import app
 from tutelage.study.file import lay, recipe_of
 
 WEIGHTS = {"low": {"distiller.soft.coefficient": 0.3}, "high": {"distiller.soft.coefficient": 0.7}}

@@ -9,10 +9,10 @@ from scipy import stats
 
 from tests.study.studied import LADDER, write_study
 from tutelage.errors import UserError
+from tutelage.statistics.power import seeds_needed
 from tutelage.study.contrasts import compare_study
+from tutelage.study.ledger import read_study
 from tutelage.study.optimism import optimism
-from tutelage.study.resolution import seeds_needed
-from tutelage.study.studies import read_study
 
 KEYS = [(fold, seed) for fold in ("fold-1", "fold-2") for seed in (0, 1, 2)]
 

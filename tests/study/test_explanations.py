@@ -10,8 +10,15 @@ import pytest
 from tests.report.explaining import NAMES, add_concepts
 from tests.report.fake import Fake, write
 from tutelage.errors import UserError
-from tutelage.study import read_experiment
-from tutelage.study.concepts import PARTS, explained, label_of, probabilities, speaking, unnamed
+from tutelage.runs.concepts import (
+    PARTS,
+    explained,
+    label_of,
+    probabilities,
+    speaking,
+    unnamed,
+)
+from tutelage.runs.ledger import read_experiment
 
 SMALL = {"windows": 20, "epochs": 2, "stages": ("sig", "alone", "annsp"), "seeds": (0, 1)}
 STREAMS = {"global": (1,), "spatial": (16,)}

@@ -7,10 +7,10 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.study import sheets
-from tutelage.cli import app
+from tutelage.audit.audit import audit_files
+from tutelage.audit.imports import read_claims, write_claims
+from tutelage.cli.root import app
 from tutelage.errors import UserError
-from tutelage.study.auditing import audit_files
-from tutelage.study.imports import read_claims, write_claims
 
 
 def test_a_workbook_with_a_broken_style_index_is_read(tmp_path):

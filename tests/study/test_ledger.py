@@ -9,8 +9,15 @@ import pytest
 
 from tests.report.fake import Fake, write
 from tutelage.errors import UserError
-from tutelage.study import best_student, compare, mean_of_folds, read_experiment
-from tutelage.study.frames import classes_frame, curves_frame, runs_frame, subjects_frame
+from tutelage.runs.frames import (
+    classes_frame,
+    curves_frame,
+    runs_frame,
+    subjects_frame,
+)
+from tutelage.runs.ledger import read_experiment
+from tutelage.statistics.spreads import mean_of_folds
+from tutelage.study.comparison import best_student, compare
 
 SMALL = {"windows": 20, "epochs": 3, "stages": ("sig", "alone", "base", "annsp")}
 

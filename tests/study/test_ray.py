@@ -10,13 +10,14 @@ import torch
 
 from tests.experiment.small import recipe
 from tutelage.errors import UserError
-from tutelage.experiment import Places, Quiet
-from tutelage.experiment.config import Recipe, parse
-from tutelage.experiment.run import carry_out, make_plan
+from tutelage.execution.listener import Quiet
+from tutelage.execution.ray_data import on_cluster, represent_missing
+from tutelage.execution.ray_engine import ray_workers
+from tutelage.execution.run import carry_out, make_plan
+from tutelage.execution.workers import RunConfig
 from tutelage.modalities import GramianField
 from tutelage.modalities.cache import represent
-from tutelage.study.engine.ray_data import on_cluster, represent_missing
-from tutelage.study.engine.ray_engine import ray_workers
+from tutelage.recipe.config import Recipe, parse
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +69,7 @@ def runs_of(folder):
 
 def test_a_run_whose_worker_is_killed_goes_on_elsewhere(tmp_path, cluster):
     content = parse(Recipe, recipe(short), "")
-    places = Places(tmp_path / "ray", tmp_path, "cpu", 2)
+    places = RunConfig(tmp_path / "ray", tmp_path, "cpu", 2)
     planned = make_plan({"cell": content}, places, Quiet(), "study")
     listener = Killing()
     represent_missing(planned, listener)
@@ -113,11 +114,11 @@ def test_representations_are_those_of_one_machine(tmp_path, cluster):
 def test_what_a_cluster_cannot_do_is_refused(tmp_path):
     with (
         pytest.raises(UserError, match="a path from the root"),
-        ray_workers(Places(tmp_path.relative_to(tmp_path.parent)), 1, None, Quiet()),
+        ray_workers(RunConfig(tmp_path.relative_to(tmp_path.parent)), 1, None, Quiet()),
     ):
         pass
     with (
         pytest.raises(UserError, match="devices: found 2"),
-        ray_workers(Places(tmp_path, devices=2), 1, None, Quiet()),
+        ray_workers(RunConfig(tmp_path, devices=2), 1, None, Quiet()),
     ):
         pass

@@ -9,17 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tutelage.study import (
-    SubjectPair,
-    holm,
-    mean_of_folds,
-    paired_difference,
-    pairs_needed,
-    spread,
-    subject_difference,
-)
-from tutelage.study.spreads import by_fold
-from tutelage.study.statistics import minus
+from tutelage.statistics.paired import holm, minus, paired_difference, pairs_needed
+from tutelage.statistics.spreads import by_fold, mean_of_folds, spread
+from tutelage.statistics.subjects import SubjectPair, subject_difference
 
 TABLE = {("a", 0): 0.80, ("a", 1): 0.84, ("b", 0): 0.90, ("b", 1): 0.96}
 zeros = np.zeros

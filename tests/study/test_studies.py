@@ -11,10 +11,10 @@ from upath import UPath
 from tests.experiment.small import recipe
 from tests.study.studied import AXES, share, write_study
 from tutelage.errors import UserError
+from tutelage.runs.location import below, location
 from tutelage.study import file as study
 from tutelage.study.layout import lay_out, table_spec
-from tutelage.study.places import below, location
-from tutelage.study.studies import read_study
+from tutelage.study.ledger import read_study
 
 
 @pytest.fixture(scope="module")

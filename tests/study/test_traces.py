@@ -9,9 +9,9 @@ import pytest
 
 from tests.report.fake import Fake, write
 from tutelage.errors import UserError
-from tutelage.study import read_experiment
-from tutelage.study.frames import traces_frame
-from tutelage.study.traces import recorded, trusts
+from tutelage.runs.frames import traces_frame
+from tutelage.runs.ledger import read_experiment
+from tutelage.runs.traces import recorded, trusts
 
 TEACHERS = ("sig", "pi")
 WEIGHTS = tuple(f"soft.weight.{name}" for name in TEACHERS)

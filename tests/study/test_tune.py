@@ -16,15 +16,30 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from tests.experiment import small
-from tutelage.cli import app
+from tutelage.cli.root import app
 from tutelage.data.synthetic import SyntheticWearable
 from tutelage.errors import UserError
-from tutelage.experiment import Places, Quiet, Recipe, execute
+from tutelage.execution.listener import Quiet
+from tutelage.execution.run import execute
+from tutelage.execution.workers import RunConfig
+from tutelage.recipe.config import Recipe
 from tutelage.report.tuning import paragraph, write_tuning
-from tutelage.study import read_experiment
+from tutelage.runs.ledger import read_experiment
 from tutelage.study.file import load_study
-from tutelage.study.tune import plateau, reach, read_tuning, search_of, tune
-from tutelage.study.tune.record import Again, Axis, Score, Setting, Tuning
+from tutelage.study.tune import (
+    plateau,
+    reach,
+    read_tuning,
+    search_of,
+    tune,
+)
+from tutelage.study.tune.record import (
+    Again,
+    Axis,
+    Score,
+    Setting,
+    Tuning,
+)
 from tutelage.study.tune.space import dimension
 from tutelage.study.tune.store import Store
 from tutelage.study.tune.watch import GivenUp, Watch
@@ -291,7 +306,7 @@ def test_epochs_of_an_earlier_sitting_are_read_from_the_log(tmp_path):
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tune")
-    tune(study(folder), Places(folder / "runs"))
+    tune(study(folder), RunConfig(folder / "runs"))
     return folder
 
 
@@ -326,7 +341,7 @@ def test_every_setting_is_an_ordinary_experiment(searched):
 def test_a_finished_search_trains_nothing_and_says_the_same(searched):
     before = read_tuning(searched / "runs" / "search")
     times = {path: path.stat().st_mtime for path in (searched / "runs").rglob("run.json")}
-    tune(study(searched), Places(searched / "runs"))
+    tune(study(searched), RunConfig(searched / "runs"))
     assert {path: path.stat().st_mtime for path in (searched / "runs").rglob("run.json")} == times
     assert read_tuning(searched / "runs" / "search") == before
 
@@ -341,11 +356,11 @@ def test_an_interrupted_search_goes_on_with_the_same_settings(searched, tmp_path
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        tune(study(tmp_path), Places(tmp_path / "runs"), Impatient())
+        tune(study(tmp_path), RunConfig(tmp_path / "runs"), Impatient())
     journal = tmp_path / "runs" / "search" / "tune" / "optuna.log"
     with journal.open("a") as file:
         file.write('{"half a li')
-    tune(study(tmp_path), Places(tmp_path / "runs"))
+    tune(study(tmp_path), RunConfig(tmp_path / "runs"))
     found, wanted = (read_tuning(one / "runs" / "search") for one in (tmp_path, searched))
     assert found.settings == wanted.settings and found.again == wanted.again
 
@@ -373,14 +388,14 @@ def test_a_grid_is_whole_though_a_command_died_while_it_was_laid_out(tmp_path, m
 def test_another_search_is_not_mixed_in(searched):
     space = {"distiller.soft.term.temperature": {"low": 1.0, "high": 9.0}}
     with pytest.raises(UserError, match="holds a search with another space"):
-        tune(study(searched, space=space), Places(searched / "runs"))
+        tune(study(searched, space=space), RunConfig(searched / "runs"))
 
 
 def test_an_honest_run_continues_a_blind_one_and_leaves_it_blind(searched):
     best = read_tuning(searched / "runs" / "search").best
     search = search_of(study(searched))
     content = search.recipe_at(best.values).model_dump() | {"protocol": "honest"}
-    folder = execute(Recipe.model_validate(content), "honest", Places(searched / "runs"))
+    folder = execute(Recipe.model_validate(content), "honest", RunConfig(searched / "runs"))
     (run,) = read_experiment(folder).of("kd")
     assert set(run.evaluations) == {"validation", "test"} and run.record.data.n_test > 0
     assert run.evaluations["validation"].accuracy == best.value
@@ -396,7 +411,7 @@ def test_another_test_split_changes_no_number(searched, tmp_path, monkeypatch):
     def poisoned(self, *arguments):
         data = load(self, *arguments)
         recipe = search_of(study(tmp_path)).recipe
-        from tutelage.experiment.build import build
+        from tutelage.recipe.instantiate import build
 
         splitter = build("tutelage.data.splits", recipe.split, "split", method="split")
         tested = splitter.split(data, 0).test
@@ -405,7 +420,7 @@ def test_another_test_split_changes_no_number(searched, tmp_path, monkeypatch):
         return data
 
     monkeypatch.setattr(SyntheticWearable, "load", poisoned)
-    tune(study(tmp_path), Places(tmp_path / "runs"))
+    tune(study(tmp_path), RunConfig(tmp_path / "runs"))
     found, wanted = (read_tuning(one / "runs" / "search") for one in (tmp_path, searched))
     assert found.settings == wanted.settings
 
@@ -416,7 +431,7 @@ def test_hopeless_settings_are_stopped_early(tmp_path):
     folder = tune(
         study(tmp_path, space=grid, method="grid", budget={}, again=[],
               prune={"after": 0, "settings": 2}),
-        Places(tmp_path / "runs"), tell=told.append,
+        RunConfig(tmp_path / "runs"), tell=told.append,
     )  # fmt: skip
     found = read_tuning(folder)
     assert [one.state for one in found.settings] in (
@@ -457,7 +472,7 @@ def test_a_record_that_contradicts_itself_is_refused(tmp_path):
 def test_kill_9_then_the_same_command(tmp_path):
     path = write(tmp_path, budget={"runs": 2}, again=[])
     words = ["study", "tune", str(path), "--runs", str(tmp_path / "runs"), "--name", "search"]
-    command = [sys.executable, "-m", "tutelage.cli", *words, "--device", "cpu"]
+    command = [sys.executable, "-m", "tutelage.cli.root", *words, "--device", "cpu"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL) as process:
         logs = tmp_path / "runs" / "search"

@@ -5,11 +5,12 @@ import yaml
 
 from tests.experiment.small import recipe
 from tutelage.errors import UserError
-from tutelage.experiment import Places, Quiet
-from tutelage.experiment.config import load
-from tutelage.experiment.run import make_plan
-from tutelage.experiment.stacking import stacking
-from tutelage.study.engine import ways_of
+from tutelage.execution.listener import Quiet
+from tutelage.execution.run import make_plan
+from tutelage.execution.stack_engine import stacking
+from tutelage.execution.stack_words import ways_of
+from tutelage.execution.workers import RunConfig
+from tutelage.recipe.config import load
 
 
 def change(content):
@@ -26,7 +27,7 @@ def change(content):
 def test_plan_says_what_stacks_and_why_the_rest_does_not(tmp_path):
     (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(recipe(change)))
     small = load(tmp_path / "recipe.yaml")
-    planned = make_plan({"it": small}, Places(tmp_path, None, "cpu", 1), Quiet())
+    planned = make_plan({"it": small}, RunConfig(tmp_path, None, "cpu", 1), Quiet())
     assert sorted(ways_of(planned)) == [
         "can be stacked: alone (not measured here yet)",
         "one by one: as_it_is (nothing is trained)",

@@ -11,10 +11,10 @@ import pytest
 from tests.report.fake import HAPT, Fake, write
 from tests.report.slotted import TEACHERS, add_slots
 from tutelage.errors import UserError
-from tutelage.study import read_experiment
-from tutelage.study.inspection import read_inspection
-from tutelage.study.traces import recorded, trusts
-from tutelage.study.workspace import (
+from tutelage.runs.inspection import read_inspection
+from tutelage.runs.ledger import read_experiment
+from tutelage.runs.traces import recorded, trusts
+from tutelage.runs.workspace import (
     by_class,
     effective,
     modes,

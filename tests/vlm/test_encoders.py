@@ -18,8 +18,13 @@ from tests.vlm.small import (
     signal_folder,
 )
 from tutelage.errors import UserError
-from tutelage.experiment.build import build
-from tutelage.vlm import EncoderSource, HuggingFace, OpenClip, SignalText
+from tutelage.recipe.instantiate import build
+from tutelage.vlm import (
+    EncoderSource,
+    HuggingFace,
+    OpenClip,
+    SignalText,
+)
 from tutelage.vlm.hugging_face import export_hugging_face
 from tutelage.vlm.pictures import Preparation
 from tutelage.vlm.signal_text import SignalTextEncoder, Sizes

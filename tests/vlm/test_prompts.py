@@ -13,7 +13,12 @@ from tutelage.vlm import HuggingFace
 from tutelage.vlm.hugging_face import export_hugging_face
 from tutelage.vlm.open_clip import new_open_clip
 from tutelage.vlm.pictures import Preparation
-from tutelage.vlm.prompts import Prompts, Tower, image_tower, text_tower
+from tutelage.vlm.prompts import (
+    Prompts,
+    Tower,
+    image_tower,
+    text_tower,
+)
 
 pytest.importorskip("open_clip")
 pytest.importorskip("transformers")

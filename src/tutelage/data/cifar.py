@@ -16,7 +16,14 @@ from tutelage.data import safepickle
 from tutelage.data.dataset import DataSet
 from tutelage.data.fetch import Package, fetch
 from tutelage.data.hierarchy import grouped
-from tutelage.data.store import Progress, cached, home, quiet, stamps, usable
+from tutelage.data.store import (
+    Progress,
+    cached,
+    home,
+    quiet,
+    stamps,
+    usable,
+)
 from tutelage.errors import UserError
 
 CLASSES = (

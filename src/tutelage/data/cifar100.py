@@ -11,7 +11,14 @@ import numpy as np
 
 from tutelage.data.dataset import DataSet
 from tutelage.data.hierarchy import as_concepts
-from tutelage.data.store import Progress, cached, home, quiet, stamps, usable
+from tutelage.data.store import (
+    Progress,
+    cached,
+    home,
+    quiet,
+    stamps,
+    usable,
+)
 from tutelage.errors import UserError
 
 ARCHIVE = "cifar-100-binary.tar.gz"

@@ -7,9 +7,20 @@ from typing import ClassVar
 
 from tutelage.data.cifar import CLASSES
 from tutelage.data.dataset import DataSet
-from tutelage.data.pictures import Choice, Layout, build, exactly
+from tutelage.data.pictures import (
+    Choice,
+    Layout,
+    build,
+    exactly,
+)
 from tutelage.data.sources import find
-from tutelage.data.store import Progress, cached_on_disk, home, quiet, usable
+from tutelage.data.store import (
+    Progress,
+    cached_on_disk,
+    home,
+    quiet,
+    usable,
+)
 
 COUNTS = {name: (90_000, 9_000) for name in ("train", "validation", "test")}
 ARCHIVE = "CINIC-10.tar.gz"

@@ -9,9 +9,21 @@ from pathlib import Path
 from typing import Any, ClassVar, final
 
 from tutelage.data.dataset import DataSet
-from tutelage.data.pictures import Choice, Layout, build, central
+from tutelage.data.pictures import (
+    Choice,
+    Layout,
+    build,
+    central,
+)
 from tutelage.data.sources import Folder, Source
-from tutelage.data.store import Progress, cached_on_disk, home, quiet, sha256, usable
+from tutelage.data.store import (
+    Progress,
+    cached_on_disk,
+    home,
+    quiet,
+    sha256,
+    usable,
+)
 from tutelage.errors import UserError
 
 # Some files of SUN397 and of the pets are GIF or BMP by the name of .jpg.

@@ -12,7 +12,14 @@ import numpy as np
 from tutelage.data.dataset import DataSet
 from tutelage.data.folders import existing
 from tutelage.data.names import natural, numbered
-from tutelage.data.store import Progress, cached, home, quiet, stamps, usable
+from tutelage.data.store import (
+    Progress,
+    cached,
+    home,
+    quiet,
+    stamps,
+    usable,
+)
 from tutelage.errors import UserError
 
 _NAME = re.compile(r"ID-(?P<subject>.+?)_CLASS-(?P<class>.+?)_Window-(?P<number>\d+)\.mat")

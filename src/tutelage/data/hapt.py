@@ -16,7 +16,14 @@ import numpy as np
 from tutelage.data import safepickle
 from tutelage.data.dataset import DataSet
 from tutelage.data.fetch import Package, fetch
-from tutelage.data.store import Progress, cached, home, quiet, stamps, usable
+from tutelage.data.store import (
+    Progress,
+    cached,
+    home,
+    quiet,
+    stamps,
+    usable,
+)
 from tutelage.data.windows import check_window, cut, starts_within_runs
 from tutelage.errors import UserError
 

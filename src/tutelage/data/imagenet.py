@@ -9,9 +9,20 @@ from pathlib import Path
 from typing import ClassVar
 
 from tutelage.data.dataset import DataSet
-from tutelage.data.pictures import Choice, Layout, build, central
+from tutelage.data.pictures import (
+    Choice,
+    Layout,
+    build,
+    central,
+)
 from tutelage.data.sources import Folder
-from tutelage.data.store import Progress, cached_on_disk, home, quiet, usable
+from tutelage.data.store import (
+    Progress,
+    cached_on_disk,
+    home,
+    quiet,
+    usable,
+)
 from tutelage.data.synsets import readable, synonyms
 from tutelage.errors import UserError
 

@@ -11,7 +11,14 @@ from typing import IO, ClassVar
 import numpy as np
 
 from tutelage.data.dataset import DataSet, Ints
-from tutelage.data.store import Progress, cached, home, quiet, stamps, usable
+from tutelage.data.store import (
+    Progress,
+    cached,
+    home,
+    quiet,
+    stamps,
+    usable,
+)
 from tutelage.data.windows import check_window, cut
 from tutelage.errors import UserError
 

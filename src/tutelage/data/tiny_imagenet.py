@@ -6,9 +6,20 @@ from pathlib import Path
 from typing import ClassVar
 
 from tutelage.data.dataset import DataSet
-from tutelage.data.pictures import Choice, Layout, build, exactly
+from tutelage.data.pictures import (
+    Choice,
+    Layout,
+    build,
+    exactly,
+)
 from tutelage.data.sources import Source, find
-from tutelage.data.store import Progress, cached_on_disk, home, quiet, usable
+from tutelage.data.store import (
+    Progress,
+    cached_on_disk,
+    home,
+    quiet,
+    usable,
+)
 from tutelage.data.synsets import readable, synonyms
 from tutelage.errors import UserError
 

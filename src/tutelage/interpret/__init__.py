@@ -13,12 +13,28 @@ from tutelage.interpret.agreement import (
     mentioned,
 )
 from tutelage.interpret.attributions import integrated_gradients, occlusion
-from tutelage.interpret.curves import Curve, concept_curves, deletion, insertion
+from tutelage.interpret.curves import (
+    Curve,
+    concept_curves,
+    deletion,
+    insertion,
+)
 from tutelage.interpret.faithfulness import compare, faithfulness
-from tutelage.interpret.gallery import concept_scores, gallery, heat_maps, overlay, spotlight
+from tutelage.interpret.gallery import (
+    concept_scores,
+    gallery,
+    heat_maps,
+    overlay,
+    spotlight,
+)
 from tutelage.interpret.network import SelfExplaining
 from tutelage.interpret.places import attention_map, attribution_map, contribution_map
-from tutelage.interpret.randomisation import Randomisation, likeness, randomisation, randomised
+from tutelage.interpret.randomisation import (
+    Randomisation,
+    likeness,
+    randomisation,
+    randomised,
+)
 from tutelage.interpret.stability import Stability, stability
 
 __all__ = [

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tutelage.interpret.network import SelfExplaining, evaluating, of_class, predicted
+from tutelage.interpret.network import (
+    SelfExplaining,
+    evaluating,
+    of_class,
+    predicted,
+)
 from tutelage.types import Stream
 
 

@@ -15,7 +15,12 @@ from tutelage.errors import UserError, unknown
 from tutelage.types import Output
 from tutelage.vlm.base import EncoderSource
 from tutelage.vlm.open_clip import import_open_clip
-from tutelage.vlm.prompts import SPREAD, Prompts, image_tower, text_tower
+from tutelage.vlm.prompts import (
+    SPREAD,
+    Prompts,
+    image_tower,
+    text_tower,
+)
 from tutelage.vlm.reference import by_reference
 
 _TOGETHER = 128  # texts encoded at a time where no gradient is wanted

@@ -6,7 +6,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tutelage.models._layers import Staged, active, average, halving, normed
+from tutelage.models._layers import (
+    Staged,
+    active,
+    average,
+    halving,
+    normed,
+)
 
 
 class ShuffleNetV1(Staged):

@@ -6,7 +6,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tutelage.models._layers import Staged, average, convolution, initialise_by_fan_out
+from tutelage.models._layers import (
+    Staged,
+    average,
+    convolution,
+    initialise_by_fan_out,
+)
 
 
 class WideResNet(Staged):

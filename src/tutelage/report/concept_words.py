@@ -5,11 +5,25 @@ from collections.abc import Sequence
 import numpy as np
 
 from tutelage.report.figures.places import Axis
-from tutelage.report.wording import listed, percent, plural, short, signed, significant, tiny
-from tutelage.study.concepts import Account, Explained, Part, probabilities, unnamed
-from tutelage.study.explanations import Explanations
-from tutelage.study.spreads import mean_of_folds
-from tutelage.study.statistics import minus
+from tutelage.report.wording import (
+    listed,
+    percent,
+    plural,
+    short,
+    signed,
+    significant,
+    tiny,
+)
+from tutelage.runs.concepts import (
+    Account,
+    Explained,
+    Part,
+    probabilities,
+    unnamed,
+)
+from tutelage.runs.explanations import Explanations
+from tutelage.statistics.paired import minus
+from tutelage.statistics.spreads import mean_of_folds
 
 EXACT = 1e-3
 """Differences up to this part of the largest score are rounding."""

@@ -2,7 +2,13 @@
 
 from collections.abc import Callable, Iterable
 
-from tutelage.report.table import Cell, Column, Evidence, Row, Table
+from tutelage.report.table import (
+    Cell,
+    Column,
+    Evidence,
+    Row,
+    Table,
+)
 from tutelage.report.tables import (
     EMPTY,
     evidence,
@@ -13,11 +19,11 @@ from tutelage.report.tables import (
     tone_of,
 )
 from tutelage.report.wording import human, percent, signed
+from tutelage.runs.ledger import Experiment
+from tutelage.runs.records import Evaluation, Selected
+from tutelage.statistics.paired import minus, paired_difference, pairs_needed
+from tutelage.statistics.spreads import SpreadKind, mean_of_folds, spread
 from tutelage.study.comparison import Comparison
-from tutelage.study.ledger import Experiment
-from tutelage.study.records import Evaluation, Selected
-from tutelage.study.spreads import SpreadKind, mean_of_folds, spread
-from tutelage.study.statistics import minus, paired_difference, pairs_needed
 
 RESOLUTION = 0.01
 """The half-width that "pairs for 1 point" asks for."""

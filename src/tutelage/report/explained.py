@@ -10,12 +10,27 @@ from tutelage.report.figures import concepts
 from tutelage.report.figures.gallery import gallery
 from tutelage.report.figures.icon import icon
 from tutelage.report.figures.places import Axis
-from tutelage.report.section import Choice, Figure, Panel, Section
-from tutelage.report.table import Cell, Column, Row, Table
+from tutelage.report.section import (
+    Choice,
+    Figure,
+    Panel,
+    Section,
+)
+from tutelage.report.table import (
+    Cell,
+    Column,
+    Row,
+    Table,
+)
 from tutelage.report.tables import EMPTY
-from tutelage.report.wording import modality, percent, plural, short, signed
-from tutelage.study.comparison import best_student
-from tutelage.study.concepts import (
+from tutelage.report.wording import (
+    modality,
+    percent,
+    plural,
+    short,
+    signed,
+)
+from tutelage.runs.concepts import (
     Account,
     Explained,
     Part,
@@ -24,9 +39,10 @@ from tutelage.study.concepts import (
     probabilities,
     speaking,
 )
-from tutelage.study.explanations import Explanations
-from tutelage.study.ledger import Experiment
-from tutelage.study.statistics import minus
+from tutelage.runs.explanations import Explanations
+from tutelage.runs.ledger import Experiment
+from tutelage.statistics.paired import minus
+from tutelage.study.comparison import best_student
 
 DRAWN = 3
 """Stages whose samples and galleries are drawn."""

@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 
 from tutelage.report import concept_words
-from tutelage.report.table import Cell, Column, Row, Table
+from tutelage.report.table import (
+    Cell,
+    Column,
+    Row,
+    Table,
+)
 from tutelage.report.tables import EMPTY, evidence, mean_cell
 from tutelage.report.wording import significant, tiny
-from tutelage.study.concepts import Explained
-from tutelage.study.ledger import Experiment
-from tutelage.study.statistics import minus
+from tutelage.runs.concepts import Explained
+from tutelage.runs.ledger import Experiment
+from tutelage.statistics.paired import minus
 
 RANKINGS = {
     "contribution": "by contribution",

@@ -8,14 +8,30 @@ from tutelage.report.example import ExampleWindow
 from tutelage.report.figures import places, workspace
 from tutelage.report.figures.courses import Look
 from tutelage.report.section import Figure, Section
-from tutelage.report.table import Cell, Column, Row, Table
-from tutelage.report.tables import EMPTY, interval_cell, mean_cell, metric_cell
+from tutelage.report.table import (
+    Cell,
+    Column,
+    Row,
+    Table,
+)
+from tutelage.report.tables import (
+    EMPTY,
+    interval_cell,
+    mean_cell,
+    metric_cell,
+)
 from tutelage.report.wording import percent, plural, signed
+from tutelage.runs.ledger import Experiment
+from tutelage.runs.records import Evaluation, Split
+from tutelage.runs.workspace import (
+    Slots,
+    Workspace,
+    modes,
+    stages_with_modes,
+    workspaces,
+)
+from tutelage.statistics.paired import paired_difference
 from tutelage.study.comparison import best_student
-from tutelage.study.ledger import Experiment
-from tutelage.study.records import Evaluation, Split
-from tutelage.study.statistics import paired_difference
-from tutelage.study.workspace import Slots, Workspace, modes, stages_with_modes, workspaces
 
 MEANING = {
     "initial_slots": "the slots as they were learned",

@@ -14,7 +14,7 @@ from tutelage.report.section import Section
 from tutelage.report.sections import sections
 from tutelage.report.summary import Summary, summary
 from tutelage.report.table import Table
-from tutelage.study.ledger import Experiment, read_experiment
+from tutelage.runs.ledger import Experiment, read_experiment
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,25 @@
 from collections.abc import Callable, Mapping
 
 from tutelage.report.section import Section
-from tutelage.report.table import Cell, Column, Row, Table
-from tutelage.report.tables import EMPTY, interval_cell, mean_cell, metric_cell, tone_of
+from tutelage.report.table import (
+    Cell,
+    Column,
+    Row,
+    Table,
+)
+from tutelage.report.tables import (
+    EMPTY,
+    interval_cell,
+    mean_cell,
+    metric_cell,
+    tone_of,
+)
 from tutelage.report.wording import plural, signed
-from tutelage.study.ledger import Experiment
-from tutelage.study.records import Evaluation
-from tutelage.study.spreads import mean_of_folds
-from tutelage.study.statistics import paired_difference
-from tutelage.study.transfer import Transfer
+from tutelage.runs.ledger import Experiment
+from tutelage.runs.records import Evaluation
+from tutelage.runs.transfer import Transfer
+from tutelage.statistics.paired import paired_difference
+from tutelage.statistics.spreads import mean_of_folds
 
 Values = dict[tuple[str, int], float]
 

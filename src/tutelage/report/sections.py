@@ -2,15 +2,31 @@
 
 from collections.abc import Mapping
 
-from tutelage.report import details, explained, inside, protocols, setting, tables, trusted
+from tutelage.report import (
+    details,
+    explained,
+    inside,
+    protocols,
+    setting,
+    tables,
+    trusted,
+)
 from tutelage.report.example import ExampleWindow
-from tutelage.report.figures import calibration, courses, curves, matrices, results, trust, window
+from tutelage.report.figures import (
+    calibration,
+    courses,
+    curves,
+    matrices,
+    results,
+    trust,
+    window,
+)
 from tutelage.report.section import Figure, Section
 from tutelage.report.wording import plural
+from tutelage.runs.frames import curves_frame
+from tutelage.runs.ledger import Experiment
+from tutelage.runs.traces import Trust, recorded, trusts
 from tutelage.study.comparison import Comparison, best_student, compare
-from tutelage.study.frames import curves_frame
-from tutelage.study.ledger import Experiment
-from tutelage.study.traces import Trust, recorded, trusts
 
 
 def sections(experiment: Experiment, example: ExampleWindow | None) -> tuple[Section, ...]:

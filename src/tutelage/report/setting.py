@@ -6,9 +6,14 @@ from collections.abc import Sequence
 import yaml
 
 from tutelage.report import wording
-from tutelage.report.table import Cell, Column, Row, Table
+from tutelage.report.table import (
+    Cell,
+    Column,
+    Row,
+    Table,
+)
 from tutelage.report.wording import plural
-from tutelage.study.ledger import Experiment
+from tutelage.runs.ledger import Experiment
 
 
 def facts(experiment: Experiment) -> tuple[tuple[str, str], ...]:

@@ -3,10 +3,14 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tutelage.report.wording import listed, percent, plural, significant
-from tutelage.study.statistics import minus
-from tutelage.study.traces import Course
-from tutelage.study.workspace import (
+from tutelage.report.wording import (
+    listed,
+    percent,
+    plural,
+    significant,
+)
+from tutelage.runs.traces import Course
+from tutelage.runs.workspace import (
     Slots,
     Workspace,
     by_class,
@@ -14,6 +18,7 @@ from tutelage.study.workspace import (
     overlap,
     times_even,
 )
+from tutelage.statistics.paired import minus
 
 Floats = NDArray[np.float64]
 

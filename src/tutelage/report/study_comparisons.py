@@ -3,14 +3,20 @@
 from collections.abc import Sequence
 
 from tutelage.report.study_tables import Link, no_link
-from tutelage.report.table import Cell, Column, Evidence, Row, Table
+from tutelage.report.table import (
+    Cell,
+    Column,
+    Evidence,
+    Row,
+    Table,
+)
 from tutelage.report.tables import EMPTY, tone_of
 from tutelage.report.wording import percent, signed
+from tutelage.statistics.paired import Interval, minus
 from tutelage.study.aggregate import Aggregation
 from tutelage.study.contrasts import Contrast, StudyComparison
+from tutelage.study.ledger import StudyLedger
 from tutelage.study.optimism import Optimism
-from tutelage.study.statistics import Interval, minus
-from tutelage.study.studies import StudyLedger
 
 __all__ = ["comparison_table", "optimism_table", "sentences", "still_different"]
 

@@ -15,14 +15,19 @@ from tutelage.report.study_comparisons import (
 )
 from tutelage.report.study_sheet import study_sheet
 from tutelage.report.study_tables import Link, StudyTable, missing_table
-from tutelage.report.table import Cell, Column, Row, Table
+from tutelage.report.table import (
+    Cell,
+    Column,
+    Row,
+    Table,
+)
 from tutelage.report.wording import plural
+from tutelage.runs.ledger import Run
+from tutelage.runs.location import is_local
 from tutelage.study.aggregate import Aggregation
 from tutelage.study.contrasts import StudyComparison
-from tutelage.study.ledger import Run
+from tutelage.study.ledger import StudyLedger
 from tutelage.study.optimism import Optimism
-from tutelage.study.places import is_local
-from tutelage.study.studies import StudyLedger
 
 __all__ = ["write_comparison", "write_table"]
 

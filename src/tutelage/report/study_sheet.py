@@ -4,7 +4,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import UserError
-from tutelage.report.study_tables import HOLE, Link, StudyTable, missing_table, no_link
+from tutelage.report.study_tables import (
+    HOLE,
+    Link,
+    StudyTable,
+    missing_table,
+    no_link,
+)
 from tutelage.report.table import Table
 
 if TYPE_CHECKING:

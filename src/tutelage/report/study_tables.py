@@ -4,15 +4,27 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from tutelage.report.table import Cell, Column, Evidence, Row, Table, csv_text
+from tutelage.report.table import (
+    Cell,
+    Column,
+    Evidence,
+    Row,
+    Table,
+    csv_text,
+)
 from tutelage.report.wording import listed, plural
+from tutelage.runs.ledger import Run
+from tutelage.statistics.paired import minus
 from tutelage.study.aggregate import Aggregate
 from tutelage.study.contrasts import Contrast, contrast
-from tutelage.study.layout import Layout, LayoutRow, TableSpec, lay_out
-from tutelage.study.ledger import Run
+from tutelage.study.layout import (
+    Layout,
+    LayoutRow,
+    TableSpec,
+    lay_out,
+)
+from tutelage.study.ledger import StudyLedger
 from tutelage.study.parts import Coordinates, Part, part_at
-from tutelage.study.statistics import minus
-from tutelage.study.studies import StudyLedger
 
 __all__ = ["Number", "StudyTable", "missing_table", "study_table"]
 

@@ -2,11 +2,17 @@
 
 from dataclasses import dataclass
 
-from tutelage.report.wording import human, listed, percent, plural, signed
+from tutelage.report.wording import (
+    human,
+    listed,
+    percent,
+    plural,
+    signed,
+)
+from tutelage.runs.ledger import Experiment
+from tutelage.statistics.paired import Verdict
+from tutelage.statistics.spreads import mean_of_folds
 from tutelage.study.comparison import Comparison, best_student, compare
-from tutelage.study.ledger import Experiment
-from tutelage.study.spreads import mean_of_folds
-from tutelage.study.statistics import Verdict
 
 
 @dataclass(frozen=True)

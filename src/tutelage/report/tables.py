@@ -2,13 +2,26 @@
 
 from collections.abc import Callable, Iterable
 
-from tutelage.report.table import Cell, Column, Evidence, Row, Table, Tone
-from tutelage.report.wording import human, modality, percent, plural, signed
+from tutelage.report.table import (
+    Cell,
+    Column,
+    Evidence,
+    Row,
+    Table,
+    Tone,
+)
+from tutelage.report.wording import (
+    human,
+    modality,
+    percent,
+    plural,
+    signed,
+)
+from tutelage.runs.ledger import Experiment, Run
+from tutelage.runs.records import Evaluation, RunRecord, Split
+from tutelage.statistics.paired import Interval, minus
+from tutelage.statistics.spreads import SpreadKind, mean_of_folds, spread
 from tutelage.study.comparison import Comparison
-from tutelage.study.ledger import Experiment, Run
-from tutelage.study.records import Evaluation, RunRecord, Split
-from tutelage.study.spreads import SpreadKind, mean_of_folds, spread
-from tutelage.study.statistics import Interval, minus
 
 Metric = Callable[[Evaluation], float | None]
 EMPTY = Cell("–", tone="quiet")

@@ -3,8 +3,8 @@
 import numpy as np
 
 from tutelage.report.wording import listed, percent, plural
-from tutelage.study.statistics import minus
-from tutelage.study.traces import Trust
+from tutelage.runs.traces import Trust
+from tutelage.statistics.paired import minus
 
 NAMED = 3
 """So many classes are named; of the rest the number is given."""

@@ -8,8 +8,16 @@ from tutelage.report.figures.courses import safe
 from tutelage.report.figures.draw import Drawing
 from tutelage.report.figures.tuning import shown, sweep, ternary
 from tutelage.report.wording import listed, percent, plural
-from tutelage.study.statistics import minus
-from tutelage.study.tune import Axis, Plateau, Setting, Tuning, plateau, reach, read_tuning
+from tutelage.statistics.paired import minus
+from tutelage.study.tune import (
+    Axis,
+    Plateau,
+    Setting,
+    Tuning,
+    plateau,
+    reach,
+    read_tuning,
+)
 
 __all__ = ["paragraph", "write_tuning"]
 

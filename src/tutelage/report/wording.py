@@ -2,7 +2,7 @@
 
 import math
 
-from tutelage.study.statistics import minus
+from tutelage.statistics.paired import minus
 
 MODALITIES = {
     "signal": "signal",

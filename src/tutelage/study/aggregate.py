@@ -8,11 +8,18 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from tutelage.errors import UserError, unknown
-from tutelage.experiment.config import Strict, parse
-from tutelage.study.frames import METRICS
-from tutelage.study.ledger import Run
-from tutelage.study.records import Evaluation, Split
-from tutelage.study.spreads import Spread, SpreadKind, by_fold, mean_of_folds, sample_sd, spread
+from tutelage.recipe.config import Strict, parse
+from tutelage.runs.frames import METRICS
+from tutelage.runs.ledger import Run
+from tutelage.runs.records import Evaluation, Split
+from tutelage.statistics.spreads import (
+    Spread,
+    SpreadKind,
+    by_fold,
+    mean_of_folds,
+    sample_sd,
+    spread,
+)
 
 __all__ = ["Aggregate", "Aggregation", "Best", "aggregate", "lower_is_better", "metric_of"]
 

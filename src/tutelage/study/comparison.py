@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from tutelage.study.ledger import Experiment, Run
-from tutelage.study.records import Split
-from tutelage.study.spreads import mean_of_folds
-from tutelage.study.statistics import PairedDifference, holm, paired_difference
-from tutelage.study.subjects import SubjectDifference, SubjectPair, subject_difference
+from tutelage.runs.ledger import Experiment, Run
+from tutelage.runs.records import Split
+from tutelage.statistics.paired import PairedDifference, holm, paired_difference
+from tutelage.statistics.spreads import mean_of_folds
+from tutelage.statistics.subjects import SubjectDifference, SubjectPair, subject_difference
 
 
 @dataclass(frozen=True)

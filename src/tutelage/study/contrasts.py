@@ -6,12 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tutelage.errors import UserError, unknown
-from tutelage.study.aggregate import lower_is_better, metric_of
-from tutelage.study.ledger import Run
-from tutelage.study.parts import Coordinates, Part, part_at
-from tutelage.study.records import Split
-from tutelage.study.resolution import seeds_needed
-from tutelage.study.statistics import (
+from tutelage.runs.ledger import Run
+from tutelage.runs.records import Split
+from tutelage.statistics.paired import (
     Interval,
     PairedDifference,
     Verdict,
@@ -19,7 +16,10 @@ from tutelage.study.statistics import (
     minus,
     paired_difference,
 )
-from tutelage.study.studies import StudyLedger
+from tutelage.statistics.power import seeds_needed
+from tutelage.study.aggregate import lower_is_better, metric_of
+from tutelage.study.ledger import StudyLedger
+from tutelage.study.parts import Coordinates, Part, part_at
 
 __all__ = ["Contrast", "StudyComparison", "compare_study", "contrast"]
 

@@ -8,10 +8,16 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from tutelage.errors import UserError, unknown
-from tutelage.experiment.config import Strict, parse
+from tutelage.recipe.config import Strict, parse
 from tutelage.study.aggregate import Aggregation
-from tutelage.study.parts import OWN, Coordinates, Part, axes_of, part_at
-from tutelage.study.studies import StudyLedger
+from tutelage.study.ledger import StudyLedger
+from tutelage.study.parts import (
+    OWN,
+    Coordinates,
+    Part,
+    axes_of,
+    part_at,
+)
 
 __all__ = ["Layout", "LayoutRow", "RowSpec", "TableSpec", "lay_out", "table_spec"]  # fmt: skip
 
@@ -158,11 +164,11 @@ def _values(ledger: StudyLedger) -> dict[str, tuple[str, ...]]:
 
 
 def _keys(keys: str | Sequence[str], values: Mapping[str, Any], place: str) -> list[str]:
-    found = [str(key) for key in _listed(keys)]
-    for key in found:
+    names = [str(key) for key in _listed(keys)]
+    for key in names:
         if key not in values:
             raise unknown(place, "axis", key, values)
-    return found
+    return names
 
 
 def _checked(at: Coordinates, values: Mapping[str, Sequence[str]], place: str) -> dict[str, str]:

@@ -1,176 +1,109 @@
-"""The run folders read back: the only source of numbers for tables, statistics and figures.
+"""The folder of a study read back: its cells, each an experiment, with everything that is missing."""
 
-What is missing, failed or unfinished is a hole with its reason and is never averaged. What
-contradicts itself (a fingerprint, a range, a sum) stops the reading: it has no right answer.
-"""
-
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
-from zipfile import BadZipFile
+from typing import Annotated, Any
 
-import numpy as np
-from numpy.typing import NDArray
+from pydantic import BeforeValidator, TypeAdapter
 
 from tutelage.errors import UserError
-from tutelage.study import audit
-from tutelage.study.explanations import Explanations, Known, read_explanations
-from tutelage.study.holes import Hole, explained, is_given, not_planned, stopped, unambiguous
-from tutelage.study.inspection import Inspection, read_inspection
-from tutelage.study.places import below
-from tutelage.study.records import (
-    EPOCH,
-    EVALUATIONS,
-    EXPERIMENT,
-    RUN,
-    Entry,
-    Epoch,
-    Evaluation,
-    ExperimentRecord,
-    RunRecord,
-    Split,
-    parse,
-    read,
-)
-from tutelage.study.transfer import Transfer, read_transfer
+from tutelage.runs.ledger import Experiment, Run, read_experiment
+from tutelage.runs.location import below
+from tutelage.runs.records import Schema, read
+
+__all__ = [
+    "CellRecord",
+    "MissingRuns",
+    "StudyCell",
+    "StudyLedger",
+    "StudyRecord",
+    "read_study",
+]
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int | float) else value
+
+
+Value = Annotated[str, BeforeValidator(_text)]
 
 
 @dataclass(frozen=True)
-class Predictions:
-    """What one run said about every sample of a split; see ``docs/run-folder.md``."""
+class CellRecord:
+    """One cell as ``study.json`` lists it: its name, axis -> value, and its folder inside the study's."""
 
-    index: NDArray[Any]
-    labels: NDArray[np.int64]
-    subjects: NDArray[Any]
-    logits: NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class SampleTraces:
-    """What objectives recorded of each training sample in the last epoch, by trace."""
-
-    index: NDArray[Any]
-    values: dict[str, NDArray[np.float64]]
+    name: str
+    at: dict[str, Value]
+    path: str
 
 
 @dataclass(frozen=True)
-class Run:
-    """One complete run: what it answers, its record and its evaluations.
+class StudyRecord:
+    """``study.json``."""
 
-    Two stages that ask for the same network share one run folder, so ``stage`` is the stage of the
-    experiment; ``record.stage`` is the one it was trained for.
+    schema: Schema
+    name: str
+    cells: tuple[CellRecord, ...]
+    title: str = ""
+    axes: dict[str, tuple[Value, ...]] = field(default_factory=dict)
+    resolved: Any = None
+    code: dict[str, Any] = field(default_factory=dict)
+
+
+STUDY = TypeAdapter(StudyRecord)
+
+
+@dataclass(frozen=True)
+class StudyCell:
+    """One point of a study.
+
+    Args:
+        record: what ``study.json`` says of it.
+        experiment: its runs and holes; None where nothing of it can be read.
+        problem: why not.
     """
 
-    stage: str
-    fold: str
-    seed: int
-    record: RunRecord
-    evaluations: dict[Split, Evaluation]
-    path: str
-    folder: Path
+    record: CellRecord
+    experiment: Experiment | None
+    problem: str = ""
 
     @property
-    def key(self) -> tuple[str, int]:
-        """What runs are matched by: fold and seed."""
-        return self.fold, self.seed
+    def name(self) -> str:
+        """Its name."""
+        return self.record.name
 
     @property
-    def fingerprint(self) -> str:
-        """The identity of data, split, configuration, seed and ancestors."""
-        return self.record.fingerprint
+    def at(self) -> Mapping[str, str]:
+        """Axis -> value."""
+        return self.record.at
 
-    def curve(self) -> tuple[Epoch, ...]:
-        """Read ``metrics.jsonl``; empty where there is none."""
-        path = self.folder / "metrics.jsonl"
-        if not path.is_file():
-            return ()
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return tuple(
-            parse(EPOCH, line, f"{path}:{i}") for i, line in enumerate(lines, 1) if line.strip()
-        )
-
-    def predictions(self, split: Split = "test") -> Predictions | None:
-        """Read the predictions of a split, or None where none were written; nothing is unpickled.
-
-        Raises:
-            UserError: the file holds objects, or lacks an array.
-        """
-        path = self.folder / f"predictions-{split}.npz"
-        if not path.is_file():
-            return None
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                return Predictions(
-                    index=stored["index"],
-                    labels=stored["labels"].astype(np.int64),
-                    subjects=stored["subjects"],
-                    logits=stored["logits"].astype(np.float64),
-                )
-        except (ValueError, KeyError, OSError) as error:
-            raise UserError(f"{path}: not a file of predictions ({error})") from None
-
-    def sample_traces(self) -> SampleTraces | None:
-        """Read ``traces.npz``, or None where nothing was recorded; nothing is unpickled.
-
-        Raises:
-            UserError: the file holds objects, or an array that is not one number per sample.
-        """
-        path = self.folder / "traces.npz"
-        if not path.is_file():
-            return None
-        try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-                index = stored["index"]
-                names = [name for name in stored.files if name != "index"]
-                values = {name: stored[name].astype(np.float64) for name in names}
-        except (ValueError, KeyError, OSError, BadZipFile) as error:
-            raise UserError(f"{path}: not a file of traces ({error})") from None
-        for name, array in values.items():
-            if array.shape != (len(index),):
-                raise UserError(
-                    f"{path}: {name} is {array.shape}, but there are {len(index)} samples"
-                )
-        return SampleTraces(index, values)
-
-    def inspection(self) -> Inspection | None:
-        """Read ``inspection.npz``, or None where no objective showed anything; nothing is unpickled.
-
-        Raises:
-            UserError: the file is damaged, or contradicts itself or the predictions.
-        """
-        said = self.predictions("validation")
-        known = None if said is None else dict(
-            zip(said.index.tolist(), said.labels.tolist(), strict=True))  # fmt: skip
-        classes = len(self.record.data.class_names)
-        return read_inspection(self.folder / "inspection.npz", classes, known)
-
-    def explanations(self) -> Explanations | None:
-        """Read ``explanations.npz``, or None where the network explains nothing; nothing is unpickled.
-
-        Raises:
-            UserError: the file is damaged, or contradicts itself or the predictions.
-        """
-        said = self.predictions("validation")
-        known = None if said is None else Known(
-            dict(zip(said.index.tolist(), said.labels.tolist(), strict=True)),
-            dict(zip(said.index.tolist(), said.logits, strict=True)),
-        )  # fmt: skip
-        classes = len(self.record.data.class_names)
-        return read_explanations(self.folder / "explanations.npz", classes, known)
+    def of(self, stage: str) -> tuple[Run, ...]:
+        """The complete runs of a stage."""
+        return self.experiment.of(stage) if self.experiment else ()
 
 
 @dataclass(frozen=True)
-class Experiment:
-    """An experiment read back: complete runs, holes, and what looked odd."""
+class MissingRuns:
+    """Something a study lacks: one run, or a whole cell (then without stage, fold and seed)."""
 
-    record: ExperimentRecord
+    cell: str
+    kind: str
+    reason: str
+    stage: str | None = None
+    fold: str | None = None
+    seed: int | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True)
+class StudyLedger:
+    """A study read back."""
+
+    record: StudyRecord
     folder: Path
-    runs: tuple[Run, ...]
-    holes: tuple[Hole, ...]
-    findings: tuple[str, ...]
-    transfers: tuple[Transfer, ...] = ()
+    cells: tuple[StudyCell, ...]
 
     @property
     def title(self) -> str:
@@ -178,123 +111,139 @@ class Experiment:
         return self.record.title or self.record.name
 
     @cached_property
+    def experiments(self) -> tuple[Experiment, ...]:
+        """The cells that can be read."""
+        return tuple(cell.experiment for cell in self.cells if cell.experiment is not None)
+
+    @cached_property
+    def axes(self) -> dict[str, tuple[str, ...]]:
+        """Axis -> its values, in the order of the study file; only values that a cell has."""
+        named = {axis: dict.fromkeys(values) for axis, values in self.record.axes.items()}
+        for cell in self.cells:
+            for axis, value in cell.at.items():
+                named.setdefault(axis, {})[value] = None
+        has = {axis: {cell.at.get(axis) for cell in self.cells} for axis in named}
+        return {axis: tuple(v for v in values if v in has[axis]) for axis, values in named.items()}
+
+    @cached_property
     def students(self) -> tuple[str, ...]:
-        """The stages that are compared, the baseline first if the recipe left it out."""
-        named = self.record.students
-        return named if self.record.baseline in named else (self.record.baseline, *named)
+        """The stages that any cell compares, baselines first."""
+        return _union(experiment.students for experiment in self.experiments)
 
     @cached_property
     def teachers(self) -> tuple[str, ...]:
-        """The stages that teach and are not compared."""
-        return tuple(name for name in self.record.teachers if name not in self.students)
+        """The stages that teach in some cell and are compared in none."""
+        names = _union(experiment.teachers for experiment in self.experiments)
+        return tuple(name for name in names if name not in self.students)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """Students, then teachers."""
+        return (*self.students, *self.teachers)
 
     @cached_property
     def folds(self) -> tuple[str, ...]:
-        """The folds asked for, in order."""
-        return tuple(dict.fromkeys(entry.fold for entry in self.record.runs))
-
-    @cached_property
-    def class_names(self) -> tuple[str, ...]:
-        """The classes; empty before any run is complete."""
-        return self.runs[0].record.data.class_names if self.runs else ()
-
-    @property
-    def synthetic(self) -> bool:
-        """Whether any of the data were made up by a generator."""
-        return bool(self.record.data.get("synthetic")) or any(
-            run.record.data.synthetic for run in self.runs
-        )
+        """The folds of all cells."""
+        return _union(experiment.folds for experiment in self.experiments)
 
     @cached_property
     def fold_names(self) -> dict[str, str]:
         """The name of every fold; its number where no complete run tells a name."""
-        named = {run.fold: run.record.data.split for run in self.runs}
-        return {
-            fold: name if isinstance(name := named.get(fold), str) and name else fold
-            for fold in self.folds
-        }
+        named: dict[str, str] = {}
+        for experiment in self.experiments:
+            for fold, name in experiment.fold_names.items():
+                if named.get(fold, fold) == fold:
+                    named[fold] = name
+        return named
 
-    def of(self, stage: str) -> tuple[Run, ...]:
-        """The complete runs of a stage."""
-        return tuple(run for run in self.runs if run.stage == stage)
+    @property
+    def declared(self) -> Mapping[str, Any]:
+        """The key ``table`` of the study file; empty where it says nothing."""
+        resolved = self.record.resolved
+        table = resolved.get("table") if isinstance(resolved, dict) else None
+        return table if isinstance(table, dict) else {}
 
-    def planned(self, stage: str) -> int:
-        """How many runs of a stage were asked for."""
-        return len({entry.key for entry in self.record.runs if entry.stage == stage})
+    @property
+    def synthetic(self) -> bool:
+        """Whether any of the data were made up by a generator."""
+        return any(experiment.synthetic for experiment in self.experiments)
 
-    def values(
-        self, stage: str, metric: Callable[[Evaluation], float | None], split: Split = "test"
-    ) -> dict[tuple[str, int], float]:
-        """The values of a metric by (fold, seed), of complete runs only."""
-        found = ((run.key, run.evaluations.get(split)) for run in self.of(stage))
-        values = {key: metric(evaluation) for key, evaluation in found if evaluation is not None}
-        return {key: value for key, value in values.items() if value is not None}
+    @cached_property
+    def missing(self) -> tuple[MissingRuns, ...]:
+        """Every run and every cell without a number, and why."""
+        holes = [
+            MissingRuns(cell.name, "cell", cell.problem, path=cell.record.path)
+            for cell in self.cells
+            if cell.experiment is None
+        ]
+        for cell in self.cells:
+            holes += [
+                MissingRuns(cell.name, hole.kind, hole.reason, hole.stage, hole.fold, hole.seed, hole.path)
+                for hole in (cell.experiment.holes if cell.experiment else ())
+            ]  # fmt: skip
+        return tuple(holes)
+
+    @cached_property
+    def findings(self) -> tuple[str, ...]:
+        """What looked odd in a cell and does not forbid an average."""
+        many = len(self.cells) > 1
+        return tuple(
+            f"{cell.name}: {text}" if many else text
+            for cell in self.cells
+            if cell.experiment is not None
+            for text in cell.experiment.findings
+        )
+
+    def find(self, at: Mapping[str, str]) -> tuple[StudyCell, ...]:
+        """The cells that have these values."""
+        return tuple(
+            cell for cell in self.cells
+            if all(cell.at.get(axis) == value for axis, value in at.items())
+        )  # fmt: skip
 
 
-def read_experiment(folder: Path) -> Experiment:
-    """Read an experiment folder.
+def read_study(folder: Path) -> StudyLedger:
+    """Read a study, or a single experiment as a study of one cell.
+
+    A cell that was not begun, or that contradicts itself, is a hole with its reason: the numbers of the other
+    cells do not depend on it.
 
     Args:
-        folder: holds ``experiment.json``.
-
-    Returns:
-        Its complete runs, its holes, and findings that do not forbid an average.
+        folder: holds ``study.json``, or ``experiment.json``; any place of :func:`tutelage.runs.location.location`.
 
     Raises:
-        UserError: no experiment there, or a record that contradicts another.
+        UserError: neither is there, or ``study.json`` is not what it should be.
     """
-    path = folder / "experiment.json"
+    path = folder / "study.json"
     if not path.is_file():
-        raise UserError(f"{folder}: no experiment here (experiment.json is missing)")
-    record = read(EXPERIMENT, path)
-    audit.check_stages(record, path)
-    runs: list[Run] = []
-    holes: list[Hole] = []
-    for entry in unambiguous(record.runs, holes):
-        found = _read_run(folder, entry, record)
-        runs.append(found) if isinstance(found, Run) else holes.append(found)
-    holes = [explained(hole, holes, record) for hole in holes] + not_planned(record)
-    findings = audit.check_together(runs, {record.baseline, *record.students})
-    findings += audit.repeated_entries(record.runs) + audit.unlisted(folder, record)
-    findings += audit.oddities(runs)
-    transfers = tuple(read_transfer(folder, *target, runs) for target in record.transfer.items())
-    return Experiment(record, folder, tuple(runs), tuple(holes), tuple(findings), transfers)
+        if not (folder / "experiment.json").is_file():
+            raise UserError(
+                f"{folder}: no study here (neither study.json nor experiment.json is there)"
+            )
+        experiment = read_experiment(folder)
+        cell = CellRecord("all", {}, ".")
+        record = StudyRecord(1, experiment.record.name, (cell,), experiment.title)
+        return StudyLedger(record, folder, (StudyCell(cell, experiment),))
+    record = read(STUDY, path)
+    names = [cell.name for cell in record.cells]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise UserError(f"{path}: cells: {', '.join(twice)} stands there more than once")
+    for cell in record.cells:
+        if PurePosixPath(cell.path).is_absolute():
+            raise UserError(f"{path}: cells: the path {cell.path!r} is not relative")
+    return StudyLedger(record, folder, tuple(_read_cell(folder, cell) for cell in record.cells))
 
 
-def _read_run(folder: Path, entry: Entry, expected: ExperimentRecord) -> Run | Hole:
-    given = is_given(expected, entry.stage)
-    if PurePosixPath(entry.path).is_absolute():
-        raise UserError(f"{folder / 'experiment.json'}: the path {entry.path!r} is not relative")
-    if not given:
-        audit.check_path(entry, folder)
-    place = below(folder, entry.path)
-    if not (place / "run.json").is_file():
-        reason = "the folder does not exist" if not place.is_dir() else "run.json is missing"
-        return Hole(*entry.key, kind="missing", reason=reason, path=entry.path)
-    record = read(RUN, place / "run.json")
-    audit.check_identity(entry, record, place, given=given)
-    if record.status != "complete":
-        return stopped(entry, record)
-    if not (place / "evaluation.json").is_file():
-        reason = "run.json says complete, but evaluation.json is missing"
-        return Hole(*entry.key, kind="incomplete", reason=reason, path=entry.path)
-    evaluations = read(EVALUATIONS, place / "evaluation.json")
-    wanted = tuple(expected.data.get("classes", record.data.class_names))
-    if given and record.data.class_names != wanted:
-        reason = f"taken from a run on {record.data.name}: its numbers are those of another task"
-        return Hole(*entry.key, kind="other data", reason=reason, path=entry.path)
-    needed: Split = "validation" if expected.protocol == "blind" else "test"
-    if needed not in evaluations:
-        reason = f"the {needed} split was not evaluated"
-        return Hole(*entry.key, kind="incomplete", reason=reason, path=entry.path)
-    run = Run(*entry.key, record, evaluations, entry.path, place)
-    for split, evaluation in evaluations.items():
-        audit.check_sums(evaluation, record.data.class_names, f"{place}/evaluation.json: {split}")
-        predictions = run.predictions(split)
-        if predictions is not None:
-            where = f"{place}/predictions-{split}.npz"
-            audit.check_predictions(evaluation, predictions.labels, predictions.logits, where)
-        said = None if predictions is None else (predictions.labels, predictions.logits)
-        where = f"{place}/evaluation.json: {split}"
-        audit.check_groups(evaluation, record.data.groups, record.data.class_names, said, where)
-    return run
+def _read_cell(folder: Path, record: CellRecord) -> StudyCell:
+    place = below(folder, record.path)
+    if not (place / "experiment.json").is_file():
+        return StudyCell(record, None, "not started")
+    try:
+        return StudyCell(record, read_experiment(place))
+    except UserError as error:
+        return StudyCell(record, None, f"refused: {error}")
+
+
+def _union(groups: Iterable[Iterable[str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for group in groups for name in group))

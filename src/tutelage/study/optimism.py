@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tutelage.study.ledger import Run
-from tutelage.study.records import Epoch
-from tutelage.study.statistics import PairedDifference, paired_difference
-from tutelage.study.studies import StudyCell, StudyLedger
+from tutelage.runs.ledger import Run
+from tutelage.runs.records import Epoch
+from tutelage.statistics.paired import PairedDifference, paired_difference
+from tutelage.study.ledger import StudyCell, StudyLedger
 
 __all__ = ["Optimism", "optimism"]
 

@@ -41,10 +41,7 @@ class ChannelAttention(Term):
     def __init__(self, taps: Sequence[str] = ("stage1", "stage2", "stage3")) -> None:
         super().__init__()
         self.taps = named(taps)
-
-    def needs(self) -> Needs:
-        """Return the taps that are compared."""
-        return Needs(features=frozenset(self.taps))
+        self.reads = Needs(features=frozenset(self.taps))
 
     def prepare(self, facts: Facts) -> None:
         """Build a gate per tap, and a convolution where the numbers of channels differ."""

@@ -8,9 +8,14 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from tutelage.report.figures.draw import Drawing, canvas, finish
-from tutelage.report.palette import BLUE, LINE, MUTED, VERMILLION
+from tutelage.report.palette import (
+    BLUE,
+    LINE,
+    MUTED,
+    VERMILLION,
+)
 from tutelage.report.wording import percent, short
-from tutelage.study.ledger import Run
+from tutelage.runs.ledger import Run
 
 BINS = 15
 

@@ -10,13 +10,29 @@ from numpy.typing import NDArray
 
 from tutelage.interpret.places import place_of
 from tutelage.report.figures.courses import safe
-from tutelage.report.figures.draw import WIDTH, Drawing, canvas, finish
+from tutelage.report.figures.draw import (
+    WIDTH,
+    Drawing,
+    canvas,
+    finish,
+)
 from tutelage.report.figures.matrices import DIVERGING
 from tutelage.report.figures.places import Axis
-from tutelage.report.figures.sheet import TALLEST, Box, Sheet, rgb
-from tutelage.report.palette import BLUE, INK, MUTED, ON_LIGHT, VERMILLION
+from tutelage.report.figures.sheet import (
+    TALLEST,
+    Box,
+    Sheet,
+    rgb,
+)
+from tutelage.report.palette import (
+    BLUE,
+    INK,
+    MUTED,
+    ON_LIGHT,
+    VERMILLION,
+)
 from tutelage.report.wording import plural, short, signed
-from tutelage.study.concepts import Account, Part
+from tutelage.runs.concepts import Account, Part
 
 MAPS = 6
 """In a row."""

@@ -6,8 +6,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tutelage.report.figures.draw import WIDTH, Drawing, canvas, finish
-from tutelage.report.palette import INK, MUTED, PAPER, VERDICTS
+from tutelage.report.figures.draw import (
+    WIDTH,
+    Drawing,
+    canvas,
+    finish,
+)
+from tutelage.report.palette import (
+    INK,
+    MUTED,
+    PAPER,
+    VERDICTS,
+)
 from tutelage.report.wording import short, signed
 from tutelage.study.aggregate import Aggregation
 from tutelage.study.contrasts import Contrast, StudyComparison

@@ -9,10 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from tutelage.report.figures.curves import PER_ROW
-from tutelage.report.figures.draw import WIDTH, Drawing, canvas, finish
+from tutelage.report.figures.draw import (
+    WIDTH,
+    Drawing,
+    canvas,
+    finish,
+)
 from tutelage.report.palette import BLUE, INK, SERIES
 from tutelage.report.wording import short
-from tutelage.study.traces import Course, Recorded
+from tutelage.runs.traces import Course, Recorded
 
 Look = tuple[str, str | tuple[float, tuple[float, ...]]]
 """Colour and line style."""

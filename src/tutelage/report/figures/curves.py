@@ -8,10 +8,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from tutelage.report.figures.draw import WIDTH, Drawing, canvas, finish
-from tutelage.report.palette import BLUE, GREEN, INK, ORANGE, PURPLE, SKY, VERMILLION
+from tutelage.report.figures.draw import (
+    WIDTH,
+    Drawing,
+    canvas,
+    finish,
+)
+from tutelage.report.palette import (
+    BLUE,
+    GREEN,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILLION,
+)
 from tutelage.report.wording import plural, short
-from tutelage.study.ledger import Experiment
+from tutelage.runs.ledger import Experiment
 
 COLOURS = {"train": ORANGE, "validation": BLUE, "test": VERMILLION}
 OBJECTIVES = (GREEN, PURPLE, SKY, VERMILLION)

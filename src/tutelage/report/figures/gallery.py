@@ -9,13 +9,18 @@ import torch
 from tutelage.interpret import overlay
 from tutelage.interpret.places import enlarged
 from tutelage.report.figures.courses import safe
-from tutelage.report.figures.draw import WIDTH, Drawing, canvas, finish
+from tutelage.report.figures.draw import (
+    WIDTH,
+    Drawing,
+    canvas,
+    finish,
+)
 from tutelage.report.figures.matrices import SEQUENTIAL
 from tutelage.report.figures.sheet import Box, Sheet, rgb
 from tutelage.report.palette import MUTED
 from tutelage.report.wording import short
-from tutelage.study.concepts import label_of
-from tutelage.study.explanations import ConceptStream, Explanations
+from tutelage.runs.concepts import label_of
+from tutelage.runs.explanations import ConceptStream, Explanations
 
 CELL, LOW, NAMES = 104, 62, 172
 """Pixels: an image and a signal, the column of names."""

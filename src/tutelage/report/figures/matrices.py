@@ -8,10 +8,16 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize, TwoSlopeNorm
 from numpy.typing import NDArray
 
 from tutelage.report.figures.draw import Drawing, canvas, finish
-from tutelage.report.palette import BLUE, INK, ON_DARK, ON_LIGHT, VERMILLION
+from tutelage.report.palette import (
+    BLUE,
+    INK,
+    ON_DARK,
+    ON_LIGHT,
+    VERMILLION,
+)
 from tutelage.report.wording import short
-from tutelage.study.ledger import Run
-from tutelage.study.statistics import minus
+from tutelage.runs.ledger import Run
+from tutelage.statistics.paired import minus
 
 SEQUENTIAL = LinearSegmentedColormap.from_list("blues", ["#f4f7fa", "#9cc8e3", BLUE, "#003f63"])
 DIVERGING = LinearSegmentedColormap.from_list(

@@ -12,12 +12,22 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from tutelage.report.figures.courses import safe
-from tutelage.report.figures.draw import WIDTH, Drawing, canvas, finish
+from tutelage.report.figures.draw import (
+    WIDTH,
+    Drawing,
+    canvas,
+    finish,
+)
 from tutelage.report.figures.matrices import NUMBERS_UP_TO, SEQUENTIAL
-from tutelage.report.palette import BLUE, INK, MUTED, PAPER
+from tutelage.report.palette import (
+    BLUE,
+    INK,
+    MUTED,
+    PAPER,
+)
 from tutelage.report.wording import short
-from tutelage.study.statistics import minus
-from tutelage.study.workspace import Slots, by_class, times_even
+from tutelage.runs.workspace import Slots, by_class, times_even
+from tutelage.statistics.paired import minus
 
 Floats = NDArray[np.float64]
 

@@ -5,12 +5,26 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from tutelage.report.figures.draw import WIDTH, Drawing, canvas, finish
-from tutelage.report.palette import BLUE, INK, LINE, MUTED, ORANGE, PAPER, VERDICTS, VERMILLION
+from tutelage.report.figures.draw import (
+    WIDTH,
+    Drawing,
+    canvas,
+    finish,
+)
+from tutelage.report.palette import (
+    BLUE,
+    INK,
+    LINE,
+    MUTED,
+    ORANGE,
+    PAPER,
+    VERDICTS,
+    VERMILLION,
+)
 from tutelage.report.table import Table
 from tutelage.report.wording import human, short, signed
+from tutelage.runs.ledger import Experiment
 from tutelage.study.comparison import Comparison
-from tutelage.study.ledger import Experiment
 
 
 def forest(comparisons: Sequence[Comparison]) -> Drawing:

@@ -6,13 +6,26 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
-from tutelage.report.figures.courses import COLUMNS, PLAIN, Look, lines, names, safe, table
+from tutelage.report.figures.courses import (
+    COLUMNS,
+    PLAIN,
+    Look,
+    lines,
+    names,
+    safe,
+    table,
+)
 from tutelage.report.figures.draw import Drawing, canvas, finish
 from tutelage.report.figures.matrices import NUMBERS_UP_TO, SEQUENTIAL
-from tutelage.report.palette import INK, MUTED, ON_DARK, ON_LIGHT
+from tutelage.report.palette import (
+    INK,
+    MUTED,
+    ON_DARK,
+    ON_LIGHT,
+)
 from tutelage.report.wording import plural, short
-from tutelage.study.statistics import minus
-from tutelage.study.traces import Trust
+from tutelage.runs.traces import Trust
+from tutelage.statistics.paired import minus
 
 HALF = 504
 """Natural width of a figure that shares its row with another, in pixels."""

@@ -10,10 +10,27 @@ from matplotlib.figure import Figure
 from matplotlib.tri import Triangulation
 from numpy.typing import NDArray
 
-from tutelage.report.figures.draw import WIDTH, Drawing, canvas, finish
+from tutelage.report.figures.draw import (
+    WIDTH,
+    Drawing,
+    canvas,
+    finish,
+)
 from tutelage.report.figures.matrices import SEQUENTIAL
-from tutelage.report.palette import BLUE, INK, LINE, MUTED, PAPER, VERMILLION
-from tutelage.study.tune import Axis, Plateau, Setting, Tuning
+from tutelage.report.palette import (
+    BLUE,
+    INK,
+    LINE,
+    MUTED,
+    PAPER,
+    VERMILLION,
+)
+from tutelage.study.tune import (
+    Axis,
+    Plateau,
+    Setting,
+    Tuning,
+)
 
 METRICS = {"accuracy": "accuracy, %", "macro_f1": "macro-F1, %", "nll": "NLL, nats"}
 PER_ROW = 3

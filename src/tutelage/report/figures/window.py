@@ -4,8 +4,19 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from tutelage.report.example import ExampleWindow
-from tutelage.report.figures.draw import WIDTH, Drawing, canvas, finish
-from tutelage.report.palette import BLUE, INK, LINE, MUTED, SERIES
+from tutelage.report.figures.draw import (
+    WIDTH,
+    Drawing,
+    canvas,
+    finish,
+)
+from tutelage.report.palette import (
+    BLUE,
+    INK,
+    LINE,
+    MUTED,
+    SERIES,
+)
 from tutelage.report.wording import modality, short
 
 TALLEST = 6

@@ -7,14 +7,39 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from tutelage.report.figures.courses import COLUMNS, DASHED, Look, lines, names, safe, table
-from tutelage.report.figures.draw import WIDTH, Drawing, canvas, finish
+from tutelage.report.figures.courses import (
+    COLUMNS,
+    DASHED,
+    Look,
+    lines,
+    names,
+    safe,
+    table,
+)
+from tutelage.report.figures.draw import (
+    WIDTH,
+    Drawing,
+    canvas,
+    finish,
+)
 from tutelage.report.figures.matrices import NUMBERS_UP_TO, SEQUENTIAL
-from tutelage.report.palette import BLUE, INK, MUTED, ON_DARK, ON_LIGHT, ORANGE
+from tutelage.report.palette import (
+    BLUE,
+    INK,
+    MUTED,
+    ON_DARK,
+    ON_LIGHT,
+    ORANGE,
+)
 from tutelage.report.wording import short, significant
-from tutelage.study.statistics import minus
-from tutelage.study.traces import Course
-from tutelage.study.workspace import Slots, Workspace, by_class, effective
+from tutelage.runs.traces import Course
+from tutelage.runs.workspace import (
+    Slots,
+    Workspace,
+    by_class,
+    effective,
+)
+from tutelage.statistics.paired import minus
 
 LONGEST, LETTER = 22, 7.3
 """Letters of a class name, pixels of a letter."""

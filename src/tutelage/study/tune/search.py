@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tutelage.experiment.config import Recipe
-from tutelage.experiment.kept import Kept
-from tutelage.experiment.listener import Listener, Quiet
-from tutelage.experiment.prepare import folds
-from tutelage.experiment.record import code_version
-from tutelage.experiment.run import execute
-from tutelage.experiment.workers import Places
+from tutelage.execution.data_cache import DataCache
+from tutelage.execution.listener import Listener, Quiet
+from tutelage.execution.run import execute
+from tutelage.execution.workers import RunConfig
+from tutelage.recipe.config import Recipe
+from tutelage.recipe.fold import folds
+from tutelage.runs.folder import code_version
+from tutelage.runs.ledger import Experiment, read_experiment
+from tutelage.runs.records import Evaluation
 from tutelage.study.file import Study
-from tutelage.study.ledger import Experiment, read_experiment
-from tutelage.study.records import Evaluation
 from tutelage.study.tune.record import (
     Again,
     Axis,
@@ -26,7 +26,12 @@ from tutelage.study.tune.record import (
     read_tuning,
 )
 from tutelage.study.tune.settings import Search, import_optuna, search_of
-from tutelage.study.tune.space import Choice, Dimension, Number, Simplex
+from tutelage.study.tune.space import (
+    Choice,
+    Dimension,
+    Number,
+    Simplex,
+)
 from tutelage.study.tune.store import Store
 from tutelage.study.tune.watch import GivenUp, Watch
 
@@ -42,7 +47,7 @@ Tell = Callable[[str], None]
 @dataclass(frozen=True)
 class _Work:
     search: Search
-    places: Places
+    places: RunConfig
     listener: Listener
     tell: Tell
     store: Store
@@ -55,7 +60,7 @@ class _Work:
 
 
 def tune(
-    study: Study, places: Places, listener: Listener | None = None, tell: Tell | None = None
+    study: Study, places: RunConfig, listener: Listener | None = None, tell: Tell | None = None
 ) -> Path:
     """Search what the study file asks for, on validation only; go on where an earlier sitting stopped.
 
@@ -77,7 +82,7 @@ def tune(
     """
     search, listener, tell = search_of(study), listener or Quiet(), tell or (lambda _: None)
     recipe = search.recipe
-    dataset = Kept(places.data, places.cache, listener.progress).dataset(recipe)
+    dataset = DataCache(places.data, places.cache, listener.progress).dataset(recipe)
     numbers = folds(recipe, dataset)
     search = replace(search, content={**search.content, "folds": numbers})
     runs = tuple((fold, seed) for fold in numbers for seed in recipe.seeds)
@@ -93,7 +98,7 @@ def tune(
         _write(work, None)
     record = _write(work, None)
     state = import_optuna().trial.TrialState
-    if any(one.state == state.RUNNING for one in store.trials()):
+    if any(started.state == state.RUNNING for started in store.trials()):
         tell("another command is still at work on a setting; it will finish the search")
     elif record.best is not None and search.again:
         _write(work, _again(work, record.best))
@@ -123,7 +128,7 @@ def _try(work: _Work, trial: "Trial", values: dict[str, Any]) -> None:
         study.tell(trial, state=state.FAIL)
         work.tell(f"{shown}: failed, {reason}")
         return
-    trial.set_user_attr("scores", [[one.fold, one.seed, one.value] for one in scores])
+    trial.set_user_attr("scores", [[score.fold, score.seed, score.value] for score in scores])
     value = mean_of(scores)
     study.tell(trial, value)
     work.tell(f"{shown}: validation {metric} {value:.4f} (best {study.best_value:.4f})")
@@ -135,7 +140,9 @@ def _scores(
     """Return what every run of the tuned stage scored, or why there is a hole."""
     stage = search.tune.stage
     # A teacher of a fixed seed may have seeds that the tuned stage was never meant to have.
-    holes = [one for one in experiment.holes if one.stage == stage and one.kind != "not planned"]
+    holes = [
+        hole for hole in experiment.holes if hole.stage == stage and hole.kind != "not planned"
+    ]
     if holes:
         return (), holes[0].reason
 
@@ -162,23 +169,23 @@ def _write(work: _Work, again: Again | None) -> Tuning:
     """Write the record as it is now."""
     search, store = work.search, work.store
     recipe, asked = search.recipe, search.tune
-    settings = tuple(_setting(one) for one in store.trials())
-    tried = [one for one in settings if one is not None]
+    settings = tuple(_setting(item) for item in store.trials())
+    tried = [item for item in settings if item is not None]
     again = again or _known(work)
     subjects, n_validation = _facts(work, tried)
-    found = Tuning(
+    tuning = Tuning(
         schema=1, name=search.name, title=search.title, stage=asked.stage, metric=asked.metric,
         method=asked.method, seed=asked.seed, optuna=import_optuna().__version__,
         budget=asked.budget.model_dump(), patience=asked.patience, pruned=asked.prune is not None,
         folds=tuple(str(fold) for fold in recipe.folds), seeds=tuple(recipe.seeds),
         epochs=recipe.train_of(asked.stage).epochs, subjects=subjects, n_validation=n_validation,
-        axes=tuple(_axis(name, one) for name, one in search.space.items()),
+        axes=tuple(_axis(name, item) for name, item in search.space.items()),
         settings=tuple(tried), own=_own(search, tried), again=again, ended=store.over(),
         minutes=round(store.minutes(), 3), data=str(work.data["name"]),
         synthetic=bool(work.data.get("synthetic")), code=code_version(),
     )  # fmt: skip
-    found.write(store.folder)
-    return found
+    tuning.write(store.folder)
+    return tuning
 
 
 def _known(work: _Work) -> Again | None:
@@ -189,7 +196,7 @@ def _known(work: _Work) -> Again | None:
 
 def _facts(work: _Work, tried: list[Setting]) -> tuple[tuple[str, ...], int]:
     """Return the subjects of validation and its samples, over all folds, from the runs of a complete setting."""
-    done = next((one for one in tried if one.state == "complete"), None)
+    done = next((setting for setting in tried if setting.state == "complete"), None)
     if done is None:
         return (), 0
     runs = read_experiment(work.folder / done.folder).of(work.search.tune.stage)
@@ -198,38 +205,45 @@ def _facts(work: _Work, tried: list[Setting]) -> tuple[tuple[str, ...], int]:
     return tuple(subjects), sum(data.n_validation for data in folds)
 
 
-def _setting(one: "FrozenTrial") -> Setting | None:
+def _setting(trial: "FrozenTrial") -> Setting | None:
     states: dict[str, State] = {
         "COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "RUNNING": "running",
     }  # fmt: skip
-    if one.state.name not in states or "values" not in one.user_attrs:
+    if trial.state.name not in states or "values" not in trial.user_attrs:
         return None  # it waits, or its process has only just begun
-    attrs = one.user_attrs
+    attrs = trial.user_attrs
     scores = tuple(Score(*each) for each in attrs.get("scores", ()))
     return Setting(
-        one.number, states[one.state.name], dict(attrs["values"]),
-        mean_of(scores) if one.state.name == "COMPLETE" else None, scores,
-        max(one.intermediate_values, default=0), attrs.get("reason", ""), _folder(one.number),
+        trial.number, states[trial.state.name], dict(attrs["values"]),
+        mean_of(scores) if trial.state.name == "COMPLETE" else None, scores,
+        max(trial.intermediate_values, default=0), attrs.get("reason", ""), _folder(trial.number),
     )  # fmt: skip
 
 
-def _axis(name: str, one: Dimension) -> Axis:
-    places = (name, *one.also)
-    if isinstance(one, Simplex):
-        return Axis(name, "simplex", places, one.parts, one.low)
-    if isinstance(one, Choice):
-        return Axis(name, "choice", places, values=tuple(one.values))
-    assert isinstance(one, Number)
-    return Axis(name, "number", places, low=float(one.low), high=float(one.high), log=one.log)
+def _axis(name: str, dimension: Dimension) -> Axis:
+    places = (name, *dimension.also)
+    if isinstance(dimension, Simplex):
+        return Axis(name, "simplex", places, dimension.parts, dimension.low)
+    if isinstance(dimension, Choice):
+        return Axis(name, "choice", places, values=tuple(dimension.values))
+    assert isinstance(dimension, Number)
+    return Axis(
+        name,
+        "number",
+        places,
+        low=float(dimension.low),
+        high=float(dimension.high),
+        log=dimension.log,
+    )
 
 
 def _own(search: Search, tried: list[Setting]) -> int | None:
     """Return the setting that is the recipe's own."""
     from tutelage.study.tune.space import at
 
-    for one in tried:
-        if all(_same(at(search.known, place), value) for place, value in one.values.items()):
-            return one.number
+    for setting in tried:
+        if all(_same(at(search.known, place), value) for place, value in setting.values.items()):
+            return setting.number
     return None
 
 

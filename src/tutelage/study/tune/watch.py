@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tutelage.experiment.config import Recipe
-from tutelage.experiment.listener import Listener
-from tutelage.experiment.plan import Job
+from tutelage.execution.listener import Listener
+from tutelage.recipe.config import Recipe
+from tutelage.recipe.resolve import Job
 from tutelage.study.tune.settings import Tune
 
 if TYPE_CHECKING:
@@ -107,19 +107,19 @@ class Watch:
                 raise GivenUp(f"setting {self.trial.number}, step {step}")
 
     def _steps(self) -> list[tuple[int, float]]:
-        found, finished = list[tuple[int, float]](), 0.0
+        steps, finished = list[tuple[int, float]](), 0.0
         for i, rows in enumerate(self.rows):
             for epoch in range(self.epochs):
                 if epoch not in rows:
                     break
                 value = self._kept([rows[e] for e in range(epoch + 1)])
-                found.append((i * self.epochs + epoch + 1, (finished + value) / (i + 1)))
+                steps.append((i * self.epochs + epoch + 1, (finished + value) / (i + 1)))
             if i not in self.final:
                 break
             finished += self.final[i]
             if len(rows) < self.epochs:  # found complete elsewhere: only its end is known
-                found.append(((i + 1) * self.epochs, finished / (i + 1)))
-        return found
+                steps.append(((i + 1) * self.epochs, finished / (i + 1)))
+        return steps
 
     def _kept(self, rows: Sequence[Mapping[str, float]]) -> float:
         """Return the metric of the epoch that would be kept of these."""

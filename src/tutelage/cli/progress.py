@@ -1,0 +1,197 @@
+"""What the command line shows while it works, and the tables it prints."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from tutelage.data import DataSet
+from tutelage.execution.estimation import Estimate, gigabytes
+from tutelage.recipe.config import Recipe
+from tutelage.recipe.fold import Fold
+from tutelage.recipe.resolve import Job
+from tutelage.study.status import STATES, Status
+from tutelage.training.check import Checked
+
+__all__ = ["Screen", "duration", "show_checks", "show_estimate", "show_status"]
+
+
+class Screen:
+    """Listens to an experiment: bars on a terminal, plain lines in a file."""
+
+    def __init__(self) -> None:
+        self.console = Console()
+        self.bars = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("{task.fields[note]}"),
+            TimeElapsedColumn(),
+            console=self.console,
+            disable=not self.console.is_terminal,
+        )
+        self.work: dict[str, TaskID] = {}
+        self.running: dict[Job, tuple[TaskID, str]] = {}
+        self.failed: list[str] = []
+
+    def __enter__(self) -> "Screen":
+        self.bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bars.stop()
+
+    def progress(self, what: str, fraction: float) -> None:
+        """Show a bar for long work; it goes when the work is done."""
+        if what not in self.work:
+            self.work[what] = self.bars.add_task(what, total=1.0, note="")
+            if not self.console.is_terminal:
+                self.console.print(what, markup=False, highlight=False)
+        self.bars.update(self.work[what], completed=fraction)
+        if fraction >= 1:
+            self.bars.remove_task(self.work.pop(what))
+
+    def begin(self, job: Job, number: int, total: int, cell: str) -> None:
+        """Open the line of a run."""
+        where = f"{cell}: " if cell else ""
+        label = f"[{number + 1}/{total}] {where}{job.stage}, {job.fold_name}, seed {job.seed}"
+        self.running[job] = self.bars.add_task(label, total=1.0, note=""), label
+
+    def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
+        """Show the latest numbers."""
+        seen = row.get("validation") or row.get("test") or row["train"]
+        note = f"epoch {row['epoch'] + 1}/{epochs}  loss {row['train']['loss']:.3f}"
+        if "accuracy" in seen:  # a run without labels and without validation knows none
+            note += f"  validation {100 * seen['accuracy']:.1f} %"
+        task, label = self.running[job]
+        self.bars.update(task, completed=(row["epoch"] + 1) / epochs, note=note)
+        if not self.console.is_terminal:
+            self.console.print(f"{label}: {note}", markup=False, highlight=False)
+
+    def end(self, job: Job, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
+        """Close the line of a run with its result."""
+        task, label = self.running.pop(job)
+        self.bars.remove_task(task)
+        text = f"{label}: {outcome}"
+        if evaluation is None:
+            self.failed.append(text)
+        elif evaluation:
+            parts = [
+                f"{split} {100 * found['accuracy']:.1f} %" for split, found in evaluation.items()
+            ]
+            text += f": {', '.join(parts)}"
+        style = "red" if evaluation is None else None
+        self.console.print(text, style=style, markup=False, highlight=False)
+
+    def summary(self, folder: Path, page: Path) -> None:
+        """Print the answer and where the report lies."""
+        from tutelage.report.summary import summary
+        from tutelage.runs.ledger import read_experiment
+
+        self.console.print()
+        self.console.print(
+            summary(read_experiment(folder)).sentence, style="bold", markup=False, highlight=False
+        )
+        self.console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
+
+
+def show_checks(
+    path: Path, recipe: Recipe, dataset: DataSet, folds: Sequence[Fold], found: Sequence[Checked]
+) -> None:
+    """Print what a dry run found."""
+    console = Console()
+    split = folds[0].split
+    console.print(
+        f"{dataset.name}: {len(dataset):,} samples, {len(dataset.class_names)} classes; {split.name}: "
+        f"{len(split.train):,} train, {len(split.validation):,} validation, {len(split.test):,} test",
+        highlight=False,
+    )
+    table = Table(box=None, pad_edge=False)
+    for column in (
+        "stage",
+        "input",
+        "network",
+        "parameters",
+        "multiply-adds",
+        "each objective alone reaches the student",
+    ):
+        table.add_column(
+            column, justify="right" if column in ("parameters", "multiply-adds") else "left"
+        )
+    for row in found:
+        reach = ", ".join(f"{name} {norm:.2g}" for name, norm in row.reach.items())
+        table.add_row(
+            row.stage, row.input, row.network, f"{row.parameters:,}", f"{row.macs:,}", reach
+        )
+    console.print(table)
+    runs = len(folds) * sum(
+        1 if s.seed is not None else len(recipe.seeds) for s in recipe.stages.values()
+    )
+    console.print(f"{path}: sound; up to {runs} runs", markup=False, highlight=False)
+
+
+def show_estimate(name: str, cells: int, found: Estimate) -> None:
+    """Print what a study will take."""
+    console = Console()
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    say(
+        f"{name}: {cells} {'cell asks' if cells == 1 else 'cells ask'} for {found.asked} runs; {found.shared} of "
+        f"these are shared, {found.found} are found, {found.missing} are missing"
+    )
+    if not found.missing:
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("stages", "cells", "runs", "seconds each"):
+        table.add_column(column, justify="right" if column in ("runs", "seconds each") else "left")
+    for kind in found.kinds:
+        seconds = kind.why if kind.seconds is None else f"{kind.seconds:.1f}"
+        table.add_row(kind.stages, kind.cells, str(kind.runs), seconds)
+    console.print(table)
+    beside = "one after the other" if found.size == 1 else f"{found.size} side by side"
+    without = " without those that could not be measured" if _unknown(found) else ""
+    say(f"time: about {duration(found.seconds)}, {beside}{without}")
+    say(f"disk: about {gigabytes(found.disk)}, {gigabytes(found.free_disk)} are free")
+    say(f"memory: about {gigabytes(found.memory)}, {gigabytes(found.free_memory)} are free")
+
+
+def _unknown(found: Estimate) -> bool:
+    return any(kind.seconds is None for kind in found.kinds)
+
+
+def show_status(found: Status) -> None:
+    """Print where a study stands."""
+    console = Console()
+    table = Table(box=None, pad_edge=False)
+    table.add_column("cell")
+    for state in STATES:
+        table.add_column(state, justify="right")
+    for cell in found.cells:
+        table.add_row(cell.name, *(str(cell.counts.get(state, 0)) for state in STATES))
+    table.add_row("different runs", *(str(found.counts.get(state, 0)) for state in STATES))
+    console.print(table)
+    for cell in found.cells:
+        for failure in cell.failures:
+            console.print(f"{cell.name}: {failure}", style="red", markup=False, highlight=False)
+    waiting = sum(found.counts.get(state, 0) for state in ("running", "stopped", "missing"))
+    if not waiting:
+        text = "nothing is left"
+    elif found.left is None:
+        text = "time left: not known before a run of each stage is done"
+    else:
+        beside = max(1, found.parallel)
+        text = f"time left: about {duration(found.left / beside)} with {beside} side by side"
+        text += "" if found.parallel else "; nothing is running now"
+    console.print(text, markup=False, highlight=False)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,311 @@
+"""``tutelage study``: many experiments from one file. Heavy modules are imported inside the commands."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Studies: many experiments from one file, planned, run, watched and compared.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file (YAML).")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Changes to the file: set.train.epochs=5"),
+]
+Runs = Annotated[Path, typer.Option("--runs", help="Folder of experiments.")]
+DataHome = Annotated[
+    Path | None, typer.Option("--data", envvar="TUTELAGE_DATA", help="Folder of data sets.")
+]
+Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
+Jobs = Annotated[int, typer.Option(help="Runs side by side; 0: one per core, on a GPU one.")]
+Name = Annotated[str | None, typer.Option(help="Name of the study's folder.")]
+
+
+@app.command()
+def plan(
+    study: StudyFile,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    data: DataHome = None,
+    device: Device = "auto",
+    jobs: Jobs = 0,
+    *,
+    name: Name = None,
+) -> None:
+    """Say what a study takes before it begins: runs, time by a few measured steps, disk and memory."""
+    import time
+
+    from tutelage.cli.progress import Screen, show_estimate
+    from tutelage.execution.estimation import estimate, refuse_unfit
+    from tutelage.execution.stack_words import ways_of
+    from tutelage.execution.workers import RunConfig
+    from tutelage.study.file import load_study
+    from tutelage.study.run import plan_study
+
+    began = time.perf_counter()
+    loaded = load_study(study, overrides or [], name)
+    with Screen() as screen:
+        planned = plan_study(loaded, RunConfig(runs, data, device, jobs), screen)
+        found = estimate(planned, screen, well=True, spent=time.perf_counter() - began)
+    show_estimate(loaded.name, len(loaded.cells), found)
+    for line in ways_of(planned):
+        typer.echo(line)
+    refuse_unfit(found, runs)
+
+
+@app.command()
+def run(
+    study: StudyFile,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    data: DataHome = None,
+    device: Device = "auto",
+    jobs: Jobs = 0,
+    *,
+    devices: Annotated[
+        int, typer.Option(min=1, help="Processes of one training, each with its part of a batch.")
+    ] = 1,
+    engine: Annotated[
+        str, typer.Option(help="local: this machine; ray: a Ray cluster that shares the runs.")
+    ] = "local",
+    way: Annotated[
+        str,
+        typer.Option(
+            help="processes: runs side by side; stacked: runs of one shape as one network; auto: as measured."
+        ),
+    ] = "auto",
+    name: Name = None,
+) -> None:
+    """Train what is missing; the same command goes on after it was stopped, and several share the work."""
+    from tutelage.cli.progress import Screen, duration
+    from tutelage.execution.engines import engine_of
+    from tutelage.execution.estimation import estimate, refuse_unfit
+    from tutelage.execution.stack_engine import stacking
+    from tutelage.execution.workers import RunConfig
+    from tutelage.study.file import load_study
+    from tutelage.study.run import plan_study, run_study
+
+    loaded = load_study(study, overrides or [], name)
+    with Screen() as screen:
+        places = RunConfig(runs.resolve() if engine == "ray" else runs, data, device, jobs, devices)
+        planned = plan_study(loaded, places, screen)
+        if engine == "local":  # of a cluster, this machine says nothing
+            found = estimate(planned, screen, well=False)
+            refuse_unfit(found, runs)
+            if found.missing:
+                typer.echo(f"{found.missing} runs to train; a guess: {duration(found.seconds)}")
+        workers = stacking(way, engine_of(engine, planned, screen))
+        folder = run_study(loaded, planned, screen, workers)
+    done = sum(task.key in planned.found for task in planned.tasks)
+    typer.echo(f"{folder}: {done} of {len(planned.tasks)} runs are complete")
+    for line in screen.failed:
+        typer.echo(line, err=True)
+    if screen.failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Of a study: runs/<name>.")],
+) -> None:
+    """Show what is done, running, failed and missing in each cell, and the time that is left."""
+    from tutelage.cli.progress import show_status
+    from tutelage.study.status import status_of
+
+    show_status(status_of(folder))
+
+
+@app.command()
+def tune(
+    study: StudyFile,
+    overrides: Overrides = None,
+    runs: Runs = Path("runs"),
+    data: DataHome = None,
+    device: Device = "auto",
+    jobs: Jobs = 1,
+    name: Name = None,
+) -> None:
+    """Choose hyper-parameters on validation; the same command goes on after it was stopped."""
+    from tutelage.cli.progress import Screen
+    from tutelage.execution.workers import RunConfig
+    from tutelage.report.tuning import write_tuning
+    from tutelage.study.file import load_study
+    from tutelage.study.tune import tune as search
+
+    loaded = load_study(study, overrides or [], name)
+    with Screen() as screen:
+
+        def tell(sentence: str) -> None:
+            screen.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+
+        folder = search(loaded, RunConfig(runs, data, device, jobs), screen, tell)
+        page = write_tuning(folder)
+    typer.echo(f"report: {page}")
+
+
+Folder = Annotated[
+    str, typer.Argument(metavar="FOLDER", help="Of a study or experiment: runs/<name>, or a URL.")
+]
+Out = Annotated[Path | None, typer.Option(help="Folder to write to; <FOLDER>/tables unless told.")]
+Metric = Annotated[str | None, typer.Option(help="accuracy, macro_f1, nll, brier, ece, ...")]
+SplitName = Annotated[str | None, typer.Option(help="test, test_legacy or validation.")]
+
+
+@app.command()
+def table(
+    folder: Folder,
+    *,
+    rows: Annotated[str | None, typer.Option(help="stage, fold or axes: teachers,weight")] = None,
+    columns: Annotated[str | None, typer.Option(help="stage, fold or axes.")] = None,
+    metric: Metric = None,
+    split: SplitName = None,
+    average: Annotated[str | None, typer.Option(help="Over folds: macro or micro.")] = None,
+    spread: Annotated[
+        str | None, typer.Option(help="After ±: pooled, seeds, folds, runs, error or none.")
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(help="Mark what differs from a stage, or from AXIS=VALUE.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Of the files.")] = "table",
+    out: Out = None,
+) -> None:
+    """Make the table of a study from its run folders: Markdown, LaTeX, CSV, xlsx and a page."""
+    from tutelage.report.study_pages import write_table
+    from tutelage.report.study_tables import study_table
+    from tutelage.runs.location import location
+    from tutelage.study.layout import table_spec
+    from tutelage.study.ledger import read_study
+
+    ledger = read_study(location(folder))
+    told = {
+        "rows": rows and rows.split(","), "columns": columns and columns.split(","),
+        "metric": metric, "split": split, "average": average, "spread": spread,
+        "against": _against(against),
+    }  # fmt: skip
+    changed = {key: value for key, value in told.items() if value}
+    declared = {**ledger.declared, **changed} | ({"spread": None} if spread == "none" else {})
+    made = study_table(ledger, table_spec(declared))
+    typer.echo(made.table(name, wide=True).markdown())
+    for path in write_table(made, _tables(folder, out), name):
+        typer.echo(path)
+
+
+@app.command()
+def compare(
+    folder: Folder,
+    *,
+    against: Annotated[
+        str | None,
+        typer.Option(help="A stage, or AXIS=VALUE; the baseline of the recipe unless told."),
+    ] = None,
+    resolution: Annotated[
+        float, typer.Option(help="Half-width of the interval to plan for, in points.", min=1e-6)
+    ] = 0.5,
+    metric: Metric = None,
+    split: SplitName = None,
+    out: Out = None,
+) -> None:
+    """Compare in pairs over folds and seeds, in each cell and over cells; and both protocols, where recorded."""
+    from tutelage.report.study_comparisons import sentences
+    from tutelage.report.study_pages import write_comparison
+    from tutelage.runs.location import location
+    from tutelage.study.contrasts import compare_study
+    from tutelage.study.layout import table_spec
+    from tutelage.study.ledger import read_study
+    from tutelage.study.optimism import optimism
+
+    ledger = read_study(location(folder))
+    asked = {key: value for key, value in {"metric": metric, "split": split}.items() if value}
+    how = table_spec(asked)
+    other = _against(against)
+    found = compare_study(
+        ledger, {"stage": other} if isinstance(other, str) else other, how.metric, how.split
+    )
+    for sentence in sentences(found):
+        typer.echo(sentence)
+    written = write_comparison(ledger, found, optimism(ledger), resolution, _tables(folder, out))
+    for path in written:
+        typer.echo(path)
+
+
+@app.command()
+def audit(
+    places: Annotated[
+        list[str],
+        typer.Argument(
+            help="A study or an experiment; or spreadsheets, CSV files, logs, folders of them."
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(help="Folder for audit.md and audit.json.")] = None,
+    means: Annotated[
+        list[str] | None,
+        typer.Option(help="What a setting of a table stands for: alpha=weight.sig; repeatable."),
+    ] = None,
+) -> None:
+    """Look for every known defect of results, say each in a sentence with its place; exit 1 if any is found."""
+    from tutelage.audit.audit import audit_files, audit_study, is_ledger
+    from tutelage.runs.location import location
+
+    found = [location(place) for place in places]
+    whole = len(found) == 1 and is_ledger(found[0])
+    result = audit_study(found[0]) if whole else audit_files(found, _meanings(means))
+    for one in result.findings:
+        typer.echo(f"{one.defect}: {one.place}: {one.sentence}")
+    here = whole and "://" not in places[0]
+    folder = out or (found[0] / "audit" if here else Path("audit"))
+    result.write(folder)
+    typer.echo(f"{result.verdict} {folder / 'audit.md'}")
+    if not result.clean:
+        raise typer.Exit(1)
+
+
+@app.command("import")
+def import_(
+    files: Annotated[
+        list[str], typer.Argument(help="Spreadsheets, CSV files, logs, names, folders of them.")
+    ],
+    out: Annotated[Path, typer.Option(help="Flat table to write, .csv or .json.")] = Path(
+        "claims.csv"
+    ),
+    means: Annotated[
+        list[str] | None,
+        typer.Option(help="What a setting stands for: alpha=weight.sig; repeatable."),
+    ] = None,
+) -> None:
+    """Read results that were not made here into one flat table: a row per number, with its settings and place."""
+    from tutelage.audit.imports import read_claims, write_claims
+    from tutelage.runs.location import location
+
+    claims = read_claims([location(file) for file in files], _meanings(means))
+    write_claims(claims, out)
+    typer.echo(f"{out}: {len(claims)} numbers")
+
+
+def _meanings(pairs: list[str] | None) -> dict[str, str]:
+    """Read NAME=MEANING pairs."""
+    from tutelage.errors import UserError
+
+    found = {}
+    for pair in pairs or []:
+        name, sign, meaning = pair.partition("=")
+        if not sign or not name or not meaning:
+            raise UserError(f"--means {pair!r}: allowed: NAME=MEANING, such as alpha=weight.sig")
+        found[name] = meaning
+    return found
+
+
+def _against(text: str | None) -> str | dict[str, str] | None:
+    """Read a stage, or an axis and its value."""
+    axis, sign, value = (text or "").partition("=")
+    return {axis: value} if sign else text
+
+
+def _tables(folder: str, out: Path | None) -> Path:
+    """Return where tables go; what is read from a URL is written here."""
+    if out is not None:
+        return out
+    return Path("tables") if "://" in folder else Path(folder) / "tables"

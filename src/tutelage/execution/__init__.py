@@ -1,0 +1,1 @@
+"""Many runs: queued, claimed, trained side by side, estimated."""

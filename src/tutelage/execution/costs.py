@@ -1,0 +1,151 @@
+"""What each kind of run costs: measured in the processes that will do the work, and remembered beside the runs."""
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import fields, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tutelage import checkpoint
+from tutelage.execution.data_cache import DataCache
+from tutelage.execution.kinds import kind_of
+from tutelage.execution.listener import Listener
+from tutelage.execution.probe import Cost, TeacherCost, probe
+from tutelage.execution.queue import Task
+from tutelage.execution.workers import RunConfig, make_workers, side_by_side
+from tutelage.runs.folder import environment
+
+__all__ = ["Costs", "measure"]
+
+_SECONDS = 3.0  # of steps of each kind, for a good estimate
+_COPIES = 2  # probes of one kind, side by side: as in the study, they compete for memory and caches
+
+
+class Costs(dict[str, Cost]):
+    """Kind -> its cost.
+
+    Args:
+        found: the costs.
+        start: seconds until a worker is ready.
+        refused: kind -> why it could not be measured.
+    """
+
+    def __init__(
+        self,
+        found: Mapping[str, Cost],
+        start: float = 0.0,
+        refused: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(found)
+        self.start = start
+        self.refused = dict(refused or {})
+
+
+def measure(
+    tasks: Sequence[Task], places: RunConfig, kept: DataCache, listener: Listener, *, well: bool
+) -> Costs:
+    """Measure what runs of these kinds cost, each by a few real steps.
+
+    Args:
+        tasks: the runs that are missing.
+        places: where things lie, and how many runs go side by side.
+        kept: data that this process has read.
+        listener: who is told.
+        well: measure each kind for seconds, in as many processes as the study will use, also what was measured
+            before on this machine; else only what is not known, by a few steps in this process.
+    """
+    kinds: dict[str, Task] = {}
+    for task in tasks:
+        kinds.setdefault(kind_of(task), task)
+    size = side_by_side(places, len(tasks))
+    folder = places.cache / "costs"
+    known = {} if well else {kind: _known(folder, kind, size) for kind in kinds}
+    found = {kind: Cost.from_json(c["cost"]) for kind, c in known.items() if c is not None}
+    start = max((c["start"] for c in known.values() if c is not None), default=0.0)
+    wanted = {kind: task for kind, task in kinds.items() if kind not in found}
+    if not wanted:
+        return Costs(found, start)
+    if not well:
+        new = _measure(wanted, replace(places, jobs=1), kept, listener, 0.0)
+        return Costs(found | new, start, new.refused)
+    new = _measure(wanted, replace(places, jobs=size), kept, listener, _SECONDS)
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind, cost in new.items():
+        content = {"cost": cost.to_json(), "start": new.start}
+        checkpoint.write_json(folder / f"{_key(kind, size)}.json", content)
+    return Costs(found | new, max(start, new.start), new.refused)
+
+
+def _measure(
+    wanted: Mapping[str, Task],
+    places: RunConfig,
+    kept: DataCache,
+    listener: Listener,
+    seconds: float,
+) -> Costs:
+    copies = min(places.jobs, _COPIES)
+    pending = [(kind, task) for kind, task in wanted.items() for _ in range(copies)]
+    total, running, found = len(pending), dict[Future[Any], str](), dict[str, list[Cost]]()
+    refused: dict[str, str] = {}
+    with make_workers(places, places.jobs, kept, listener) as workers:
+        began = time.perf_counter()
+        hello = [workers.submit(_ready, task) for _, task in pending[: workers.size]]
+        while not all(future.done() for future in hello):
+            workers.wait([future for future in hello if not future.done()])
+        start = time.perf_counter() - began
+        while pending or running:
+            while pending and len(running) < workers.size:
+                kind, task = pending.pop(0)
+                running[workers.submit(probe, task, places.accelerator, seconds)] = kind
+            for future in workers.wait(running):
+                kind = running.pop(future)
+                try:
+                    cost = future.result()
+                    found[kind] = [*found.get(kind, []), cost]
+                except (
+                    Exception
+                ) as error:  # the study may still be run, without an estimate of this kind
+                    refused[kind] = f"{type(error).__name__}: {error}"
+                done = total - len(pending) - len(running)
+                listener.progress("measuring a few steps of each kind of run", done / total)
+    return Costs({kind: _mean(costs) for kind, costs in found.items()}, start, refused)
+
+
+def _ready(task: Task, kept: DataCache, listener: Listener) -> None:
+    """Do what a worker does before its first run: read the data."""
+    kept.fold(task.recipe, task.job.fold)
+
+
+def _mean(costs: Sequence[Cost]) -> Cost:
+    """Return the mean of several measurements of one kind, and the largest memory."""
+    first = costs[0]
+    teachers = {
+        name: TeacherCost(**_means([vars(cost.teachers[name]) for cost in costs]))
+        for name in first.teachers
+    }
+    names = [field.name for field in fields(Cost) if field.name not in ("teachers", "memory")]
+    means = _means([{name: getattr(cost, name) for name in names} for cost in costs])
+    means["folder"] = int(means["folder"])
+    return Cost(**means, teachers=teachers, memory=max(cost.memory for cost in costs))
+
+
+def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
+
+
+def _known(folder: Path, kind: str, size: int) -> Any:
+    path = folder / f"{_key(kind, size)}.json"
+    return checkpoint.read_json(path) if path.exists() else None
+
+
+def _key(kind: str, size: int) -> str:
+    machine = environment("")
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    parts = [kind, size, machine["processor"], machine["torch"], gpu, version("tutelage")]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]

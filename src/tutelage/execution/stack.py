@@ -1,0 +1,188 @@
+"""Runs trained in one process as one stack, where their shapes allow it; each is what it would be alone."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from tutelage.execution.claim import Outcome, claimed, outcome_of
+from tutelage.execution.data_cache import DataCache
+from tutelage.execution.listener import Listener
+from tutelage.execution.stacked_training import (
+    Member,
+    fit_stacked,
+    probe,
+    refusal,
+    shape_of,
+    why_not,
+)
+from tutelage.recipe.config import Recipe
+from tutelage.recipe.instantiate import described
+from tutelage.recipe.resolve import Job
+from tutelage.runs.folder import Unrecorded
+from tutelage.train import (
+    DivergedError,
+    Record,
+    State,
+    fit,
+)
+from tutelage.training.assemble import Assembled, Context, assemble
+from tutelage.training.single import begin, fail, finish
+from tutelage.training.stage import distiller_of, step_of
+
+__all__ = ["Seconds", "measure_stack", "train_together", "why_alone"]
+
+Asked = tuple[Context, Job]
+
+
+def why_alone(recipe: Recipe, stage: str) -> str | None:
+    """Return why the runs of a stage cannot be trained in a stack, or None where they can."""
+    train, place = recipe.train_of(stage), f"stages.{stage}"
+    if not train.epochs:
+        return "nothing is trained"
+    if train.compile:
+        return "its network is compiled"
+    network, _ = described("tutelage.models", recipe.network_of(stage), place, base=nn.Module)
+    return why_not(network, distiller_of(recipe, stage), step_of(train, f"{place}.train"))
+
+
+def train_together(asked: Sequence[Asked], kept: DataCache, listener: Listener) -> list[Outcome]:
+    """Train runs in this process: those of one shape as one stack, the others one after the other.
+
+    Args:
+        asked: context of the experiment and run, of each.
+        kept: data that this process has read.
+        listener: who is told.
+
+    Returns:
+        The outcome of each run.
+    """
+    found: dict[int, Outcome] = {}
+    with ExitStack() as held:
+        stacks: dict[Any, list[_Run]] = {}
+        for number, (context, job) in enumerate(asked):
+            settled = held.enter_context(claimed(context, job))
+            if settled is not None:
+                found[number] = settled
+                continue
+            run = _Run(number, context, job, kept, listener)
+            begun = outcome_of(run.path, run.begin)
+            if begun.path is None:
+                found[number] = begun
+            else:
+                stacks.setdefault(run.shape(), []).append(run)
+        for runs in stacks.values():
+            found |= _train(runs)
+    return [found[number] for number in range(len(asked))]
+
+
+@dataclass(frozen=True)
+class Seconds:
+    """What a step of one student takes, alone and in a stack.
+
+    Args:
+        alone: seconds of a step.
+        stacked: the same, in a stack.
+        members: students of the stack; 0 where there can be none.
+    """
+
+    alone: float
+    stacked: float
+    members: int
+
+    @property
+    def pays(self) -> bool:
+        """Whether a stack is faster, by more than the noise of a short measurement."""
+        return self.members > 0 and self.stacked < 0.9 * self.alone
+
+
+def measure_stack(asked: Sequence[Asked], kept: DataCache, listener: Listener) -> Seconds:
+    """Make a few steps of these runs, alone and in a stack; nothing of it is kept but the outputs of teachers.
+
+    Args:
+        asked: at least 2 runs that are likely to be of one shape.
+        kept: data that this process has read.
+        listener: who is told.
+    """
+    members = []
+    for context, job in asked:
+        made = assemble(context, job, kept.fold(context.recipe, job.fold), listener.progress)
+        members.append(_member(made, Unrecorded(), State()))
+    alike = [m for m in members if refusal(m) is None and shape_of(m) == shape_of(members[0])]
+    if len(alike) < 2:
+        return Seconds(0.0, 0.0, 0)
+    alone, stacked = probe(alike, made.fabric)
+    return Seconds(alone, stacked, len(alike))
+
+
+@dataclass
+class _Run:
+    """One of the runs, from its folder to its evaluation."""
+
+    number: int
+    context: Context
+    job: Job
+    kept: DataCache
+    listener: Listener
+    made: Assembled = field(init=False)
+    member: Member = field(init=False)
+
+    @property
+    def path(self) -> Path:
+        return self.context.folder / self.job.folder
+
+    def begin(self) -> Mapping[str, Any]:
+        """Put the run together and open its folder."""
+        recipe, listener, job = self.context.recipe, self.listener, self.job
+        epochs = recipe.train_of(job.stage).epochs
+        data = self.kept.fold(recipe, job.fold)
+        self.made = assemble(self.context, job, data, listener.progress)
+        self.folder, state = begin(
+            self.made, self.path, lambda row: listener.epoch(job, row, epochs)
+        )
+        self.member = _member(self.made, self.folder, state)
+        return {}
+
+    def shape(self) -> Any:
+        """Return what runs of one stack have in common; of a run that cannot be stacked, its own number."""
+        if refusal(self.member) is not None:
+            return self.number
+        return shape_of(self.member), self.made.train.precision
+
+    def alone(self) -> Mapping[str, Any]:
+        """Train it by itself; return the evaluation."""
+        made, member = self.made, self.member
+        try:
+            end: State | Exception = fit(
+                made.training, made.step, made.settings, made.fabric, member.record, member.state
+            )
+        except DivergedError as error:
+            end = error
+        return self.end(end)
+
+    def end(self, end: State | Exception) -> Mapping[str, Any]:
+        """Record how training ended; return the evaluation."""
+        if isinstance(end, DivergedError):
+            fail(self.folder, end)
+        if isinstance(end, Exception):
+            raise end
+        return finish(self.made, self.folder, end)
+
+
+def _train(runs: Sequence[_Run]) -> dict[int, Outcome]:
+    if len(runs) == 1:
+        return {runs[0].number: outcome_of(runs[0].path, runs[0].alone)}
+    found = {}
+    for place, end in fit_stacked([run.member for run in runs], runs[0].made.fabric):
+        run = runs[place]
+        work: Callable[[], Mapping[str, Any]] = partial(run.end, end)
+        found[run.number] = outcome_of(run.path, work)
+    return found
+
+
+def _member(made: Assembled, record: Record, state: State) -> Member:
+    return Member(made.training, made.step, made.settings, record, state)

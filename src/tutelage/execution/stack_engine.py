@@ -1,0 +1,225 @@
+"""Workers that train runs in stacks: all that may start, of one kind, as one piece of work.
+
+Whether a stack is faster than the same process training one run after the other depends on the machine and the
+network, so it is measured once and remembered beside the other caches.
+"""
+
+import hashlib
+import json
+import math
+import platform
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from tutelage import checkpoint
+from tutelage.errors import unknown
+from tutelage.execution.claim import train_once
+from tutelage.execution.data_cache import DataCache
+from tutelage.execution.listener import Listener
+from tutelage.execution.stack import (
+    Seconds,
+    measure_stack,
+    train_together,
+    why_alone,
+)
+from tutelage.execution.workers import (
+    Engine,
+    RunConfig,
+    Workers,
+    make_workers,
+)
+from tutelage.recipe.config import Recipe
+from tutelage.recipe.resolve import Job
+from tutelage.training.assemble import Context
+
+__all__ = ["WAYS", "known_seconds", "stacking"]
+
+MOST = 16  # students of one stack: more gain little, and a killed stack loses an epoch of each
+_WORTH = 4  # runs of a kind that wait: for fewer, a measurement would take longer than it saves
+_PROBED = 8  # students of the stack that is measured
+_VERSION = 1  # of what is remembered; raise it when stacks become faster
+
+WAYS = ("processes", "stacked", "auto")
+
+
+def stacking(way: str, engine: Engine = make_workers) -> Engine:
+    """Return an engine whose workers train runs in stacks.
+
+    Args:
+        way: ``processes``: as the engine does it, one run at a time; ``stacked``: in stacks wherever that is
+            possible; ``auto``: where it was measured to be faster, too.
+        engine: provides the workers.
+
+    Raises:
+        UserError: there is no such way.
+    """
+    if way not in WAYS:
+        raise unknown("--way", "way", way, WAYS)
+    if way == "processes":
+        return engine
+
+    @contextmanager
+    def stacked_workers(
+        places: RunConfig, missing: int, kept: DataCache, listener: Listener
+    ) -> Iterator[Workers]:
+        with engine(places, missing, kept, listener) as workers:
+            yield workers if places.devices > 1 else _Stacking(workers, way)
+
+    def provide(
+        places: RunConfig, missing: int, kept: DataCache, listener: Listener
+    ) -> AbstractContextManager[Workers]:
+        return stacked_workers(places, missing, kept, listener)
+
+    return provide
+
+
+def known_seconds(recipe: Recipe, stage: str, cache: Path, accelerator: str) -> Seconds | None:
+    """Return what was measured of such runs on this machine, or None where nothing was."""
+    path = _memory(_kind(recipe, stage, accelerator), cache)
+    return Seconds(**checkpoint.read_json(path)["seconds"]) if path.exists() else None
+
+
+@dataclass(frozen=True, eq=False)
+class _Item:
+    """A run that waits for a worker; ``kind`` is None where it cannot be part of a stack."""
+
+    future: Future[Any]
+    context: Context
+    job: Job
+    kind: str | None
+
+    @property
+    def asked(self) -> tuple[Context, Job]:
+        return self.context, self.job
+
+
+class _Stacking:
+    """Collects runs that are submitted, and passes them on in groups when somebody waits for them."""
+
+    def __init__(self, workers: Workers, way: str) -> None:
+        self.workers, self.way = workers, way
+        self.size = workers.size * MOST
+        self._waiting: list[_Item] = []
+        self._running: dict[Future[Any], list[_Item]] = {}
+        self._measuring: dict[Path, Future[Any]] = {}
+
+    def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        """Take a run; anything else is no business of stacks."""
+        if work is not train_once:
+            return self.workers.submit(work, *arguments)
+        context, job = arguments
+        kind = None
+        if why_alone(context.recipe, job.stage) is None:
+            kind = _kind(context.recipe, job.stage, context.accelerator)
+        self._waiting.append(_Item(Future(), context, job, kind))
+        return self._waiting[-1].future
+
+    def wait(
+        self, futures: Iterable[Future[Any]], timeout: float | None = None
+    ) -> list[Future[Any]]:
+        """Return those that are done, as soon as there is one, or none after ``timeout`` seconds."""
+        wanted = list(futures)
+        while True:
+            self._begin()
+            pending = [*self._running, *self._measuring.values()]
+            ended = self.workers.wait(pending, timeout)
+            for future in ended:
+                self._end(future)
+            done = [future for future in wanted if future.done()]
+            if done or not pending or (timeout is not None and not ended):
+                return done
+
+    @property
+    def _free(self) -> int:
+        return self.workers.size - len(self._running) - len(self._measuring)
+
+    def _begin(self) -> None:
+        """Give work to the workers that are free."""
+        kinds: dict[Any, list[_Item]] = {}
+        for item in self._waiting:
+            kinds.setdefault(item.kind or item, []).append(item)
+        for items in kinds.values():
+            while items and self._free:
+                count = self._count(items)
+                if not count:
+                    break
+                group, items[:] = items[:count], items[count:]
+                self._start(group)
+
+    def _count(self, items: Sequence[_Item]) -> int:
+        """Return how many of these runs of one kind begin together; 0 where that is being measured."""
+        first = items[0]
+        if first.kind is None or len(items) == 1:
+            return 1
+        if self.way == "auto":
+            path = _memory(first.kind, first.context.cache)
+            if not path.exists():
+                if len(items) < _WORTH:
+                    return 1
+                if path not in self._measuring:
+                    asked = [item.asked for item in items[:_PROBED]]
+                    self._measuring[path] = self.workers.submit(measure_stack, asked)
+                return 0
+            if not Seconds(**checkpoint.read_json(path)["seconds"]).pays:
+                return 1
+        return min(MOST, math.ceil(len(items) / self._free))  # evenly among free workers
+
+    def _start(self, group: Sequence[_Item]) -> None:
+        for item in group:
+            self._waiting.remove(item)
+        if len(group) == 1:
+            future = self.workers.submit(train_once, *group[0].asked)
+        else:
+            future = self.workers.submit(train_together, [item.asked for item in group])
+        self._running[future] = list(group)
+
+    def _end(self, future: Future[Any]) -> None:
+        """Pass on what a piece of work came to."""
+        path = next((p for p, own in self._measuring.items() if own is future), None)
+        if path is not None:
+            del self._measuring[path]
+            # What went wrong with it goes wrong with the runs as well, and is told there.
+            seconds = Seconds(0.0, 0.0, 0) if future.exception() else future.result()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint.write_json(path, {"machine": _machine(), "seconds": asdict(seconds)})
+            return
+        items, error = self._running.pop(future), future.exception()
+        for place, item in enumerate(items):
+            if error is not None:
+                item.future.set_exception(error)
+            else:
+                item.future.set_result(
+                    future.result()[place] if len(items) > 1 else future.result()
+                )
+
+
+def _kind(recipe: Recipe, stage: str, accelerator: str) -> str:
+    """Return what runs that may share a stack have in common, as far as their recipes tell."""
+    train, own = recipe.train_of(stage), recipe.stages[stage].input
+    parts = [
+        recipe.data, own and recipe.modalities.get(own), recipe.network_of(stage),
+        recipe.crop_of(stage), train.batch_size, train.precision, accelerator,
+    ]  # fmt: skip
+    return json.dumps(parts, sort_keys=True)
+
+
+def _memory(kind: str, cache: Path) -> Path:
+    """Return the file that remembers how fast stacks of a kind are on this machine."""
+    text = json.dumps([_VERSION, kind, _machine()], sort_keys=True)
+    return cache / "ways" / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+
+
+def _machine() -> dict[str, Any]:
+    return {
+        "processor": platform.processor() or platform.machine(),
+        "cores": psutil.cpu_count(logical=False) or 1,
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "torch": torch.__version__,
+    }

@@ -1,0 +1,127 @@
+"""Networks from a recipe and back from a checkpoint."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tutelage import checkpoint
+from tutelage.errors import UserError
+from tutelage.models import On
+from tutelage.recipe.instantiate import build, convert, described
+from tutelage.seeds import derive
+from tutelage.vlm import EncoderSource
+
+__all__ = ["content_of", "load_network", "make_network", "reads_as_is", "save_network"]
+
+
+def make_network(
+    description: Mapping[str, Any],
+    *,
+    place: str,
+    modality: str,
+    input_shape: Sequence[int],
+    class_names: Sequence[str],
+    statistics: tuple[Tensor, Tensor],
+    seed: int,
+    crop: int | None = None,
+    concept_names: Mapping[str, Sequence[str]] | None = None,
+    encoder: EncoderSource | None = None,
+) -> On:
+    """Build a network on one modality, initialised from the run's seed.
+
+    Args:
+        description: ``{type: WideResNet, depth: 16, ...}``; channels, classes and dimensions follow from the data.
+        place: where in the recipe, for errors.
+        modality: name of the input.
+        input_shape: one sample without the batch axis: (channels, time) or (channels, height, width).
+        class_names: one per output.
+        statistics: mean and standard deviation per channel of the training split.
+        seed: of the run.
+        crop: larger inputs are cut to their centre, see :class:`~tutelage.models.On`.
+        concept_names: what the data set annotates, by scope.
+        encoder: the dual encoder that makes the input, where one does.
+
+    Raises:
+        UserError: the description is wrong.
+    """
+    given = {
+        "channels": input_shape[0],
+        "classes": len(class_names),
+        "class_names": list(class_names),
+        "dimensions": len(input_shape) - 1,
+        "shape": [input_shape[0], *(min(n, crop or n) for n in input_shape[1:])],
+        "concept_names": concept_names or {},
+    } | ({} if encoder is None else {"encoder": encoder})
+    torch.manual_seed(derive(seed, "init"))
+    network = build("tutelage.models", description, place, base=nn.Module, given=given)
+    on = On(modality, network, *statistics, crop)
+    return on.to(memory_format=torch.channels_last)
+
+
+def content_of(description: Mapping[str, Any], place: str) -> str:
+    """Return what a network depends on besides its description: the content of files it names; or nothing.
+
+    Args:
+        description: ``{type: ConceptBottleneck, concepts: cifar10, ...}``.
+        place: where in the recipe, for errors.
+    """
+    cls, arguments = described("tutelage.models", description, place, base=nn.Module)
+    ask = getattr(cls, "content", None)
+    found = "" if ask is None else str(ask(arguments))
+    if "encoder" in arguments:
+        source: EncoderSource = convert(arguments["encoder"], EncoderSource, f"{place}.encoder")
+        found += source.fingerprint
+    return found
+
+
+def reads_as_is(description: Mapping[str, Any], place: str) -> bool:
+    """Return whether a network reads its inputs as the data set gives them, images in [0, 1], not standardised."""
+    cls, _ = described("tutelage.models", description, place, base=nn.Module)
+    return bool(getattr(cls, "as_is", False))
+
+
+def save_network(path: Path, network: On, spec: Mapping[str, Any]) -> None:
+    """Write a network with everything needed to build it again.
+
+    Args:
+        path: a ``.safetensors`` file.
+        network: the network.
+        spec: ``network``, ``modality``, ``input_shape`` and ``class_names`` as for :func:`make_network`,
+            ``crop`` and ``concept_names`` where there are any, and anything else worth keeping (epoch, value).
+    """
+    checkpoint.write(path, {"spec": dict(spec), "state": network.state_dict()})
+
+
+def load_network(path: Path) -> tuple[On, dict[str, Any]]:
+    """Read a network written by :func:`save_network`.
+
+    Returns:
+        The network in evaluation mode, and its spec.
+
+    Raises:
+        UserError: the file is missing or damaged, or does not fit the network it describes.
+    """
+    content = checkpoint.read(path)
+    if "spec" not in content or "state" not in content:
+        raise UserError(f"{path}: holds no network (found: {', '.join(content)})")
+    spec, state = content["spec"], content["state"]
+    ones = torch.ones(spec["input_shape"][0])
+    network = make_network(
+        spec["network"],
+        place=str(path),
+        modality=spec["modality"],
+        input_shape=spec["input_shape"],
+        class_names=spec["class_names"],
+        statistics=(torch.zeros_like(ones), ones),
+        seed=0,
+        crop=spec.get("crop"),
+        concept_names=spec.get("concept_names"),
+    )
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(f"{path}: the tensors do not fit the network it describes") from error
+    return network.eval(), spec

@@ -1,0 +1,1 @@
+"""Statistics of honest comparison: numbers in, numbers out."""

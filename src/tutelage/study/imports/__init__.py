@@ -1,6 +1,0 @@
-"""Results that were not made here: spreadsheets, files of separated values, logs and names, read as claims."""
-
-from tutelage.study.imports.claim import Claim
-from tutelage.study.imports.reading import read_claims, write_claims
-
-__all__ = ["Claim", "read_claims", "write_claims"]

@@ -1,0 +1,172 @@
+"""Where a study stands, read from its records alone: it may be running, here or elsewhere, or not."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from tutelage import checkpoint
+from tutelage.errors import UserError
+from tutelage.runs.folder import read_record
+
+__all__ = ["CellStatus", "Status", "status_of"]
+
+STATES = ("done", "running", "stopped", "failed", "missing")
+"""``stopped``: begun, and no process of this machine is training it now."""
+
+
+@dataclass(frozen=True)
+class CellStatus:
+    """One cell.
+
+    Args:
+        name: of the cell.
+        counts: state -> runs; a run that several cells ask for counts in each.
+        failures: one sentence for each run that failed.
+    """
+
+    name: str
+    counts: Mapping[str, int]
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Status:
+    """A whole study.
+
+    Args:
+        name: of the study.
+        cells: in order.
+        counts: state -> different runs.
+        spent: seconds that its complete runs took, added up.
+        left: seconds that the others will take, added up over all processes; None where no run tells.
+        parallel: runs going on at this moment.
+    """
+
+    name: str
+    cells: tuple[CellStatus, ...]
+    counts: Mapping[str, int]
+    spent: float
+    left: float | None
+    parallel: int
+
+
+@dataclass(frozen=True)
+class _Run:
+    state: str
+    stage: str
+    cell: str
+    seconds: float | None
+    share: float
+    failure: str
+
+
+def status_of(folder: Path, runs: Path | None = None) -> Status:
+    """Read where a study stands; nothing is written, and no run waits for it.
+
+    Args:
+        folder: of the study.
+        runs: root of all experiments; the parent of the folder unless told.
+
+    Raises:
+        UserError: there is no study in this folder.
+    """
+    if not (folder / "study.json").is_file():
+        raise UserError(
+            f"{folder}: there is no study.json; allowed: the folder of a study, runs/<name>"
+        )
+    study = checkpoint.read_json(folder / "study.json")
+    locks = (runs or folder.parent) / ".cache" / "locks"
+    known: dict[Path, _Run] = {}
+    cells = []
+    for cell in study["cells"]:
+        own = [_read(folder, cell, entry, locks, known) for entry in _entries(folder, cell)]
+        counts = Counter(run.state for run in own)
+        failures = tuple(run.failure for run in own if run.failure)
+        cells.append(CellStatus(cell["name"], counts, failures))
+    different = list(known.values())
+    return Status(
+        study["name"], tuple(cells), Counter(run.state for run in different),
+        sum(run.seconds or 0.0 for run in different), _left(different),
+        sum(run.state == "running" for run in different),
+    )  # fmt: skip
+
+
+def _entries(folder: Path, cell: Mapping[str, Any]) -> list[dict[str, Any]]:
+    path = folder / cell["path"] / "experiment.json"
+    return list(checkpoint.read_json(path)["runs"]) if path.is_file() else []
+
+
+def _read(
+    folder: Path,
+    cell: Mapping[str, Any],
+    entry: Mapping[str, Any],
+    locks: Path,
+    known: dict[Path, _Run],
+) -> _Run:
+    path = (folder / cell["path"] / entry["path"]).resolve()
+    if path not in known:
+        record = read_record(path)
+        state = _state(record, entry["fingerprint"], locks)
+        failure = ""
+        if state == "failed" and record is not None:
+            why = (record["failure"] or {}).get("message", "no reason recorded")
+            failure = f"{entry['stage']}, fold {entry['fold']}, seed {entry['seed']}: {why}"
+        seconds = _seconds(record) if record is not None and state == "done" else None
+        share = 0.0 if record is None else _share(path, record)
+        known[path] = _Run(state, entry["stage"], cell["name"], seconds, share, failure)
+    return known[path]
+
+
+def _state(record: Mapping[str, Any] | None, fingerprint: str, locks: Path) -> str:
+    if record is not None and record["status"] == "complete":
+        return "done"
+    lock = locks / fingerprint
+    if lock.exists():  # else nobody has ever begun it
+        try:
+            with FileLock(lock).acquire(blocking=False):
+                pass
+        except Timeout:
+            return "running"
+    if record is None:
+        return "missing"
+    return "failed" if record["status"] == "failed" else "stopped"
+
+
+def _seconds(record: Mapping[str, Any]) -> float:
+    """Return how long a run took from its beginning to its end, or its epochs alone where it was interrupted."""
+    began, ended = (datetime.fromisoformat(record[key]) for key in ("started", "finished"))
+    wall, epochs = (ended - began).total_seconds(), float(record["seconds"])
+    return max(epochs, wall) if wall < 2 * epochs + 60 else epochs
+
+
+def _share(path: Path, record: Mapping[str, Any]) -> float:
+    """Return which part of its epochs a run has done."""
+    epochs = record["config"]["train"]["epochs"]
+    log = path / "metrics.jsonl"
+    done = len(log.read_text().splitlines()) if log.exists() else 0
+    return min(1.0, done / epochs) if epochs else 0.0
+
+
+def _left(runs: Iterable[_Run]) -> float | None:
+    """Return the seconds of what is left: as the finished runs of the same stage took, best in the same cell."""
+    walls: dict[tuple[str, ...], list[float]] = {}
+    runs = list(runs)
+    for run in runs:
+        if run.seconds is not None:
+            for key in ((run.cell, run.stage), (run.stage,), ()):
+                walls.setdefault(key, []).append(run.seconds)
+    total = 0.0
+    for run in runs:
+        if run.state in ("done", "failed"):
+            continue
+        keys = [(run.cell, run.stage), (run.stage,), ()]
+        like = next((walls[key] for key in keys if key in walls), None)
+        if like is None:
+            return None
+        total += (1 - run.share) * sum(like) / len(like)
+    return total
