@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tutelage.modalities._numba import Array, Float, kernel
+from tutelage.modalities.topology.kernel import Array, Float, kernel
 
 
 @kernel

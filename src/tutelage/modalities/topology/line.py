@@ -1,6 +1,8 @@
 """Persistence of a sampled line: connected components of sublevel sets in one pass, no sorting."""
 
-from tutelage.modalities._numba import Float, kernel
+from math import inf
+
+from tutelage.modalities.topology.kernel import Float, kernel
 
 
 @kernel
@@ -65,7 +67,8 @@ def line_pairs(
     pairs = 0
     top = -1
     lowest = turns[0]
-    for i in range(1, count, 2):
+    turns[count] = inf  # a wall without end, which removes all others
+    for i in range(1, count + 1, 2):
         height = turns[i]
         while top >= 0 and wall[top] <= height:
             other = floor[top]
@@ -80,13 +83,4 @@ def line_pairs(
         wall[top] = height
         floor[top] = lowest
         lowest = turns[i + 1]
-    while top >= 0:
-        other = floor[top]
-        birth = max(other, lowest)
-        lowest = min(other, lowest)
-        death = wall[top]
-        births[pairs] = birth
-        deaths[pairs] = death
-        pairs += death - birth > minimum
-        top -= 1
     return pairs

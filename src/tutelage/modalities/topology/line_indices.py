@@ -2,14 +2,14 @@
 
 from math import inf
 
-from tutelage.modalities._numba import Array, Float, kernel
+from tutelage.modalities.topology.kernel import Array, Float, kernel
 
 
 @kernel
 def turning_indices(line: Array, turns: Array) -> int:
     """Find where a line turns: minimum, maximum, ..., minimum; the first sample of a plateau.
 
-    The same turns as :func:`tutelage.modalities._line.turning_points` keeps.
+    The same turns as :func:`tutelage.modalities.topology.line.turning_points` keeps.
 
     Args:
         line: samples, [L], L >= 1.
@@ -38,7 +38,7 @@ def turning_indices(line: Array, turns: Array) -> int:
 def line_indices(line: Array, minimum: float, scratch: Array, pairs: Array) -> int:
     """Find the samples at which components are born and die.
 
-    The same pairs in the same order as :func:`tutelage.modalities._line.line_pairs`. Of equal
+    The same pairs in the same order as :func:`tutelage.modalities.topology.line.line_pairs`. Of equal
     samples the first counts as the lower one.
 
     Args:

@@ -4,9 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tutelage.modalities._links import Links
-from tutelage.modalities._numba import Array, Float, kernel
-from tutelage.modalities._order import ascending
+from tutelage.modalities.topology.kernel import Array, Float, kernel
+from tutelage.modalities.topology.links import Links
+from tutelage.modalities.topology.order import ascending
 
 
 class Field(NamedTuple):
@@ -21,6 +21,8 @@ class Field(NamedTuple):
         saddles: pixels where components meet, [H W].
         keys: scratch of the sort, [2, H W].
         spare: scratch of the sort, [H W].
+        offsets: index distance of the positions of :data:`tutelage.modalities.topology.links.RING`, [8].
+        links: construction, see :func:`tutelage.modalities.topology.links.links`.
     """
 
     values: Float
@@ -30,14 +32,21 @@ class Field(NamedTuple):
     saddles: Array
     keys: Array
     spare: Array
+    offsets: Array
+    links: Links
 
 
 @kernel
-def new_field(plane: Float) -> Field:
-    """Allocate for pictures like this one, [H, W]."""
-    height, width = plane.shape
-    count = (height + 2) * (width + 2)
+def new_field(height: int, width: int, links: Links) -> Field:
+    """Allocate for pictures of this size."""
+    stride = width + 2
+    count = (height + 2) * stride
     size = height * width + 1
+    offsets = np.empty(8, np.int32)
+    for k in range(3):
+        offsets[k] = k - 1 - stride
+        offsets[6 - k] = k - 1 + stride
+    offsets[3], offsets[7] = 1, -1
     return Field(
         np.full(count, np.inf),
         np.zeros(count, np.uint8),
@@ -46,6 +55,8 @@ def new_field(plane: Float) -> Field:
         np.empty(size, np.int32),
         np.empty((2, size), np.uint32),
         np.empty(size, np.int32),
+        offsets,
+        links,
     )
 
 
@@ -73,7 +84,7 @@ def compare(values: Float, height: int, width: int, masks: Array) -> None:
         values: padded, see :class:`Field`.
         height: of the picture.
         width: of the picture.
-        masks: receives bits in the order of :data:`tutelage.modalities._links.RING`.
+        masks: receives bits in the order of :data:`tutelage.modalities.topology.links.RING`.
     """
     stride = width + 2
     for i in range(1, height + 1):
@@ -97,27 +108,26 @@ def compare(values: Float, height: int, width: int, masks: Array) -> None:
 
 
 @kernel
-def point(field: Field, height: int, width: int, links: Links, offsets: Array) -> int:
+def point(field: Field, height: int, width: int) -> int:
     """Point every pixel to one neighbour of its component, below and above, and list the saddles.
 
     Args:
         field: with ``masks`` filled; receives ``below``, ``above``, ``saddles``.
         height: of the picture.
         width: of the picture.
-        links: see :func:`tutelage.modalities._links.links`.
-        offsets: index distance of the ring positions, [8].
 
     Returns:
         Number of saddles, in the order of storage.
     """
+    links = field.links
     down = np.zeros(256, np.int32)
     up = np.zeros(256, np.int32)
     saddle = np.zeros(256, np.uint8)
     for m in range(256):
         if links.lower[m] > 0:
-            down[m] = offsets[links.lower_steps[m, 0]]
+            down[m] = field.offsets[links.lower_steps[m, 0]]
         if links.upper[m] > 0:
-            up[m] = offsets[links.upper_steps[m, 0]]
+            up[m] = field.offsets[links.upper_steps[m, 0]]
         saddle[m] = links.lower[m] > 1
     count = 0
     stride = width + 2
@@ -141,22 +151,19 @@ def root(parents: Array, p: int) -> int:
 
 
 @kernel
-def components(
-    field: Field,
-    count: int,
-    links: Links,
-    offsets: Array,
-    minimum: float,
-    births: Float,
-    deaths: Float,
+def plane_pairs(
+    field: Field, count: int, holes: bool, minimum: float, births: Float, deaths: Float
 ) -> int:
-    """Pair minima with the saddles at which their component dies, in ascending order.
+    """Pair minima with the saddles at which their component dies, or saddles with the maxima they enclose.
+
+    Components are joined in ascending order; holes are the components of the complement, joined in
+    descending order. A hole is born when the last gap around a peak closes (the saddle) and dies when
+    the peak is filled. The ring of padding is the oldest component: what is joined to it is no hole.
 
     Args:
-        field: filled; ``below`` is used up.
+        field: filled; ``below`` is used up by components, ``above`` by holes.
         count: number of saddles, sorted.
-        links: see :func:`tutelage.modalities._links.links`.
-        offsets: index distance of the ring positions, [8].
+        holes: pair holes instead of components.
         minimum: a pair is kept if its life exceeds this.
         births: receives values, [H W + 1].
         deaths: receives values, [H W + 1].
@@ -164,98 +171,47 @@ def components(
     Returns:
         Number of pairs; the component of the lowest pixel is not written.
     """
-    values, parents = field.values, field.below
+    values, links = field.values, field.links
+    parents = field.above if holes else field.below
+    parts = links.upper if holes else links.lower
+    steps = links.upper_steps if holes else links.lower_steps
     pairs = 0
     for s in range(count):
-        p = field.saddles[s]
+        p = field.saddles[count - 1 - s if holes else s]
         m = field.masks[p]
-        one = root(parents, p)
-        for k in range(1, links.lower[m]):
-            other = root(parents, p + offsets[links.lower_steps[m, k]])
-            if other == one:
+        here = root(parents, p)
+        for k in range(1, parts[m]):
+            other = root(parents, p + field.offsets[steps[m, k]])
+            if other == here:
                 continue
-            later = values[other] > values[one] or (values[other] == values[one] and other > one)
-            young = other if later else one
-            old = one if later else other
-            births[pairs] = values[young]
-            deaths[pairs] = values[p]
-            pairs += values[p] - values[young] > minimum
+            follows = values[other] > values[here] or (
+                values[other] == values[here] and other > here
+            )
+            young, old = (other, here) if follows != holes else (here, other)
+            births[pairs] = values[p] if holes else values[young]
+            deaths[pairs] = values[young] if holes else values[p]
+            pairs += deaths[pairs] - births[pairs] > minimum
             parents[young] = old
-            one = old
+            here = old
     return pairs
 
 
 @kernel
-def holes(
-    field: Field,
-    count: int,
-    links: Links,
-    offsets: Array,
-    minimum: float,
-    births: Float,
-    deaths: Float,
-) -> int:
-    """Pair maxima with the saddles that enclose them: components of the complement, descending.
-
-    A hole is born when the last gap around a peak closes (the saddle) and dies when the peak is
-    filled. The ring of padding is the oldest component: what is joined to it is no hole.
-
-    Args:
-        field: filled; ``above`` is used up.
-        count: number of saddles, sorted.
-        links: see :func:`tutelage.modalities._links.links`.
-        offsets: index distance of the ring positions, [8].
-        minimum: a pair is kept if its life exceeds this.
-        births: receives values, [H W + 1].
-        deaths: receives values, [H W + 1].
-
-    Returns:
-        Number of pairs.
-    """
-    values, parents = field.values, field.above
-    pairs = 0
-    for s in range(count - 1, -1, -1):
-        p = field.saddles[s]
-        m = field.masks[p]
-        one = root(parents, p)
-        for k in range(1, links.upper[m]):
-            other = root(parents, p + offsets[links.upper_steps[m, k]])
-            if other == one:
-                continue
-            later = values[other] < values[one] or (values[other] == values[one] and other < one)
-            young = other if later else one
-            old = one if later else other
-            births[pairs] = values[p]
-            deaths[pairs] = values[young]
-            pairs += values[young] - values[p] > minimum
-            parents[young] = old
-            one = old
-    return pairs
-
-
-@kernel
-def prepare(plane: Float, sign: float, field: Field, links: Links, offsets: Array) -> int:
+def prepare(plane: Float, sign: float, field: Field) -> int:
     """Fill the working memory for one picture.
 
     Args:
         plane: [H, W].
         sign: 1 for sublevel sets, -1 for superlevel sets.
         field: working memory of this size.
-        links: see :func:`tutelage.modalities._links.links`.
-        offsets: receives the index distance of the ring positions, [8], int32.
 
     Returns:
         Number of saddles, sorted by value and then by position.
     """
     height, width = plane.shape
-    stride = width + 2
-    for k in range(3):
-        offsets[k] = k - 1 - stride
-        offsets[6 - k] = k - 1 + stride
-    offsets[3], offsets[7] = 1, -1
     load(plane, sign, field.values)
     compare(field.values, height, width, field.masks)
-    count = point(field, height, width, links, offsets)
+    count = point(field, height, width)
     ascending(field.values, field.saddles, count, field.keys, field.spare)
     return count
 

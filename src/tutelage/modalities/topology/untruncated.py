@@ -9,8 +9,8 @@ from math import erfc, sqrt
 
 import numpy as np
 
-from tutelage.modalities._numba import Array, Float, kernel
-from tutelage.modalities._raster import Grid, Rule
+from tutelage.modalities.topology.kernel import Array, Float, kernel
+from tutelage.modalities.topology.raster import AxisTable, ImageAxes, Rule
 
 
 @kernel
@@ -21,17 +21,17 @@ def below(z: float) -> float:
 
 
 @kernel
-def masses(values: Array, point: float, line: Array) -> None:
+def masses(axis: AxisTable, point: float, line: Array) -> None:
     """Write the mass that a point leaves in each cell of one axis, in float64.
 
     Args:
-        values: origin, step, cell width, sigma of the axis.
+        axis: the axis.
         point: position on the axis.
         line: receives [cells].
     """
     for k in range(line.size):
-        edge = values[0] + k * values[1] - point
-        line[k] = below((edge + values[2]) / values[3]) - below(edge / values[3])
+        edge = axis.origin + k * axis.step - point
+        line[k] = below((edge + axis.width) / axis.sigma) - below(edge / axis.sigma)
 
 
 @kernel
@@ -41,7 +41,7 @@ def draw_untruncated(
     count: int,
     sign: float,
     rule: Rule,
-    axes: Grid,
+    axes: ImageAxes,
     canvas: Array,
     margin: int,
 ) -> None:

@@ -12,15 +12,15 @@ import numpy as np
 from scipy.special import ndtr
 
 from tutelage.errors import UserError
-from tutelage.modalities._lanes import LANES
-from tutelage.modalities._numba import Array
+from tutelage.modalities.topology.kernel import Array
+from tutelage.modalities.topology.lanes import LANES  # profiles are padded to whole registers
 
 REACH = 5.7  # standard deviations kept on each side: 1e-8 of the peak is cut
 WIDEST = 8.0  # largest standard deviation, in widths of the axis
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class CellRow:
     """A row of equal cells along birth or persistence.
 
     Args:
@@ -52,11 +52,6 @@ class Axis:
         """Number of cells in a profile, padded to whole registers."""
         return LANES * ceil(self.reached / LANES)
 
-    def edges(self) -> tuple[Array, Array]:
-        """Return the lower and the upper edge of every cell, [cells] each."""
-        lower = self.origin + self.step * np.arange(self.cells)
-        return lower, lower + self.width
-
     def table(self) -> Array:
         """Return profile and slope at every phase, float32, [phases + 1, 2, reach].
 
@@ -66,6 +61,30 @@ class Axis:
         Raises:
             UserError: sigma is not positive, or wider than the axis makes sense for.
         """
+        phases, lower, upper = self._edges()
+        # the lower tail keeps its digits; mirror cells that lie above the point into it
+        value = np.where(lower > 0, ndtr(-lower) - ndtr(-upper), ndtr(upper) - ndtr(lower))
+        bell = np.exp(-0.5 * lower**2) - np.exp(-0.5 * upper**2)
+        slope = bell * self.step / self.sigma / np.sqrt(2 * np.pi) / phases
+        return _table(value, slope, value)
+
+    def derivative_table(self) -> Array:
+        """Return the derivative of every profile by the position of its point, arranged as :meth:`table`.
+
+        In filtration values. Differentiating the interpolation of that table instead would lose three
+        digits.
+        """
+        phases, lower, upper = self._edges()
+        low, high = (
+            np.exp(-0.5 * edge**2) / np.sqrt(2 * np.pi) / self.sigma for edge in (lower, upper)
+        )
+        value = low - high
+        slope = (lower * low - upper * high) * (self.step / self.sigma) / phases
+        # both, because each of the two is 0 somewhere in the middle
+        return _table(value, slope, np.maximum(np.abs(value), np.abs(slope)))
+
+    def _edges(self) -> tuple[int, Array, Array]:
+        """Return the number of phases, and the edges of a profile's cells at each, in sigmas from the point."""
         axis_width = self.step * self.cells
         if not 0 < self.sigma <= WIDEST * axis_width:
             raise UserError(
@@ -75,19 +94,18 @@ class Axis:
         phases = min(max(16, ceil(24.5 * self.step / self.sigma)), 4096)
         fraction = np.arange(phases + 1)[:, None] / phases
         lower = (self.first + np.arange(self.reach)[None] - fraction) * self.step / self.sigma
-        upper = lower + self.width / self.sigma
-        # the lower tail keeps its digits; mirror cells that lie above the point into it
-        value = np.where(lower > 0, ndtr(-lower) - ndtr(-upper), ndtr(upper) - ndtr(lower))
-        bell = np.exp(-0.5 * lower**2) - np.exp(-0.5 * upper**2)
-        slope = bell * self.step / self.sigma / np.sqrt(2 * np.pi) / phases
-        # products of far tails would be subnormal numbers, which cost a hundred cycles each
-        far = value < 1e-12 * value.max()
-        value[far] = 0
-        slope[far] = 0
-        return np.stack([value, slope], axis=1).astype(np.float32)
+        return phases, lower, lower + self.width / self.sigma
 
 
-def axis(low: float, high: float, cells: int, sigma: float) -> Axis:
+def _table(value: Array, slope: Array, size: Array) -> Array:
+    # products of far tails would be subnormal numbers, which cost a hundred cycles each
+    far = size < 1e-12 * np.abs(value).max()
+    value[far] = 0
+    slope[far] = 0
+    return np.stack([value, slope], axis=1).astype(np.float32)
+
+
+def axis(low: float, high: float, cells: int, sigma: float) -> CellRow:
     """Divide [low, high] into equal cells.
 
     Args:
@@ -97,10 +115,10 @@ def axis(low: float, high: float, cells: int, sigma: float) -> Axis:
         sigma: standard deviation, in filtration values.
     """
     step = (high - low) / cells
-    return Axis(low, step, step, cells, sigma)
+    return CellRow(low, step, step, cells, sigma)
 
 
-def persim_axis(low: float, high: float, top: float, cells: int, sigma: float) -> Axis:
+def persim_axis(low: float, high: float, top: float, cells: int, sigma: float) -> CellRow:
     """Build the grid of ``persim.PersImage``, which the published recipes used.
 
     Its cells begin at ``linspace(low, high, cells)`` but are ``top / cells`` wide: with births in
@@ -113,4 +131,4 @@ def persim_axis(low: float, high: float, top: float, cells: int, sigma: float) -
         cells: number of cells, at least 2.
         sigma: standard deviation, in filtration values.
     """
-    return Axis(low, (high - low) / (cells - 1), top / cells, cells, sigma)
+    return CellRow(low, (high - low) / (cells - 1), top / cells, cells, sigma)

@@ -6,28 +6,46 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tutelage.modalities._lanes import LANES, add_lanes, blend_lanes
-from tutelage.modalities._numba import Array, Float, kernel
-from tutelage.modalities._profile import Axis
-from tutelage.modalities._store import store_fraction
+from tutelage.modalities.topology.kernel import Array, Float, kernel
+from tutelage.modalities.topology.lanes import LANES, add_lanes, blend_lanes
+from tutelage.modalities.topology.pixels import store_fraction
+from tutelage.modalities.topology.profile import CellRow
 
 
-class Grid(NamedTuple):
-    """The two axes of an image as arrays that a kernel can read.
+class AxisTable(NamedTuple):
+    """One axis of an image as a kernel reads it.
 
     Args:
-        across: birth axis: origin, step, cell width, sigma, first cell of a profile.
-        across_table: its profiles, flat.
-        up: persistence axis, as ``across``.
-        up_table: its profiles, flat.
-        reach: length of a profile: K across, M up, both padded; and M without padding.
+        origin: lower edge of the first cell, in filtration values.
+        step: distance between the lower edges of neighbours.
+        width: extent of one cell.
+        sigma: standard deviation of the curve, in filtration values.
+        first: first cell that a point reaches, counted from the cell it lies in.
+        reached: number of cells that a point reaches.
+        reach: length of a profile, padded to whole registers.
+        profiles: see :meth:`tutelage.modalities.topology.profile.CellRow.table`, flat.
     """
 
-    across: Array
-    across_table: Array
-    up: Array
-    up_table: Array
-    reach: tuple[int, int, int]
+    origin: float
+    step: float
+    width: float
+    sigma: float
+    first: int
+    reached: int
+    reach: int
+    profiles: Array
+
+
+class ImageAxes(NamedTuple):
+    """Both axes of an image.
+
+    Args:
+        across: birth.
+        up: persistence.
+    """
+
+    across: AxisTable
+    up: AxisTable
 
 
 class Rule(NamedTuple):
@@ -49,11 +67,16 @@ class Rule(NamedTuple):
     untruncated: bool
 
 
-def grid(across: Axis, up: Axis) -> Grid:
+def image_axes(across: CellRow, up: CellRow) -> ImageAxes:
     """Tabulate both axes."""
-    numbers = [np.array([a.origin, a.step, a.width, a.sigma, float(a.first)]) for a in (across, up)]
-    tables = across.table().ravel(), up.table().ravel()
-    return Grid(numbers[0], tables[0], numbers[1], tables[1], (across.reach, up.reach, up.reached))
+    tables = [
+        AxisTable(
+            float(row.origin), float(row.step), float(row.width), float(row.sigma),
+            row.first, row.reached, row.reach, row.table().ravel(),
+        )
+        for row in (across, up)
+    ]  # fmt: skip
+    return ImageAxes(*tables)
 
 
 @kernel
@@ -61,7 +84,7 @@ def read_profile(table: Array, fraction: float, scale: float, profile: Array) ->
     """Interpolate one profile between its two nearest tabulated phases.
 
     Args:
-        table: see :meth:`tutelage.modalities._profile.Axis.table`, flat.
+        table: see :meth:`tutelage.modalities.topology.profile.CellRow.table`, flat.
         fraction: position of the point inside its cell, in [0, 1).
         scale: factor on the profile (the weight of the point).
         profile: receives [K], float32.
@@ -128,7 +151,7 @@ def draw(
     count: int,
     sign: float,
     weighted: bool,
-    axes: Grid,
+    axes: ImageAxes,
     canvas: Array,
     rows: Array,
     columns: Array,
@@ -152,28 +175,27 @@ def draw(
     """
     across, up = axes.across, axes.up
     reach = columns.size
-    height = canvas.shape[0]
-    width = canvas.shape[1] - 2 * reach
+    height, stride = canvas.shape
     flat = canvas.reshape(-1)
     low, high = height, 0
     for p in range(count):
         life = deaths[p] - births[p]
-        y = (life - up[0]) / up[1]
-        x = (sign * births[p] - across[0]) / across[1]
+        y = (life - up.origin) / up.step
+        x = (sign * births[p] - across.origin) / across.step
         # a point this far away leaves nothing; also keeps the integers below in range
         if not (abs(y) < 1e9 and abs(x) < 1e9):
             continue
         cell_y = floor(y)
         cell_x = floor(x)
-        top = cell_y + int(up[4])
-        left = cell_x + int(across[4]) + reach
+        top = cell_y + up.first
+        left = cell_x + across.first + reach
         first = max(0, -top)
-        stop = min(axes.reach[2], height - top)
-        if stop <= first or left <= 0 or left >= width + reach:
+        stop = min(up.reached, height - top)
+        if stop <= first or left <= 0 or left >= stride - reach:
             continue
-        read_profile(axes.up_table, y - cell_y, life if weighted else 1.0, rows)
-        read_profile(axes.across_table, x - cell_x, 1.0, columns)
-        add_patch(flat, width + 2 * reach, top, first, stop, left, rows, columns)
+        read_profile(up.profiles, y - cell_y, life if weighted else 1.0, rows)
+        read_profile(across.profiles, x - cell_x, 1.0, columns)
+        add_patch(flat, stride, top, first, stop, left, rows, columns)
         low = min(low, top + first)
         high = max(high, top + stop)
     return low, high
@@ -209,12 +231,12 @@ def clear(canvas: Array, low: int, high: int) -> None:
 @kernel
 def total(canvas: Array, margin: int, low: int, high: int) -> float:
     """Return the sum of the pixels of rows ``low`` to ``high``."""
-    found = 0.0
+    mass = 0.0
     for r in range(low, high):
         line = canvas[r, margin : canvas.shape[1] - margin]
         for k in range(line.size):
-            found += line[k]
-    return found
+            mass += line[k]
+    return mass
 
 
 @kernel

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tutelage.modalities._numba import Array, Float, kernel
-from tutelage.modalities._store import store_affine
+from tutelage.modalities.topology.kernel import Array, Float, kernel
+from tutelage.modalities.topology.pixels import store_affine
 
 SAME = 1e-8  # levels whose edges are this close are one level, as in pyts
 

@@ -19,11 +19,11 @@ Float = npt.NDArray[np.floating[Any]]
 Array = npt.NDArray[Any]
 
 SOURCE = sha256(
-    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("_*.py")))
+    b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))
 ).hexdigest()
 
 
-def kernel(function: Function) -> Function:
+def kernel(function: Function, **options: Any) -> Function:
     """Compile a function that releases the interpreter lock.
 
     numba's own parallelism stays off: its OpenMP layer resets ``torch.set_num_threads`` and slows
@@ -32,17 +32,25 @@ def kernel(function: Function) -> Function:
 
     Args:
         function: plain Python over scalars and arrays.
+        options: more of ``numba.njit``.
 
     Returns:
         The compiled function, cached on disk beside the package (or in the user's cache folder
         where the package is read-only).
     """
-    compile_it = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+    compile_it = numba.njit(
+        nogil=True, cache=True, error_model="numpy", fastmath={"contract"}, **options
+    )
     compiled = compile_it(function)
     # numba recompiles a function when its own file changes, but kernels call those of other files:
     # without this, a change in one file would silently leave its old code inside another's cache
     compiled._cache._cache_file._source_stamp = SOURCE
     return cast(Function, compiled)
+
+
+def copied(function: Function) -> Function:
+    """Compile a function that is copied into every kernel that calls it, with its many arguments."""
+    return kernel(function, forceinline=True)
 
 
 def workers(n_jobs: int | None) -> int:

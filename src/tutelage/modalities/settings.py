@@ -1,56 +1,70 @@
 """Which parameters and samples a persistence image accepts, and what follows from them."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from tutelage.errors import UserError
-from tutelage.modalities import _extent as extent
-from tutelage.modalities._numba import Array
 from tutelage.modalities.base import one_of
-
-if TYPE_CHECKING:
-    from tutelage.modalities.persistence_image import PersistenceImage
+from tutelage.modalities.topology import extent
+from tutelage.modalities.topology.kernel import Array
+from tutelage.modalities.topology.raster import Rule
 
 SIGNS = {"sublevel": (1.0,), "superlevel": (-1.0,), "both": (1.0, -1.0)}
 NORMALIZE = {"none": 0, "max": 1, "sum": 2}
-WEIGHTS = ("persistence", "linear", "constant")
-READINGS = ("plane", "rows", "columns", "rows+columns")
+CHOICES = {
+    "filtration": tuple(SIGNS),
+    "construction": ("T", "V"),
+    "reading": ("plane", "rows", "columns", "rows+columns"),
+    "weight": ("persistence", "linear", "constant"),
+    "normalize": tuple(NORMALIZE),
+    "dtype": ("float32", "uint8"),
+    "cells": ("full", "persim"),
+}
 PLACE = "PersistenceImage"
 
 
-def check_parameters(image: "PersistenceImage") -> None:
+def check_parameters(given: Mapping[str, Any]) -> None:
     """Refuse parameters that mean nothing.
+
+    Args:
+        given: all parameters of a persistence image, by name.
 
     Raises:
         UserError: the sentence for the first of them.
     """
-    one_of(f"{PLACE}.filtration", image.filtration, SIGNS)
-    one_of(f"{PLACE}.construction", image.construction, ("T", "V"))
-    one_of(f"{PLACE}.reading", image.reading, READINGS)
-    one_of(f"{PLACE}.weight", image.weight, WEIGHTS)
-    one_of(f"{PLACE}.normalize", image.normalize, NORMALIZE)
-    one_of(f"{PLACE}.dtype", image.dtype, ("float32", "uint8"))
-    one_of(f"{PLACE}.cells", image.cells, ("full", "persim"))
-    if image.dtype == "uint8" and image.normalize != "max":
+    for name, allowed in CHOICES.items():
+        one_of(f"{PLACE}.{name}", given[name], allowed)
+    if given["dtype"] == "uint8" and given["normalize"] != "max":
         raise UserError(
-            f"{PLACE}.normalize: found {image.normalize!r} with dtype 'uint8', allowed: 'max', "
+            f"{PLACE}.normalize: found {given['normalize']!r} with dtype 'uint8', allowed: 'max', "
             "because 255 must stand for a known value"
         )
-    if tuple(image.dimensions) not in ((0,), (1,), (0, 1)):
+    if tuple(given["dimensions"]) not in ((0,), (1,), (0, 1)):
         raise UserError(
-            f"{PLACE}.dimensions: found {tuple(image.dimensions)}, allowed: (0,), (1,), (0, 1)"
+            f"{PLACE}.dimensions: found {tuple(given['dimensions'])}, allowed: (0,), (1,), (0, 1)"
         )
-    if not image.min_persistence >= 0:
-        raise UserError(f"{PLACE}.min_persistence: found {image.min_persistence}, allowed: >= 0")
-    least = 2 if image.cells == "persim" else 1
-    if min(pair(image.resolution)) < least:
+    if not given["min_persistence"] >= 0:
+        raise UserError(f"{PLACE}.min_persistence: found {given['min_persistence']}, allowed: >= 0")
+    least = 2 if given["cells"] == "persim" else 1
+    if min(pair(given["resolution"])) < least:
         raise UserError(
-            f"{PLACE}.resolution: found {image.resolution}, allowed: at least {least} pixels"
+            f"{PLACE}.resolution: found {given['resolution']}, allowed: at least {least} pixels"
         )
-    check_range("birth_range", image.birth_range)
-    check_range("persistence_range", image.persistence_range)
+    for name in ("birth_range", "persistence_range"):
+        check_range(name, given[name])
+
+
+def rule_of(given: Mapping[str, Any]) -> Rule:
+    """Return what happens between points and pixels, as kernels read it."""
+    return Rule(
+        float(given["min_persistence"]),
+        given["weight"] != "constant",
+        given["weight"] == "linear",
+        NORMALIZE[given["normalize"]],
+        given["cells"] == "persim",
+    )
 
 
 def check_range(name: str, given: Sequence[float] | None) -> None:
@@ -59,7 +73,7 @@ def check_range(name: str, given: Sequence[float] | None) -> None:
         raise UserError(f"{PLACE}.{name}: found {given}, allowed: (low, high), low < high")
 
 
-def check_sample(sample: tuple[int, ...], image: "PersistenceImage") -> None:
+def check_sample(sample: tuple[int, ...], reading: str, dimensions: Sequence[int]) -> None:
     """Refuse samples that are neither signals nor pictures, and holes of lines.
 
     Raises:
@@ -70,10 +84,10 @@ def check_sample(sample: tuple[int, ...], image: "PersistenceImage") -> None:
             f"{PLACE}: found samples of shape {sample}, allowed: [channels, time] "
             "or [channels, height, width], none of them 0"
         )
-    plane = len(sample) == 3 and image.reading == "plane"
-    if not plane and tuple(image.dimensions) != (0,):
+    plane = len(sample) == 3 and reading == "plane"
+    if not plane and tuple(dimensions) != (0,):
         raise UserError(
-            f"{PLACE}.dimensions: found {tuple(image.dimensions)} for lines, "
+            f"{PLACE}.dimensions: found {tuple(dimensions)} for lines, "
             "allowed: (0,); a line has no holes"
         )
 

@@ -5,38 +5,13 @@ from math import floor, inf
 
 import numpy as np
 
-from tutelage.modalities._fused import render
-from tutelage.modalities._lanes import LANES, project_lanes
-from tutelage.modalities._line_indices import line_indices, read_values, turn_over
-from tutelage.modalities._numba import Array, Float, kernel
-from tutelage.modalities._profile import Axis
-from tutelage.modalities._raster import Grid, Rule, read_profile
+from tutelage.modalities.topology.images import new_canvas, render
+from tutelage.modalities.topology.kernel import Array, Float, kernel
+from tutelage.modalities.topology.lanes import LANES, project_lanes
+from tutelage.modalities.topology.line_indices import line_indices, read_values, turn_over
+from tutelage.modalities.topology.raster import ImageAxes, Rule, read_profile
 
 Slopes = tuple[Array, Array]
-
-
-def slope_table(axis: Axis) -> Array:
-    """Return the derivative of every profile by the position of its point, flat, float32.
-
-    Arranged as :meth:`tutelage.modalities._profile.Axis.table`, in filtration values, so that
-    ``read_profile`` reads it. Differentiating the interpolation of that table instead would lose
-    three digits.
-    """
-    phases = len(axis.table()) - 1
-    scale = axis.step / axis.sigma
-    fraction = np.arange(phases + 1)[:, None] / phases
-    lower = (axis.first + np.arange(axis.reach)[None] - fraction) * scale
-    upper = lower + axis.width / axis.sigma
-    low, high = (
-        np.exp(-0.5 * edge**2) / np.sqrt(2 * np.pi) / axis.sigma for edge in (lower, upper)
-    )
-    value = low - high
-    slope = (lower * low - upper * high) * scale / phases
-    # subnormal products are slow; both, because each of the two is 0 somewhere in the middle
-    far = np.maximum(np.abs(value), np.abs(slope)) < 1e-12 * np.abs(value).max()
-    value[far] = 0
-    slope[far] = 0
-    return np.stack([value, slope], axis=1).astype(np.float32).ravel()
 
 
 @kernel
@@ -64,7 +39,7 @@ def signal_images(
     signals: Float,
     sign: float,
     rule: Rule,
-    axes: Grid,
+    axes: ImageAxes,
     images: Array,
     pairs: Array,
     counts: Array,
@@ -83,15 +58,11 @@ def signal_images(
         peaks: receives the flat index of the largest pixel, [N, C], if that is the divisor.
     """
     items, channels, length = signals.shape
-    reach = axes.reach[0]
-    height, width = images.shape[2:]
     scratch = np.empty((3, length + 2), np.int32)
     line = np.empty(length)
     births = np.empty(length)
     deaths = np.empty(length)
-    canvas = np.zeros((height, width + 2 * reach), np.float32)
-    rows = np.empty(axes.reach[1], np.float32)
-    columns = np.empty(reach, np.float32)
+    canvas, rows, columns = new_canvas(images.shape[2], images.shape[3], axes)
     for n in range(items):
         for c in range(channels):
             turn_over(signals[n, c], sign, line)
@@ -108,7 +79,7 @@ def signal_images(
 def project(
     birth: float,
     life: float,
-    axes: Grid,
+    axes: ImageAxes,
     slopes: Slopes,
     canvas: Array,
     peak: tuple[int, int],
@@ -122,32 +93,32 @@ def project(
         life: persistence.
         axes: both axes.
         slopes: derivatives of the profiles along birth and along persistence.
-        canvas: gradient of the pixels, laid out as in :func:`tutelage.modalities._raster.draw`.
+        canvas: gradient of the pixels, laid out as in :func:`tutelage.modalities.topology.raster.draw`.
         peak: row and column of one pixel, without margin.
         profiles: scratch: [K], [K], [M], [M], float32.
         part: receives the sum, its derivative by life and by birth, and the same three for the one
             pixel with gradient 1; zeros if the point lies out of reach.
     """
     part[:] = 0.0
-    across, up = axes.across, axes.up
     columns, column_slopes, rows, row_slopes = profiles
+    across, up = axes.across, axes.up
     reach = columns.size
     height, stride = canvas.shape
-    y = (life - up[0]) / up[1]
-    x = (birth - across[0]) / across[1]
+    y = (life - up.origin) / up.step
+    x = (birth - across.origin) / across.step
     if not (abs(y) < 1e9 and abs(x) < 1e9):
         return
     cell_y = floor(y)
     cell_x = floor(x)
-    top = cell_y + int(up[4])
-    left = cell_x + int(across[4]) + reach
+    top = cell_y + up.first
+    left = cell_x + across.first + reach
     first = max(0, -top)
-    stop = min(axes.reach[2], height - top)
+    stop = min(up.reached, height - top)
     if stop <= first or left <= 0 or left >= stride - reach:
         return
-    read_profile(axes.across_table, x - cell_x, 1.0, columns)
+    read_profile(across.profiles, x - cell_x, 1.0, columns)
     read_profile(slopes[0], x - cell_x, 1.0, column_slopes)
-    read_profile(axes.up_table, y - cell_y, 1.0, rows)
+    read_profile(up.profiles, y - cell_y, 1.0, rows)
     read_profile(slopes[1], y - cell_y, 1.0, row_slopes)
     flat = canvas.reshape(-1)
     start = (top + first) * stride + left
@@ -229,7 +200,7 @@ def signal_gradients(
     signals: Float,
     sign: float,
     rule: Rule,
-    axes: Grid,
+    axes: ImageAxes,
     slopes: Slopes,
     kept: tuple[Array, Array, Array],
     upstream: Array,
@@ -242,13 +213,13 @@ def signal_gradients(
         sign: 1 for sublevel sets, -1 for superlevel sets.
         rule: weights and normalisation.
         axes: both axes.
-        slopes: see :func:`slope_table`, along birth and along persistence.
+        slopes: derivatives of the profiles, along birth and along persistence.
         kept: pairs, counts and peaks of :func:`signal_images`.
         upstream: gradient of the images, [N, C, H, W], float32.
         gradients: zeros, [N, C, L]; receives the gradient.
     """
     items, channels, length = signals.shape
-    reach, tall, reached = axes.reach
+    up, reach, tall = axes.up, axes.across.reach, axes.up.reach
     height, width = upstream.shape[2:]
     line = np.empty(length)
     births = np.empty(length)
@@ -257,7 +228,6 @@ def signal_gradients(
     canvas = np.zeros((height, width + 2 * reach), np.float32)
     across, down = np.empty((2, reach), np.float32), np.empty((2, tall), np.float32)
     profiles = (across[0], across[1], down[0], down[1])
-    origin, step, first = axes.up[0], axes.up[1], axes.up[4]
     for n in range(items):
         for c in range(channels):
             count = kept[1][n, c]
@@ -272,8 +242,8 @@ def signal_gradients(
                 least = min(least, lives[p])
                 most = max(most, lives[p])
             # clipped to a range that integers hold
-            low = max(0.0, (least - origin) / step + first - 1.0)
-            high = min(float(height), (most - origin) / step + first + reached + 1.0)
+            low = max(0.0, (least - up.origin) / up.step + up.first - 1.0)
+            high = min(float(height), (most - up.origin) / up.step + up.first + up.reached + 1.0)
             take_rows(upstream[n, c], int(min(low, height)), int(max(high, 0.0)), reach, canvas)
             peak = (height - 1 - kept[2][n, c] // width, kept[2][n, c] % width)
             for p in range(count):

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tutelage.modalities._numba import Array
+from tutelage.modalities.topology.kernel import Array
 
 # clockwise from the upper left; odd numbers share an edge with the pixel
 RING = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))

@@ -10,7 +10,7 @@ import numpy as np
 from numba import types
 from numba.extending import overload
 
-from tutelage.modalities._numba import Array
+from tutelage.modalities.topology.kernel import Array
 
 
 def store_fraction(line: Array, divisor: np.float32, target: Array) -> None:
