@@ -34,7 +34,8 @@ def printable(text: str) -> str:
 def _controls(character: str) -> bool:
     if character in "\n\t":
         return False
-    return unicodedata.category(character) in ("Cc", "Cs", "Cn") or character in _HIDDEN
+    nothing = ord(character) & 0xFFFE == 0xFFFE  # of these code points XML knows none
+    return nothing or character in _HIDDEN or unicodedata.category(character) in ("Cc", "Cs")
 
 
 def minus(value: float, digits: int = 1) -> str:

@@ -17,7 +17,7 @@ from tutelage.report.study.comparison_figure import contrast_figure
 from tutelage.report.study.sheet import study_sheet
 from tutelage.report.study.table import StudyTable, missing_in
 from tutelage.report.table import Row, Table, TableCell, TableColumn, left
-from tutelage.report.wording import plural
+from tutelage.report.wording import plural, printable
 from tutelage.report.writing import write, writing
 from tutelage.runs.location import is_local
 from tutelage.runs.run import Run
@@ -45,7 +45,7 @@ def write_table(table: StudyTable, out: Path, name: str = "table") -> tuple[Path
     link = _links(out)
     wide = table.table(name, wide=True, link=link)
     made = {
-        "md": f"{wide.markdown()}{_missing_lines(table.ledger)}".encode(),
+        "md": f"{wide.markdown()}{printable(_missing_lines(table.ledger))}".encode(),
         "tex": wide.latex().encode(),
         "csv": table.csv().encode(),
         "xlsx": study_sheet(table, link),

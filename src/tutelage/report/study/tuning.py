@@ -6,7 +6,7 @@ from tabulate import tabulate
 
 from tutelage.report.drawing.canvas import Drawing, safe
 from tutelage.report.study.tuning_figures import shown, sweep, ternary
-from tutelage.report.wording import listed, minus, percent, plural
+from tutelage.report.wording import listed, minus, percent, plural, printable
 from tutelage.report.writing import write, writing
 from tutelage.study.tune import Axis, Plateau, Setting, Tuning, plateau, reach, read_tuning
 
@@ -54,7 +54,7 @@ def write_tuning(folder: Path) -> Path:
             lines += [paragraph(tuning, region), "", *_chosen(tuning), *_plateau(tuning, region)]
             lines += _figures(tuning, region, place)
         lines += _settings(tuning, region)
-        return write(place / "tune.md", ("\n".join([*lines, ""])).encode())
+        return write(place / "tune.md", printable("\n".join([*lines, ""])).encode())
 
 
 def paragraph(tuning: Tuning, plateau: Plateau) -> str:
