@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tutelage.batches import Samples, batches
-from tutelage.types import Batch
+from tutelage.modes import evaluating
 
 __all__ = ["assess", "assess_groups", "harmonic_mean", "monitor", "predict", "recalls"]
 
@@ -29,18 +29,14 @@ def predict(
 
     The network's mode is put back afterwards.
     """
-    training = network.training
-    network.eval()
     device = next(network.parameters()).device
-    found = []
-    with torch.no_grad():
+    logits = []
+    with evaluating(network), torch.no_grad():
         for batch in batches(samples, index, batch_size):
-            inputs = {name: tensor.to(device) for name, tensor in batch.inputs.items()}
             with context():
-                logits = network(Batch(inputs, batch.labels, batch.index)).logits
-            found.append(logits.float().cpu())
-    network.train(training)
-    return torch.cat(found)
+                output = network(batch.to(device))
+            logits.append(output.logits.float().cpu())
+    return torch.cat(logits)
 
 
 def monitor(logits: Tensor, labels: Tensor) -> dict[str, float]:

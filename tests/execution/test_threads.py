@@ -23,7 +23,7 @@ def small(content):
 
 
 def test_threads_set_by_somebody_else_change_nothing(tmp_path, restored, monkeypatch):
-    """As numba's OpenMP layer sets them: whoever runs one of its parallel loops gets all cores, here and in torch."""
+    """As numba sets them: whoever runs one of its parallel loops gets all cores, also in torch."""
     monkeypatch.setattr(threads, "cores", lambda: 2)
     logs = {}
     for count in (1, 2, 3):
