@@ -5,6 +5,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from uuid import uuid4
 from zlib import crc32
@@ -13,6 +14,9 @@ __all__ = ["UNFINISHED", "bytes_in_words", "remove_leftovers", "replacing", "rep
 
 UNFINISHED = ".unfinished-"
 """How the name of a file or folder begins that is still being written; one that was left behind may be removed."""
+
+
+_LEFTOVER = re.compile(rf"{re.escape(UNFINISHED)}.*|.*\.part(\.\w+)?|\.tmp\w{{6}}")
 
 
 @contextmanager
@@ -65,16 +69,22 @@ def replacing_folder(path: Path, *, alone: bool = False) -> Iterator[Path]:
     _sync(path.parent)
 
 
-def remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Path, before: float = inf) -> None:
     """Remove what commands that were killed have left half-written in a folder, not below it.
 
-    The caller must know that nobody is writing there. Besides our own names these are ``.part`` of earlier
-    versions, and the temporary files of safetensors.
+    Besides our own names these are ``.part`` of earlier versions, and the temporary files of safetensors.
+
+    Args:
+        folder: to clear.
+        before: only what was last changed before this time, in seconds since 1970; where nobody else can be
+            writing, everything.
     """
     for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name.startswith(UNFINISHED) or path.suffix == ".part":
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        elif re.fullmatch(r"\.tmp\w{6}", path.name) or ".part." in path.name:
+        if not _LEFTOVER.fullmatch(path.name) or path.lstat().st_mtime >= before:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink(missing_ok=True)
 
 

@@ -182,6 +182,8 @@ def show_status(found: Status) -> None:
     for cell in found.cells:
         table.add_row(cell.name, *(str(cell.counts.get(state, 0)) for state in STATES))
     table.add_row("different runs", *(str(found.counts.get(state, 0)) for state in STATES))
+    if found.missing:
+        console.print(found.missing, style="bold", markup=False, highlight=False, soft_wrap=True)
     console.print(table)
     for cell in found.cells:
         for failure in cell.failures:

@@ -54,9 +54,28 @@ class Status:
     left: float | None
     parallel: int
 
+    @property
+    def missing(self) -> str:
+        """A sentence of what a reader of results must know first, and the way on; empty where all is there."""
+        total = sum(self.counts.values())
+        absent = total - self.counts.get("done", 0)
+        if not absent:
+            return ""
+        words = {"missing": "not begun"}
+        why = ", ".join(
+            f"{self.counts[state]} {words.get(state, state)}"
+            for state in STATES[1:]
+            if self.counts.get(state)
+        )
+        verb = "is" if absent == 1 else "are"
+        return (
+            f"{absent} of {total} runs {verb} missing ({why}); the same `tutelage study run` command goes on, "
+            "and tries again what failed"
+        )
+
 
 @dataclass(frozen=True)
-class _Run:
+class _KnownRun:
     state: str
     stage: str
     cell: str
@@ -81,7 +100,7 @@ def status_of(folder: Path, runs: Path | None = None) -> Status:
         )
     study = checkpoint.read_json(folder / "study.json")
     locks = (runs or folder.parent) / ".cache" / "locks"
-    known: dict[Path, _Run] = {}
+    known: dict[Path, _KnownRun] = {}
     cells = []
     for cell in study["cells"]:
         own = [_read(folder, cell, entry, locks, known) for entry in _entries(folder, cell)]
@@ -106,8 +125,8 @@ def _read(
     cell: Mapping[str, Any],
     entry: Mapping[str, Any],
     locks: Path,
-    known: dict[Path, _Run],
-) -> _Run:
+    known: dict[Path, _KnownRun],
+) -> _KnownRun:
     path = (folder / cell["path"] / entry["path"]).resolve()
     if path not in known:
         record = read_record(path)
@@ -118,7 +137,7 @@ def _read(
             failure = f"{entry['stage']}, fold {entry['fold']}, seed {entry['seed']}: {why}"
         seconds = _seconds(record) if record is not None and state == "done" else None
         share = 0.0 if record is None else _share(path, record)
-        known[path] = _Run(state, entry["stage"], cell["name"], seconds, share, failure)
+        known[path] = _KnownRun(state, entry["stage"], cell["name"], seconds, share, failure)
     return known[path]
 
 
@@ -132,6 +151,8 @@ def _state(record: Mapping[str, Any] | None, fingerprint: str, locks: Path) -> s
                 pass
         except Timeout:
             return "running"
+        except OSError:  # a folder that may only be read: nobody trains in it
+            pass
     if record is None:
         return "missing"
     return "failed" if record["status"] == "failed" else "stopped"
@@ -152,7 +173,7 @@ def _share(path: Path, record: Mapping[str, Any]) -> float:
     return min(1.0, done / epochs) if epochs else 0.0
 
 
-def _left(runs: Iterable[_Run]) -> float | None:
+def _left(runs: Iterable[_KnownRun]) -> float | None:
     """Return the seconds of what is left: as the finished runs of the same stage took, best in the same cell."""
     walls: dict[tuple[str, ...], list[float]] = {}
     runs = list(runs)
