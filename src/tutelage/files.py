@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf
@@ -10,7 +11,14 @@ from pathlib import Path
 from uuid import uuid4
 from zlib import crc32
 
-__all__ = ["UNFINISHED", "bytes_in_words", "remove_leftovers", "replacing", "replacing_folder"]
+__all__ = [
+    "UNFINISHED",
+    "bytes_in_words",
+    "remove_abandoned",
+    "remove_leftovers",
+    "replacing",
+    "replacing_folder",
+]
 
 UNFINISHED = ".unfinished-"
 """How the name of a file or folder begins that is still being written; one that was left behind may be removed."""
@@ -101,8 +109,31 @@ def bytes_in_words(count: float) -> str:
     return f"{count / 1e3:.1f} kB"
 
 
+def remove_abandoned(folder: Path) -> None:
+    """Remove what processes of this machine that no longer exist have left unfinished in a folder."""
+    for path in folder.glob(f"{UNFINISHED}*-{_host()}-*"):
+        process = path.name.split("-")[3]
+        if process.isdigit() and not _alive(int(process)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _beside(path: Path) -> Path:
-    return path.with_name(f"{_begins(path)}{uuid4().hex[:12]}{path.suffix}")
+    """Return a name of our own in the same folder, which tells who writes it."""
+    return path.with_name(f"{_begins(path)}{_host()}-{os.getpid()}-{uuid4().hex[:8]}{path.suffix}")
+
+
+def _host() -> str:
+    return f"{crc32(socket.gethostname().encode()):08x}"
 
 
 def _begins(path: Path) -> str:

@@ -92,12 +92,16 @@ class Screen:
 
     def summary(self, folder: Path, page: Path) -> None:
         """Print the answer and where the report lies."""
-        from tutelage.report.summary import summary
+        from tutelage.report.context import ReportContext
+        from tutelage.report.headline import headline
         from tutelage.runs.ledger import read_experiment
 
         self.console.print()
         self.console.print(
-            summary(read_experiment(folder)).sentence, style="bold", markup=False, highlight=False
+            headline(ReportContext(read_experiment(folder))).sentence,
+            style="bold",
+            markup=False,
+            highlight=False,
         )
         self.console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 

@@ -14,7 +14,7 @@ from tutelage.execution.pool import WorkerDiedError
 from tutelage.execution.workers import RunConfig, Workers
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.resolve import Job
-from tutelage.runs.folder import read_record
+from tutelage.runs.folder import known_record
 from tutelage.training.single import Context
 
 __all__ = ["Found", "Key", "Queue", "Task", "key_of"]
@@ -148,11 +148,11 @@ class Queue:
         return False
 
     def _failed_since(self, task: Task) -> str | None:
-        record = read_record(task.folder / task.job.folder)
-        if record is None or record["status"] != "failed":
+        record = known_record(task.folder / task.job.folder)
+        if record is None or record.status != "failed" or not record.finished:
             return None
-        late = datetime.fromisoformat(record["finished"]) >= self._began
-        return f"failed: {record['failure']['message']}" if late else None
+        late = datetime.fromisoformat(record.finished) >= self._began
+        return f"failed: {record.failure.message}" if late and record.failure else None
 
     def _tell(self, task: Task) -> None:
         self.listener.begin(task.job, self._numbers[id(task)], len(self.tasks), task.cell)

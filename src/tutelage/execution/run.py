@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from tutelage import checkpoint
 from tutelage.data import DataSet
 from tutelage.errors import UserError
 from tutelage.execution.data_cache import DataCache
@@ -23,12 +21,14 @@ from tutelage.recipe.config import Recipe
 from tutelage.recipe.fold import folds
 from tutelage.recipe.resolve import Job, plan
 from tutelage.runs.folder import code_version, read_record
+from tutelage.runs.records import EXPERIMENT, Entry, ExperimentRecord, TargetRecord
+from tutelage.runs.schema import write
 from tutelage.runs.search import answers, run_folders
 from tutelage.training.check import check
-from tutelage.training.example import write_example
+from tutelage.training.example_choice import write_example
+from tutelage.training.other_data import Target, evaluate_elsewhere, load_targets
 from tutelage.training.single import relative
 from tutelage.training.stage import load_teacher
-from tutelage.training.transfer import Target, evaluate_elsewhere, load_targets
 
 __all__ = [
     "Experiment",
@@ -64,7 +64,7 @@ class Experiment:
     dataset: DataSet
     jobs: list[Job]
     targets: list[Target]
-    transfer: dict[str, Any] = field(default_factory=dict)
+    transfer: dict[str, TargetRecord] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -224,7 +224,7 @@ def _find(
         return
     others = there.get(job.fingerprint[:10], [])
     for path in (experiment.folder / job.folder, *others):
-        if answers(read_record(path), job):
+        if answers(path, job):
             planned.found[key_of(job)] = path
             return
 
@@ -245,24 +245,26 @@ def _finish(
 
 def _write(experiment: Experiment, there: Mapping[Key, Path]) -> None:
     recipe, folder = experiment.recipe, experiment.folder
-    runs = []
+    entries = []
     for job in experiment.jobs:
         path = there[key_of(job)]
         # A run given by path keeps its own fingerprint; every other one has the job's.
         own = read_record(path) if recipe.stages[job.stage].run else None
-        runs.append(
-            {
-                "stage": job.stage, "fold": job.fold, "seed": job.seed,
-                "fingerprint": own["fingerprint"] if own else job.fingerprint,
-                "path": relative(path, folder),
-            }
-        )  # fmt: skip
-    checkpoint.write_json(
-        folder / "experiment.json",
-        {
-            "schema": 1, "name": experiment.name, "title": recipe.title,
-            "resolved": recipe.model_dump(), "data": experiment.dataset.summary(),
-            "protocol": recipe.protocol, "baseline": recipe.reference(),
-            "students": recipe.students(), "teachers": recipe.teachers(), "runs": runs,
-        } | ({"transfer": experiment.transfer} if experiment.transfer else {}),
-    )  # fmt: skip
+        fingerprint = job.fingerprint if own is None else own.fingerprint
+        entries.append(
+            Entry(job.stage, str(job.fold), job.seed, fingerprint, relative(path, folder))
+        )
+    record = ExperimentRecord(
+        schema=1,
+        name=experiment.name,
+        title=recipe.title,
+        resolved=recipe.model_dump(),
+        data=experiment.dataset.summary(),
+        protocol=recipe.protocol,
+        baseline=recipe.reference(),
+        students=tuple(recipe.students()),
+        teachers=tuple(recipe.teachers()),
+        runs=tuple(entries),
+        transfer=experiment.transfer,
+    )
+    write(EXPERIMENT, folder / "experiment.json", record.content)

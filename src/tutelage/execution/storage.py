@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tutelage import checkpoint
 from tutelage.errors import UserError
-from tutelage.files import remove_leftovers
+from tutelage.files import remove_abandoned, remove_leftovers
 from tutelage.recipe.config import Recipe, parse
 
 __all__ = ["clear_leftovers", "own_name", "refuse_unwritable"]
@@ -35,12 +35,13 @@ def refuse_unwritable(runs: Path) -> None:
 def clear_leftovers(cache: Path, folders: Iterable[Path]) -> None:
     """Remove what killed commands have left half-written in the caches and beside the records of experiments.
 
-    Only what has not been touched for an hour: another command may be writing there. The folder of a run is
-    cleared by whoever holds the run.
+    Only what a dead process of this machine was writing, or what nobody has touched for an hour: another command
+    may be at work there. The folder of a run is cleared by whoever holds the run.
     """
     before = time.time() - _OLD
     caches = [Path(path) for path, _, _ in os.walk(cache)]
     for folder in [*caches, *folders]:
+        remove_abandoned(folder)
         remove_leftovers(folder, before)
 
 
