@@ -13,13 +13,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-
-from benchmarks.common import rounds, write
-from benchmarks.methods import Group, groups
-from tutelage.data import home
-from tutelage.recipe.data_spec import DataSpec, load_data
-from tutelage.recipe.fold import Fold
-from tutelage.teachers import CachedTeachers, cache_teacher
 from tutelage.training.stage import (
     Ready,
     adopt,
@@ -30,6 +23,13 @@ from tutelage.training.stage import (
     of_classes,
     step_of,
 )
+
+from benchmarks.common import rounds, write
+from benchmarks.methods import Group, groups
+from tutelage.data import home
+from tutelage.recipe.data_spec import DataSpec, load_data
+from tutelage.recipe.fold import Fold
+from tutelage.teachers import CachedTeachers, cache_teacher
 from tutelage.types import Clock
 
 BATCH, STEPS, EPOCHS, REFERENCE = 128, 5, 6, "kd"  # five steps: one of them is a meta step of MMKD

@@ -14,10 +14,10 @@ from filelock import FileLock
 from tests.engine.tiny import Told, carried_out, content, places, write
 from tutelage.errors import UserError
 from tutelage.execution import claim
-from tutelage.execution.claim import Outcome, train_once
+from tutelage.execution.claim import Outcome, run_outcome
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.pool import Pool, WorkerDiedError
-from tutelage.execution.queue import Schedule
+from tutelage.execution.queue import Queue
 from tutelage.execution.run import make_plan
 from tutelage.recipe.data_spec import DataSpec
 from tutelage.runs.ledger import read_experiment
@@ -63,7 +63,7 @@ def test_everything_is_checked_and_recorded_before_the_first_step(tmp_path, monk
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tutelage.execution.queue.train_once", stop)
+    monkeypatch.setattr("tutelage.execution.queue.run_outcome", stop)
     with pytest.raises(KeyboardInterrupt):
         carried_out(tmp_path)
     folder = tmp_path / "runs" / "tiny"
@@ -130,7 +130,7 @@ def queue(folder, listener):
     study = load_study(write(folder, vary={}), name="tiny")
     planned = plan_study(study, places(folder), listener)
     (folder / "evaluation.json").write_text("{}")
-    return Schedule(planned.tasks, planned.complete, planned.config, {}, listener)
+    return Queue(planned.tasks, planned.complete, planned.config, {}, listener)
 
 
 def test_a_run_whose_process_dies_is_begun_again_but_not_for_ever(tmp_path):
@@ -190,10 +190,10 @@ def test_a_held_lock_means_no_work(tmp_path):
     lock.parent.mkdir(parents=True)
     kept = DataCache(None, schedule.config.cache)
     with FileLock(lock):
-        assert claim.locked(schedule.config.cache, task.spec)
-        outcome = train_once(schedule._context(task), task.spec, kept, Told())
+        assert claim.is_claimed(schedule.config.cache, task.spec)
+        outcome = run_outcome(schedule._context(task), task.spec, kept, Told())
     assert outcome.elsewhere
-    assert not claim.locked(schedule.config.cache, task.spec)
+    assert not claim.is_claimed(schedule.config.cache, task.spec)
     assert not (task.folder / task.spec.folder).exists()
 
 

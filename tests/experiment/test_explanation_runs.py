@@ -30,7 +30,7 @@ from tutelage.recipe.data_spec import DataSpec, load_data
 from tutelage.recipe.fold import Fold
 from tutelage.recipe.networks import load_network
 from tutelage.report import write_report
-from tutelage.report.panels.explanations.data import explained
+from tutelage.report.panels.explanations.data import explained_stages
 from tutelage.runs.explanations import Explanations
 from tutelage.runs.ledger import read_experiment
 from tutelage.runs.predictions import Predictions
@@ -126,7 +126,7 @@ def panels(html, stage, number):
 def test_the_page_says_what_the_network_says(which, request):
     root, content, folder, html = request.getfixturevalue(which)
     stage = "cct" if which == "seen" else "alone"
-    number = [one.stage for one in explained(read_experiment(folder))]
+    number = [one.name for one in explained_stages(read_experiment(folder))]
     best = re.search(r'<p class="title">([^<:]*): why', html).group(1)
     at = 1 + [best, *(name for name in number if name != best)].index(stage)
     network, x, samples = asked_again(root, content, folder, stage)
@@ -204,9 +204,9 @@ def test_what_is_kept_is_annotated_as_the_data_say(seen):
 def test_a_network_that_draws_explains_the_pass_it_is_asked_about(seen):
     run = next(run for run in read_experiment(seen[2]).runs if run.stage == "drawn")
     found = run.explanations()
-    (one,) = [one for one in explained(read_experiment(seen[2])) if one.stage == "drawn"]
-    assert max(account.gap for account in one.told.accounts) < 1e-4
-    assert max(account.broken for account in one.told.accounts) < 1e-4
+    (one,) = [one for one in explained_stages(read_experiment(seen[2])) if one.name == "drawn"]
+    assert max(account.gap for account in one.first.accounts) < 1e-4
+    assert max(account.broken for account in one.first.accounts) < 1e-4
     assert found.measured["stability"]["logits"] > 1e-6
 
 

@@ -470,7 +470,11 @@ def test_an_encoder_has_a_name_and_a_network_is_laid_over_the_common_one():
         baseline="zero-shot",
     )
     loaded = parse(Recipe, content, "")
-    assert loaded.network_description("teacher") == {"type": "PromptedClip", "encoder": large, "tokens": 4}
+    assert loaded.network_description("teacher") == {
+        "type": "PromptedClip",
+        "encoder": large,
+        "tokens": 4,
+    }
     zero = loaded.network_description("zero-shot")
     assert (zero["encoder"]["model"], zero["text_depth"]) == ("ViT-B-16-quickgelu", 0)
     assert loaded.network_description("other") == {"type": "Named"}

@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tutelage.execution.claim import Outcome, locked, train_once
+from tutelage.execution.claim import Outcome, evaluation_for, is_claimed, run_outcome
 from tutelage.execution.listener import Listener
 from tutelage.execution.pool import WorkerDiedError
 from tutelage.execution.workers import RunConfig, Workers
 from tutelage.recipe.resolve import RunSpec
-from tutelage.runs.folder import evaluation_of, known_record
+from tutelage.runs.folder import known_record
 from tutelage.training.single import Context
 
-__all__ = ["Complete", "Key", "Schedule", "Task"]
+__all__ = ["Complete", "Key", "Queue", "Task"]
 
 _LOOK = 1.0  # seconds between two looks at runs that another process is training
 _DEATHS = 3  # of the process of one run, after which the run has failed
@@ -46,7 +46,7 @@ class Task:
 
 
 @dataclass
-class Schedule:
+class Queue:
     """Carries out tasks, also beside other processes that carry out the same ones.
 
     Args:
@@ -91,22 +91,22 @@ class Schedule:
     def _begin(self, task: Task, workers: Workers) -> bool:
         """Return whether a task has left the queue: begun, or settled without work."""
         known = self.complete.keys() | self.failed.keys()
-        broken = [spec.stage for spec in task.spec.needs if spec.key in self.failed]
+        broken = [spec for spec in task.spec.needs if spec.key in self.failed]
         if task.key in known:
             self._settle(task)
         elif broken:
-            self._fail(task, f"it needs {broken[0]}, which failed")
+            ended = self.failed[broken[0].key].partition(":")[0]
+            self.failed[task.key] = f"{ended}: it needs {broken[0].stage}, which {ended}"
+            self._settle(task)
         elif any(spec.key not in known for spec in task.spec.needs) or task.key in self._busy():
             return False
         elif len(self._running) >= workers.size or self._is_elsewhere(task):
             return False
-        elif (
-            task.key in self.failed
-        ):  # the other process found that it fails: it would fail here as well
+        elif task.key in self.failed:  # as the other process found: it would fail here as well
             self._settle(task)
         else:
             self._tell(task)
-            self._running[workers.submit(train_once, self._context(task), task.spec)] = task
+            self._running[workers.submit(run_outcome, self._context(task), task.spec)] = task
         return True
 
     def _busy(self) -> set[Key]:
@@ -115,21 +115,17 @@ class Schedule:
     def _settle(self, task: Task) -> None:
         self._tell(task)
         if task.key in self.failed:
-            self.listener.end(task.spec, f"failed: {self.failed[task.key]}", None)
+            self.listener.end(task.spec, self.failed[task.key], None)
         else:
-            evaluation = evaluation_of(self.complete[task.key])
+            evaluation = evaluation_for(task.spec, self.complete[task.key])
             self.listener.end(task.spec, "found", evaluation)
-
-    def _fail(self, task: Task, why: str) -> None:
-        self.failed[task.key] = why
-        self._settle(task)
 
     def _is_elsewhere(self, task: Task) -> bool:
         """Return whether another process is training this run; look only now and then."""
         seen = self._elsewhere.get(task.key)
         if seen is not None and time.monotonic() - seen < _LOOK:
             return True
-        if locked(self.config.cache, task.spec):
+        if is_claimed(self.config.cache, task.spec):
             self._elsewhere[task.key] = time.monotonic()
             return True
         if self._elsewhere.pop(task.key, None) is not None:
@@ -143,7 +139,7 @@ class Schedule:
         if record is None or record.status != "failed" or not record.finished:
             return None
         late = datetime.fromisoformat(record.finished) >= self._began
-        return record.failure.message if late and record.failure else None
+        return f"failed: {record.failure.message}" if late and record.failure else None
 
     def _tell(self, task: Task) -> None:
         self.listener.begin(task.spec, self._numbers[id(task)], len(self.tasks), task.cell)
@@ -171,7 +167,7 @@ class Schedule:
             self.listener.end(task.spec, outcome.text, {})
             return [task]
         if outcome.path is None:
-            self.failed[task.key] = outcome.text.removeprefix("failed: ")
+            self.failed[task.key] = outcome.text
         else:
             self.complete[task.key] = outcome.path
         self.listener.end(task.spec, outcome.text, outcome.evaluation)

@@ -7,7 +7,8 @@ from pathlib import Path
 from tutelage.errors import UserError
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.listener import Listener, Quiet
-from tutelage.execution.queue import Complete, Key, Schedule, Task
+from tutelage.execution.queue import Complete, Key, Queue, Task
+from tutelage.execution.storage import clear_leftovers, refuse_unwritable
 from tutelage.execution.workers import Engine, RunConfig, make_workers
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.data_spec import DataSpec, folds
@@ -114,8 +115,9 @@ def make_plan(
         parent: folder that all of them share: of a study, whose cells they are.
 
     Raises:
-        UserError: a recipe is wrong.
+        UserError: a recipe is wrong, or the folder of runs cannot be written.
     """
+    refuse_unwritable(config.runs)
     kept = DataCache(config.data, config.cache, listener.progress)
     folders = _by_ending(config.runs)
     planned = Plan([], config, kept, {}, [])
@@ -146,6 +148,7 @@ def carry_out(planned: Plan, listener: Listener, engine: Engine = make_workers) 
     missing, kept = planned.missing, planned.kept
     for task in missing:  # once, with all cores, before workers ask for the same files
         kept.fold(task.spec.data, task.spec.fold).values(task.spec.modality, listener.progress)
+    clear_leftovers(planned.config.cache, [e.folder for e in planned.experiments])
     # Where several experiments ask for one run, it lies in the first; all records say so from the beginning.
     paths = planned.complete | {task.key: task.folder / task.spec.folder for task in missing}
     for experiment in planned.experiments:
@@ -161,11 +164,11 @@ def carry_out(planned: Plan, listener: Listener, engine: Engine = make_workers) 
             if any(spec.key == task.key for spec in experiment.specs):
                 _write(experiment, paths)
 
-    schedule = Schedule(
+    queue = Queue(
         planned.tasks, planned.complete, planned.config, code_version(), listener, changed
     )  # fmt: skip
     with engine(planned.config, len(missing), kept, listener) as workers:
-        schedule.carry_out(workers)
+        queue.carry_out(workers)
     for experiment in planned.experiments:
         _finish(experiment, planned, paths, listener)
 

@@ -33,7 +33,7 @@ from tutelage.training.assemble import Assembled, Context, assemble
 from tutelage.training.settings import make_distiller, make_step
 from tutelage.training.single import begin, fail, finish
 
-__all__ = ["Seconds", "measure_stack", "train_together", "why_alone"]
+__all__ = ["Seconds", "measure_stack", "stack_outcomes", "why_alone"]
 
 Asked = tuple[Context, RunSpec]
 
@@ -48,7 +48,7 @@ def why_alone(spec: RunSpec) -> str | None:
     return why_not(network, make_distiller(spec), make_step(spec))
 
 
-def train_together(asked: Sequence[Asked], kept: DataCache, listener: Listener) -> list[Outcome]:
+def stack_outcomes(asked: Sequence[Asked], kept: DataCache, listener: Listener) -> list[Outcome]:
     """Train runs in this process: those of one shape as one stack, the others one after the other.
 
     Args:

@@ -10,18 +10,18 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from tutelage.errors import UserError, unknown
-from tutelage.modalities._numba import Array, in_threads
-from tutelage.vlm import EncoderSource
+from tutelage.modalities.topology.kernel import Array, in_threads
+from tutelage.vlm.base import EncoderSource
 
 CHUNK_BYTES = 1 << 19  # input handled at a time by one thread; its float64 copy fits in L2
 
 
 class Representation(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
-    """What may be an input of a network besides the data itself: made here from the data, or elsewhere.
+    """What a recipe may list among its modalities, wherever its values come from.
 
     Attributes:
         as_is: networks read the values without standardisation.
-        encoder: the dual encoder that makes the values, where one does.
+        encoder: the dual encoder that makes the values; None where none does.
     """
 
     as_is: bool = False
@@ -29,7 +29,7 @@ class Representation(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
 
     @property
     def content(self) -> str:
-        """What the numbers depend on besides the parameters, such as the content of a file; empty: nothing."""
+        """What the values depend on besides the parameters, such as the content of a file; empty: nothing."""
         return ""
 
 

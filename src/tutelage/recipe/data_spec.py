@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tutelage import data as datasets
+from tutelage import seals
 from tutelage.data import DataSet, leakage
-from tutelage.data.splits import Split
+from tutelage.data.split import Split
 from tutelage.errors import UserError
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.instantiate import build
@@ -109,10 +110,12 @@ def split_of(spec: DataSpec, dataset: DataSet, fold: int, cache: Path) -> Split:
         )
     # Of this version of the scan: a stricter one must look again.
     clean = cache / "clean" / hash_of(split, f"{leakage.VERSION}|{dataset.fingerprint}")
-    if not clean.exists():
+
+    def scan() -> str:
         leakage.refuse_leakage(dataset, split)
-        clean.parent.mkdir(parents=True, exist_ok=True)
-        clean.touch()
+        return "clean\n"
+
+    seals.kept(clean, Path.read_text, scan, Path.write_text)
     return split
 
 

@@ -13,12 +13,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tutelage import checkpoint
+from tutelage import checkpoint, seals
 from tutelage.batches import Samples
 from tutelage.data import DataSet
-from tutelage.data.splits import Split
+from tutelage.data.split import Split
 from tutelage.errors import UserError, unknown
-from tutelage.files import replacing
 from tutelage.modalities import Representation
 from tutelage.modalities.cache import Blocks, is_represented, represent
 from tutelage.modalities.stored import Stored
@@ -213,12 +212,9 @@ class Fold:
             return self._statistics(values)
         key = hashlib.sha256(f"{self.key(name)}|{self.hash}".encode()).hexdigest()[:32]
         path = self.cache / "statistics" / f"{key}.safetensors"
-        if not path.exists():
-            mean, std = self._statistics(values)
-            with replacing(path) as part:  # workers side by side may come here together
-                checkpoint.write(part, {"mean": mean, "std": std})
-        statistics = checkpoint.read(path)
-        return statistics["mean"], statistics["std"]
+        return seals.kept(
+            path, _read_statistics, lambda: self._statistics(values), _write_statistics
+        )
 
     def _statistics(self, values: Tensor) -> Statistics:
         train = torch.from_numpy(self.split.train)
@@ -241,6 +237,15 @@ class Fold:
             std = within / count
         std = torch.where(std > 1e-6 * mean.abs().clamp_min(1e-6), std, 1.0)
         return mean.float(), std.float()
+
+
+def _read_statistics(path: Path) -> Statistics:
+    known = checkpoint.read(path)
+    return known["mean"], known["std"]
+
+
+def _write_statistics(path: Path, statistics: Statistics) -> None:
+    checkpoint.write(path, {"mean": statistics[0], "std": statistics[1]})
 
 
 def _spread(index: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], count: int) -> Any:

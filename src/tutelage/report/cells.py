@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from tutelage.report.table import Row, SourceRun, Table, TableCell, Tone, counted, left, stated
 from tutelage.report.wording import percent, signed
 from tutelage.runs.ledger import Experiment
-from tutelage.runs.records import Evaluation, Split
+from tutelage.runs.records import Evaluation, Split, Variant
 from tutelage.runs.run import Run
 from tutelage.statistics.paired import Interval, PairedDifference, paired_difference
 from tutelage.statistics.spreads import SpreadKind, mean_of_folds, spread
@@ -25,7 +25,7 @@ def no_link(run: Run) -> str:
     return ""
 
 
-def accuracy(evaluation: Evaluation) -> float:
+def accuracy(evaluation: Evaluation | Variant) -> float:
     """The accuracy."""
     return evaluation.accuracy
 

@@ -47,83 +47,93 @@ def headline(context: ReportContext) -> Headline:
     if best is None:
         sentence = "No student with teachers is complete yet, so there is nothing to compare."
         return Headline(sentence, "", (), (), _warnings(experiment), None)
-    one = next(one for one in context.comparisons if one.student == best)
+    comparison = next(
+        comparison for comparison in context.comparisons if comparison.student == best
+    )
     return Headline(
-        sentence=_sentence(one),
-        choice=_choice(experiment, one),
-        claims=_claims(one),
-        facts=_facts(experiment, one),
+        sentence=_sentence(comparison),
+        choice=_choice(experiment, comparison),
+        claims=_claims(comparison),
+        facts=_facts(experiment, comparison),
         warnings=_warnings(experiment),
         best=best,
     )
 
 
-def _sentence(one: Comparison) -> str:
+def _sentence(comparison: Comparison) -> str:
     """The sentence of the pairs; a claim that the test subjects do not confirm says so at once."""
-    names = one.student, one.baseline
-    sentence = difference_sentence(one.difference, *names)
-    claimed = one.verdict != "not distinguishable"
-    if claimed and one.subjects is not None and one.subjects.verdict != one.verdict:
-        sentence += f" {subject_sentence(one.subjects, *names)}"
+    names = comparison.student, comparison.baseline
+    sentence = difference_sentence(comparison.difference, *names)
+    claimed = comparison.verdict != "not distinguishable"
+    if (
+        claimed
+        and comparison.subjects is not None
+        and comparison.subjects.verdict != comparison.verdict
+    ):
+        sentence += f" {subject_sentence(comparison.subjects, *names)}"
     return sentence
 
 
-def _choice(experiment: Experiment, one: Comparison) -> str:
-    others = [name for name in experiment.students if name not in (one.student, one.baseline)]
+def _choice(experiment: Experiment, comparison: Comparison) -> str:
+    others = [
+        name
+        for name in experiment.students
+        if name not in (comparison.student, comparison.baseline)
+    ]
     if not others:
         return ""
     return (
-        f"{one.student} is the student with the best validation accuracy; test accuracy played no "
+        f"{comparison.student} is the student with the best validation accuracy; test accuracy played no "
         f"part in choosing it over {listed(list(others))}."
     )
 
 
-def _claims(one: Comparison) -> tuple[VerdictOn, ...]:
+def _claims(comparison: Comparison) -> tuple[VerdictOn, ...]:
     """The verdict and, beside it, what a bootstrap over the test subjects finds."""
-    pairs = one.difference
+    pairs = comparison.difference
     said = f"The sentence above. {RULE}"
     claims = [VerdictOn(pairs.question, pairs.verdict, said)]
-    if one.subjects is not None:
-        sentence = subject_sentence(one.subjects, one.student, one.baseline)
-        claims.append(VerdictOn("test subjects drawn anew", one.subjects.verdict, sentence))
+    if comparison.subjects is not None:
+        sentence = subject_sentence(comparison.subjects, comparison.student, comparison.baseline)
+        claims.append(VerdictOn("test subjects drawn anew", comparison.subjects.verdict, sentence))
     return tuple(claims)
 
 
-def _facts(experiment: Experiment, one: Comparison) -> tuple[Fact, ...]:
+def _facts(experiment: Experiment, comparison: Comparison) -> tuple[Fact, ...]:
     facts = []
-    for name in (one.baseline, one.student):
+    for name in (comparison.baseline, comparison.student):
         values = experiment.values(name, lambda e: e.accuracy)
         if values:
             runs = f"{plural(len(values), 'run')} of {experiment.planned(name)}"
             label = f"{name}: test accuracy, %"
             facts.append(Fact(percent(mean_of_folds(values)), label, runs))
-    if one.difference.pairs:
-        note = f"mean of {plural(one.difference.pairs, 'matched pair')}"
-        facts.append(Fact(signed(100 * one.difference.mean), "points of difference", note))
-    network = experiment.of(one.student)[0].record.network
+    if comparison.difference.pairs:
+        note = f"mean of {plural(comparison.difference.pairs, 'matched pair')}"
+        facts.append(Fact(signed(100 * comparison.difference.mean), "points of difference", note))
+    network = experiment.of(comparison.student)[0].record.network
     macs = f"{human(network.macs)} multiply-adds a window" if network.macs is not None else ""
     facts.append(Fact(human(network.parameters), "parameters to deploy", macs))
     return tuple(facts)
 
 
 def _warnings(experiment: Experiment) -> tuple[str, ...]:
-    found = []
+    warnings = []
     if experiment.synthetic:
-        found.append(
+        warnings.append(
             "The data are synthetic. These numbers show that the software works; they say nothing "
             "about people, devices or methods."
         )
     if experiment.record.protocol == "legacy":
-        found.append(
+        warnings.append(
             "Protocol: legacy. The training loop saw the test split, as in much of the literature. "
             "Tables use the epoch chosen on validation unless they say legacy."
         )
     if experiment.holes:
-        found.append(
+        warnings.append(
             f"{plural(len(experiment.holes), 'run')} of {len(_asked(experiment))} gave no number; "
             "see Holes. They are in no mean."
         )
-    return tuple(found)
+    return tuple(warnings)
 
 
 def _asked(experiment: Experiment) -> set[tuple[str, str, int]]:

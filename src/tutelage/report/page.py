@@ -8,13 +8,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tutelage.errors import UserError
-from tutelage.files import replacing
 from tutelage.report.context import ReportContext
 from tutelage.report.drawing.canvas import Drawing
 from tutelage.report.headline import Headline, headline
 from tutelage.report.panels import sections
 from tutelage.report.section import Section
 from tutelage.report.table import Table
+from tutelage.report.wording import printable
+from tutelage.report.writing import write, writing
 from tutelage.runs.example import ExampleWindow
 from tutelage.runs.ledger import Experiment, read_experiment
 
@@ -48,7 +49,8 @@ def write_report(
         The path of ``index.html``, which needs no other file and no network.
 
     Raises:
-        tutelage.errors.UserError: no experiment there, a record that contradicts another, or a blind protocol.
+        tutelage.errors.UserError: no experiment there, a record that contradicts another, a blind protocol, or no
+            room to write to.
     """
     experiment = read_experiment(experiment_folder)
     if experiment.record.protocol == "blind":
@@ -63,12 +65,10 @@ def write_report(
     page = Page(experiment, headline(context), sections(context))
     html = render(page)
     folder = out or experiment_folder / "report"
-    for table in page.tables:
-        table.write(folder / "tables")
-    path = folder / "index.html"
-    with replacing(path) as unfinished:
-        unfinished.write_text(html, encoding="utf-8")
-    return path
+    with writing(folder):
+        for table in page.tables:
+            table.write(folder / "tables")
+        return write(folder / "index.html", html.encode())
 
 
 def render(page: Page) -> str:
@@ -85,6 +85,7 @@ def environment_of() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_finalised,
     )
     environment.filters["csv_link"] = csv_link
     environment.filters["svg"] = _svg
@@ -93,6 +94,11 @@ def environment_of() -> Environment:
     assert loader is not None
     environment.globals["css"] = Markup(loader.get_source(environment, "style.css")[0])
     return environment
+
+
+def _finalised(value: object) -> object:
+    """Show what is not markup without characters that control a device."""
+    return printable(value) if type(value) is str else value
 
 
 def csv_link(text: str) -> str:

@@ -53,7 +53,11 @@ class Tabs:
 
 @dataclass(frozen=True)
 class Section:
-    """One section; ``empty`` says why there is nothing to show, ``tables_first`` what stands on top."""
+    """One section.
+
+    ``empty`` says why there is nothing to show, ``tables_first`` what stands on top, ``findings`` what looked odd;
+    the section that ``lists_findings`` shows those of all sections among its notes.
+    """
 
     key: str
     title: str
@@ -67,4 +71,6 @@ class Section:
     recipe: str = ""
     notes: tuple[str, ...] = ()
     empty: str = ""
+    findings: tuple[str, ...] = ()
+    lists_findings: bool = False
     tabs: tuple[Tabs, ...] = ()

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from tabulate import tabulate
+
+from tutelage.report.wording import printable
+from tutelage.report.writing import write
 
 Value = float | int | str | None
 Tone = Literal["", "better", "worse", "unsure", "bad", "quiet"]
@@ -129,7 +133,7 @@ class Table:
         """Return the table for ``booktabs``, caption as a comment, ready to be read in."""
         kinds = "".join("l" if column.left else "r" for column in self.columns)
         lines = [
-            f"% {' '.join(self.caption.split())}",
+            f"% {printable(' '.join(self.caption.split()))}",
             rf"\begin{{tabular}}{{{kinds}}}",
             r"\toprule",
         ]
@@ -157,20 +161,39 @@ class Table:
         ]  # fmt: skip
         return csv_text(header, rows)
 
-    def write(self, folder: Path) -> None:
-        """Write the three files."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for suffix, text in (("md", self.markdown()), ("tex", self.latex()), ("csv", self.csv())):
-            (folder / f"{self.name}.{suffix}").write_text(text, encoding="utf-8")
+    def write(self, folder: Path, name: str = "") -> tuple[Path, ...]:
+        """Write the three files under the name of the table, or another, and return their paths."""
+        made = {"md": self.markdown(), "tex": self.latex(), "csv": self.csv()}
+        return tuple(write(folder / f"{name or self.name}.{suffix}", text.encode())
+                     for suffix, text in made.items())  # fmt: skip
+
+
+FORMULA = tuple("=+-@\t\r＝＋－＠")
+"""What text begins with that a spreadsheet would compute."""
 
 
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """Return CSV with a header line."""
+    """Return CSV with a header line; no spreadsheet takes a text of it for a formula, and numbers stay numbers."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerow(map(_harmless, header))
+    writer.writerows(map(_harmless, row) for row in rows)
     return text.getvalue()
+
+
+def _harmless(value: object) -> object:
+    """Write an apostrophe before what would be a formula, as spreadsheets themselves do."""
+    if not isinstance(value, str):
+        return value
+    live = value.startswith(FORMULA) and not _is_number(value)
+    return printable(f"'{value}" if live else value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text)) and text == text.strip()
+    except ValueError:
+        return False
 
 
 def _extras(rows: tuple[Row, ...], column: int) -> tuple[str, ...]:
@@ -187,7 +210,7 @@ def _values(cell: TableCell, suffixes: tuple[str, ...]) -> list[Value]:
 
 
 def _markdown(text: str) -> str:
-    return re.sub(r"([\\`*<\[|])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*<\[|])", r"\\\1", printable(" ".join(text.split())))
 
 
 _LATEX = {
@@ -206,8 +229,11 @@ def escape_latex(text: str) -> str:
         >>> print(escape_latex("50_a & 3 %"))
         50\_a \& 3 \%
     """
-    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    line = printable(" ".join(text.split()))
+    return "".join(_LATEX.get(character, character) for character in line)
 
 
 def _latex_row(texts: Iterable[str]) -> str:
-    return " & ".join(escape_latex(text) for text in texts) + r" \\"
+    """Return a row; a bracket or star at its beginning would be an argument of the line break before it."""
+    row = " & ".join(escape_latex(text) for text in texts) + r" \\"
+    return f"{{}}{row}" if row.startswith(("[", "*")) else row

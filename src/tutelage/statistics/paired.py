@@ -123,7 +123,7 @@ def paired_difference(
     sd = float(np.std(units, ddof=1)) if len(units) > 1 else None
     mean = float(units.mean()) if len(units) else float("nan")
     about = "new people" if len(folds) > 1 else "this split"
-    error = None if sd is None else sd / np.sqrt(len(units))
+    error = None if sd is None else sd / float(np.sqrt(len(units)))
     p = _p_value(mean, error, len(units))
     within, freedom = pooled_variance(gains)
     return PairedDifference(

@@ -19,10 +19,15 @@ def refused(study: StudyLedger) -> Iterable[Finding]:
     for cell in study.cells:
         if cell.problem.startswith("refused: "):
             sentence = cell.problem.removeprefix("refused: ")
-            range_ = (
-                "should be less than or equal" in sentence or "greater than or equal" in sentence
-            )
-            yield Finding("out_of_range" if range_ else "contradiction", cell.record.path, sentence)
+            defect = "out_of_range" if _is_range(sentence) else "contradiction"
+            yield Finding(defect, cell.record.path, sentence)
+        for hole in cell.experiment.holes if cell.experiment else ():
+            if hole.kind == "unreadable" and _is_range(hole.reason):
+                yield Finding("out_of_range", _place(cell, hole.path or ""), hole.reason)
+
+
+def _is_range(sentence: str) -> bool:
+    return "should be less than or equal" in sentence or "greater than or equal" in sentence
 
 
 def missing_runs(study: StudyLedger) -> Iterable[Finding]:

@@ -5,12 +5,15 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from tutelage.files import replacing
 from tutelage.report.palette import STYLE, THEMED
 from tutelage.report.table import csv_text
+from tutelage.report.wording import printable
 
 WIDTH = 1044
 """Natural width of a figure that fills the page, in pixels."""
@@ -47,6 +50,12 @@ def canvas(width: int, height: int) -> Iterator[Figure]:
         yield Figure(figsize=(width / 72, height / 72), layout="constrained")
 
 
+def save(figure: Figure, path: Path) -> None:
+    """Write a picture of a figure, on white."""
+    with replacing(path) as unfinished:
+        figure.savefig(unfinished, dpi=144, facecolor="white")
+
+
 def finish(
     figure: Figure, name: str, label: str, header: Iterable[str], rows: Iterable[Iterable[object]]
 ) -> Drawing:
@@ -64,7 +73,7 @@ def safe(name: str) -> str:
 
 
 def _inline(svg: str, name: str) -> str:
-    svg = svg[svg.index("<svg") :]
+    svg = printable(svg[svg.index("<svg") :])
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
     svg = (
         re.sub(r'\s(?:xmlns(?::\w+)?|version|width|height)="[^"]*"', "", svg[: svg.index(">")])

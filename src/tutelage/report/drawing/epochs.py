@@ -31,9 +31,11 @@ def looks(teachers: Iterable[str]) -> dict[str, Look]:
 def table(courses: Iterable[Course]) -> list[tuple[object, ...]]:
     """Return the rows that are drawn: name, then ``COLUMNS``."""
     return [
-        (one.name, *row)
-        for one in courses
-        for row in zip(one.epochs, one.mean, one.low, one.high, one.runs, strict=True)
+        (course.name, *row)
+        for course in courses
+        for row in zip(
+            course.epochs, course.mean, course.low, course.high, course.runs, strict=True
+        )
     ]
 
 

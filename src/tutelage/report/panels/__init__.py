@@ -6,6 +6,7 @@ returns a ``Section``, or None where there is nothing to say. Beside it may stan
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from importlib import import_module
 
 from tutelage.report.context import ReportContext
@@ -38,4 +39,11 @@ def sections(context: ReportContext, panels: Iterable[str] = PANELS) -> tuple[Se
     """Build every section that has something to say, in reading order."""
     modules = (import_module(f"{__name__}.{panel}.section") for panel in panels)
     built = (module.section(context) for module in modules)
-    return tuple(section for section in built if section is not None)
+    shown = tuple(section for section in built if section is not None)
+    findings = tuple(finding for section in shown for finding in section.findings)
+    return tuple(
+        replace(section, notes=(*section.notes, *findings), empty="")
+        if findings and section.lists_findings
+        else section
+        for section in shown
+    )

@@ -5,7 +5,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish
+from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish, save
 from tutelage.report.drawing.forest import ForestRow, IntervalBar, forest
 from tutelage.report.palette import MUTED
 from tutelage.report.wording import short, signed
@@ -19,62 +19,73 @@ LINES = (
 )
 
 
-def contrasts(found: StudyComparison, unit: str, png: Path | None = None) -> Drawing | None:
+def contrast_figure(
+    comparison: StudyComparison, unit: str, png: Path | None = None
+) -> Drawing | None:
     """Draw every difference that has a pair; below a line the means over cells.
 
     Args:
-        found: what was compared.
+        comparison: what was compared.
         unit: of a difference, in words.
         png: where the picture is written as well.
 
     Returns:
         The drawing, or None where nothing shares a fold and seed.
     """
-    single = [one for one in found.single if one.n and not one.same]
-    over = [one for one in found.over_cells if one.n and not one.same] if len(single) > 1 else []
+    single, over = (
+        [contrast for contrast in contrasts if contrast.n and not contrast.same]
+        for contrasts in (comparison.single, comparison.over_cells)
+    )
+    over = over if len(single) > 1 else []
     shown = [*single, *over]
     if not shown:
         return None
-    how = Aggregation(metric=found.metric, split=found.split)
+    how = Aggregation(metric=comparison.metric, split=comparison.split)
     rows: list[tuple[object, ...]] = []
     with canvas(WIDTH, 96 + ROW * len(shown)) as figure:
         axes = figure.subplots()
-        named = len({one.a for one in shown}) > 1
-        forest_rows = [_row(one, _name(one, named), how.scale, rows) for one in shown]
-        what = f"{how.metric_title} on {found.split}"
-        across = f"difference to {short(found.against)} in {unit}, {what}"
+        named = len({contrast.a for contrast in shown}) > 1
+        forest_rows = [
+            _row(contrast, _name(contrast, named), how.scale, rows) for contrast in shown
+        ]
+        what = f"{how.metric_title} on {comparison.split}"
+        across = f"difference to {short(comparison.against)} in {unit}, {what}"
         forest(axes, forest_rows, across, above=0.3)
         if over:
             axes.axhline(len(single) - 0.5, color=MUTED, linewidth=0.8, linestyle=(0, (2, 3)))
         _legend(figure, axes)
         if png is not None:
-            figure.savefig(png, dpi=144, facecolor="white")
-        return finish(figure, "contrasts", f"Differences to {found.against} with 95 % intervals",
+            save(figure, png)
+        return finish(figure, "contrasts", f"Differences to {comparison.against} with 95 % intervals",
                       ("comparison", "cell", "what", "low_or_value", "high"), rows)  # fmt: skip
 
 
-def _row(one: Contrast, name: str, scale: float, drawn: list[tuple[object, ...]]) -> ForestRow:
-    which = (f"{one.a} - {one.b}", one.where)
-    pairs = {key: scale * (a - b) for key, (a, b) in one.values.items()}
-    mean = scale * one.mean
+def _row(contrast: Contrast, name: str, scale: float, drawn: list[tuple[object, ...]]) -> ForestRow:
+    which = (f"{contrast.a} - {contrast.b}", contrast.where)
+    pairs = {key: scale * (a - b) for key, (a, b) in contrast.values.items()}
+    mean = scale * contrast.mean
     drawn.append((*which, "difference", mean, ""))
     drawn += [
         (*which, f"fold {fold} seed {seed}", value, "") for (fold, seed), value in pairs.items()
     ]
     bars = []
     for kind, _, width, alpha in LINES:
-        interval = one.interval if kind == "decides" else one.again
+        interval = contrast.interval if kind == "decides" else contrast.again
         if interval is not None:
             low, high = scale * interval.low, scale * interval.high
             drawn.append((*which, f"{kind} interval", low, high))
             bars.append(IntervalBar(low, high, 0.0, width, alpha))
     shown = signed(mean, 1 if scale > 1 else 3)
-    return ForestRow(name, mean, shown, tuple(pairs.values()), bars, one.verdict)
+    return ForestRow(name, mean, shown, tuple(pairs.values()), bars, contrast.verdict)
 
 
-def _name(one: Contrast, several: bool) -> str:
-    where = one.where or one.stage
-    return f"{short(one.a)} ({where})" if several and where != one.a else short(where or one.a)
+def _name(contrast: Contrast, several: bool) -> str:
+    where = contrast.where or contrast.stage
+    return (
+        f"{short(contrast.a)} ({where})"
+        if several and where != contrast.a
+        else short(where or contrast.a)
+    )
 
 
 def _legend(figure: Figure, axes: Axes) -> None:

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from tutelage.files import replacing
+from tutelage.report.cells import Link
 from tutelage.report.drawing.canvas import Drawing
 from tutelage.report.page import environment_of
 from tutelage.report.section import Figure, Section
@@ -13,11 +13,12 @@ from tutelage.report.study.comparison import (
     still_different,
     unit_of,
 )
-from tutelage.report.study.comparison_figure import contrasts
+from tutelage.report.study.comparison_figure import contrast_figure
 from tutelage.report.study.sheet import study_sheet
-from tutelage.report.study.table import Link, StudyTable, missing_in
+from tutelage.report.study.table import StudyTable, missing_in
 from tutelage.report.table import Row, Table, TableCell, TableColumn, left
-from tutelage.report.wording import plural
+from tutelage.report.wording import plural, printable
+from tutelage.report.writing import write, writing
 from tutelage.runs.location import is_local
 from tutelage.runs.run import Run
 from tutelage.study.aggregate import Aggregation
@@ -44,45 +45,50 @@ def write_table(table: StudyTable, out: Path, name: str = "table") -> tuple[Path
     link = _links(out)
     wide = table.table(name, wide=True, link=link)
     made = {
-        "md": f"{wide.markdown()}{_missing_lines(table.ledger)}".encode(),
+        "md": f"{wide.markdown()}{printable(_missing_lines(table.ledger))}".encode(),
         "tex": wide.latex().encode(),
         "csv": table.csv().encode(),
         "xlsx": study_sheet(table, link),
         "html": _page(table.ledger, table.title, _table_sections(table, name, link)).encode(),
     }
-    return tuple(_write(out / f"{name}.{kind}", content) for kind, content in made.items())
+    with writing(out):
+        return tuple(write(out / f"{name}.{kind}", content) for kind, content in made.items())
 
 
 def write_comparison(
-    ledger: StudyLedger, found: StudyComparison, gained: tuple[Optimism, ...], resolution: float, out: Path
-) -> tuple[Path, ...]:  # fmt: skip
+    ledger: StudyLedger,
+    comparison: StudyComparison,
+    gained: tuple[Optimism, ...],
+    resolution: float,
+    out: Path,
+    name: str = "comparison",
+) -> tuple[Path, ...]:
     """Write the differences and, where records permit, the two protocols: Markdown, LaTeX, CSV, PNG and a page.
 
     Args:
         ledger: the study.
-        found: what was compared.
+        comparison: what was compared.
         gained: honest and legacy numbers.
         resolution: wanted half-width of the intervals, in points or the unit of the metric.
         out: a folder of this machine.
+        name: of the files; those of the two protocols are always ``protocols``.
 
     Returns:
         What was written.
     """
     link = _links(out)
-    out.mkdir(parents=True, exist_ok=True)
-    picture = out / "comparison.png"
-    drawing = contrasts(
-        found, unit_of(Aggregation(metric=found.metric, split=found.split)), picture
-    )
-    tables = [comparison_table(ledger, found, resolution, link)]
+    picture = out / f"{name}.png"
+    unit = unit_of(Aggregation(metric=comparison.metric, split=comparison.split))
+    tables = [comparison_table(ledger, comparison, resolution, link)]
     tables += [optimism_table(ledger, gained, link)] if gained else []
-    for table in tables:
-        table.write(out)
-    shown = _contrast_sections(ledger, tables, still_different(found), drawing)
-    page = _page(ledger, f"{ledger.title}: against {found.against}", shown)
-    written = [out / f"{table.name}.{kind}" for table in tables for kind in ("md", "tex", "csv")]
-    written += [picture] if drawing else []
-    return (*written, _write(out / "comparison.html", page.encode()))
+    with writing(out):
+        drawing = contrast_figure(comparison, unit, picture)
+        written = [path for table, named in zip(tables, (name, "protocols"), strict=False)
+                   for path in table.write(out, named)]  # fmt: skip
+        shown = _contrast_sections(ledger, tables, still_different(comparison), drawing)
+        page = _page(ledger, f"{ledger.title}: against {comparison.against}", shown)
+        written += [picture] if drawing else []
+        return (*written, write(out / f"{name}.html", page.encode()))
 
 
 def _contrast_sections(
@@ -141,12 +147,13 @@ def _run_table(table: StudyTable) -> Table:
         Row(
             (
                 TableCell(f"{run.stage}, {names.get(run.fold, run.fold)}, seed {run.seed}"),
-                TableCell(said), TableCell("; ".join(dict.fromkeys(places))),
+                TableCell(said),
+                TableCell("; ".join(dict.fromkeys(counts_in))),
                 TableCell(str(run.folder), tone="quiet"),
             )
         )
-        for run, said, places in shown.values()
-    )  # fmt: skip
+        for run, said, counts_in in shown.values()
+    )
     caption = "Every run behind the table. Runs that several places share stand once."
     return Table("runs", caption, columns, rows)
 
@@ -169,11 +176,11 @@ def _missing_lines(ledger: StudyLedger) -> str:
     """Return what is missing as a list below a Markdown table."""
     if not ledger.missing:
         return ""
-    lines = [
-        f"- {one.cell}" + (f", {one.stage}, fold {one.fold}, seed {one.seed}" if one.stage else "")
-        + f": {one.kind}, {one.reason}"
-        for one in ledger.missing
-    ]  # fmt: skip
+    lines = []
+    for missing in ledger.missing:
+        which = f", {missing.stage}, fold {missing.fold}, seed {missing.seed}"
+        where = f"{missing.cell}{which if missing.stage else ''}"
+        lines.append(f"- {where}: {missing.kind}, {missing.reason}")
     return "\n".join(["", "Without a number:", "", *lines, ""])
 
 
@@ -186,9 +193,3 @@ def _links(out: Path) -> Link:
         return str(run.folder)
 
     return link
-
-
-def _write(path: Path, content: bytes) -> Path:
-    with replacing(path) as unfinished:
-        unfinished.write_bytes(content)
-    return path

@@ -1,11 +1,13 @@
 """The table of a study as a spreadsheet: the table, the runs behind each cell, and what is missing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import UserError
-from tutelage.report.study.table import HOLE, Link, StudyTable, missing_in, no_link
-from tutelage.report.table import Table
+from tutelage.report.cells import Link, no_link
+from tutelage.report.study.table import HOLE, StudyTable, missing_in
+from tutelage.report.table import FORMULA, Table
+from tutelage.report.wording import printable
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -57,14 +59,12 @@ def _table(sheet: "Worksheet", table: StudyTable, first: dict[tuple[int, int], i
     from openpyxl.styles import Alignment, Font
     from openpyxl.worksheet.hyperlink import Hyperlink
 
-    bold, quiet = Font(bold=True), Font(italic=True, color="5C6778")
-    sheet.append([table.title])
-    sheet["A1"].font = Font(bold=True, size=14)
-    sheet.append([])
+    quiet = Font(italic=True, color="5C6778")
+    _put(sheet, 1, 1, table.title).font = Font(bold=True, size=14)
     grouped = any(row.group for row in table.layout.rows)
-    sheet.append([*(["group"] if grouped else []), table.layout.corner, *table.layout.columns])
-    for cell in sheet[3]:
-        cell.font = bold
+    _heading(
+        sheet, [*(["group"] if grouped else []), table.layout.corner, *table.layout.columns], 3
+    )
     shown, before = table.table(), None
     for at, (row, line) in enumerate(zip(table.layout.rows, shown.rows, strict=True)):
         place = at + 4
@@ -81,12 +81,12 @@ def _table(sheet: "Worksheet", table: StudyTable, first: dict[tuple[int, int], i
             if form:
                 target.number_format = form
             if cell.note:
-                target.comment = Comment(cell.note, "tutelage", width=420, height=140)
+                target.comment = Comment(printable(cell.note), "tutelage", width=420, height=140)
             if (at, number) in first:
                 link = f"'{RUNS}'!A{first[at, number]}"
                 target.hyperlink = Hyperlink(ref=target.coordinate, location=link, display=None)
     end = len(shown.rows) + 5
-    sheet.cell(end, 1, table.caption).font = quiet
+    _put(sheet, end, 1, table.caption).font = quiet
     sheet.freeze_panes = sheet.cell(4, 3 if grouped else 2)
     _widths(sheet, skip=(1, end))
 
@@ -105,9 +105,7 @@ def _runs(book: "Workbook", table: StudyTable, link: Link) -> dict[tuple[int, in
     from openpyxl.styles import Font
 
     sheet = book.create_sheet(RUNS)
-    sheet.append(list(HEADER))
-    for cell in sheet[1]:
-        cell.font = Font(bold=True)
+    _heading(sheet, HEADER)
     first: dict[tuple[int, int], int] = {}
     line = 2
     for at, row in enumerate(table.layout.rows):
@@ -150,12 +148,8 @@ def _lines(
 
 
 def _plain(book: "Workbook", table: Table, title: str) -> None:
-    from openpyxl.styles import Font
-
     sheet = book.create_sheet(title)
-    sheet.append([column.title for column in table.columns])
-    for cell in sheet[1]:
-        cell.font = Font(bold=True)
+    _heading(sheet, [column.title for column in table.columns])
     for line, row in enumerate(table.rows, 2):
         for place, shown in enumerate(row.cells, 1):
             _put(sheet, line, place, shown.text)
@@ -163,11 +157,21 @@ def _plain(book: "Workbook", table: Table, title: str) -> None:
 
 
 def _put(sheet: "Worksheet", row: int, column: int, value: Any) -> Any:
-    """Write a cell; text that begins like a formula stays text."""
-    cell = sheet.cell(row, column, value)
-    if isinstance(value, str):
+    """Write a cell; text that begins like a formula stays text, also after it was edited."""
+    text = isinstance(value, str)
+    cell = sheet.cell(row, column, printable(value) if text else value)
+    if text:
         cell.data_type = "s"
+        cell.quotePrefix = value.startswith(FORMULA)
     return cell
+
+
+def _heading(sheet: "Worksheet", titles: Iterable[str], row: int = 1) -> None:
+    """Write a row of titles."""
+    from openpyxl.styles import Font
+
+    for column, title in enumerate(titles, 1):
+        _put(sheet, row, column, title).font = Font(bold=True)
 
 
 def _widths(sheet: "Worksheet", skip: tuple[int, ...] = ()) -> None:

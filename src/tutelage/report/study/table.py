@@ -131,16 +131,16 @@ class StudyTable:
         return csv_text(header, (self._line(*entry) for entry in self.numbers))
 
     def _line(self, row: LayoutRow, column: str, number: TableNumber) -> tuple[object, ...]:
-        made, spec, found = number.made, self.spec, number.contrast
-        ends = found.interval if found else None
+        made, spec, difference = number.made, self.spec, number.contrast
+        ends = difference.interval if difference else None
         spread = made.spread
         return (
             row.group, row.name, column, number.part.cell.name, number.part.stage, made.n,
             number.part.planned, made.mean, spread and spread.value, spread and spread.name,
             spec.metric, spec.split, spec.average, spec.runs if spec.runs == "all" else
             f"best {spec.runs.best} on {spec.runs.on}",
-            found and found.b, found.mean if found and found.n else None,
-            ends and ends.low, ends and ends.high, found.verdict if found and found.n else None,
+            difference and difference.b, difference.mean if difference and difference.n else None,
+            ends and ends.low, ends and ends.high, difference.verdict if difference and difference.n else None,
         )  # fmt: skip
 
     def _counts(self) -> str:
@@ -158,7 +158,7 @@ class StudyTable:
                 f"n = {usual} unless another n stands beside a number: n is not the same everywhere."
             )
         spreads = [number.made.spread for number in numbers if number.made.n]
-        if any(found is not None and found.value is None for found in spreads):
+        if any(sd is not None and sd.value is None for sd in spreads):
             parts.append("A number without ± has too few runs for one.")
         lacking = sum(not number.complete for number in numbers)
         if lacking:

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from tutelage.files import replacing
 from tutelage.report.drawing.canvas import Drawing, safe
 from tutelage.report.study.tuning_figures import shown, sweep, ternary
-from tutelage.report.wording import listed, minus, percent, plural
+from tutelage.report.wording import listed, minus, percent, plural, printable
+from tutelage.report.writing import write, writing
 from tutelage.study.tune import Axis, Plateau, Setting, Tuning, plateau, reach, read_tuning
 
 __all__ = ["paragraph", "write_tuning"]
@@ -38,28 +38,26 @@ def write_tuning(folder: Path) -> Path:
         The path of ``tune.md``.
 
     Raises:
-        tutelage.errors.UserError: there is no search, or its record is damaged.
+        tutelage.errors.UserError: there is no search, its record is damaged, or there is no room.
     """
     tuning = read_tuning(folder)
     place = folder / "tune"
-    found = plateau(tuning)
+    region = plateau(tuning)
     lines = [f"# How the hyper-parameters of {tuning.stage} were chosen", ""]
     lines += [f"{tuning.title}.", ""] if tuning.title else []
     if tuning.synthetic:
         lines += ["The data are synthetic: these numbers say nothing about people or methods.", ""]
-    if found is None:
-        lines += ["No setting has been trained to the end yet.", ""]
-    else:
-        lines += [paragraph(tuning, found), "", *_chosen(tuning), *_plateau(tuning, found)]
-        lines += _figures(tuning, found, place)
-    lines += _settings(tuning, found)
-    path = place / "tune.md"
-    with replacing(path) as unfinished:
-        unfinished.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return path
+    with writing(folder):
+        if region is None:
+            lines += ["No setting has been trained to the end yet.", ""]
+        else:
+            lines += [paragraph(tuning, region), "", *_chosen(tuning), *_plateau(tuning, region)]
+            lines += _figures(tuning, region, place)
+        lines += _settings(tuning, region)
+        return write(place / "tune.md", printable("\n".join([*lines, ""])).encode())
 
 
-def paragraph(tuning: Tuning, found: Plateau) -> str:
+def paragraph(tuning: Tuning, plateau: Plateau) -> str:
     """Return how hyper-parameters were chosen, in the words of a paper, from the record alone."""
     metric = METRICS[tuning.metric]
     best = tuning.best
@@ -78,7 +76,7 @@ def paragraph(tuning: Tuning, found: Plateau) -> str:
             "Settings whose validation curve was worse than the median of the earlier ones were stopped early "
             "and are in no comparison."
         )
-    return " ".join([*sentences, *_outcome(tuning, found, best)])
+    return " ".join([*sentences, *_outcome(tuning, plateau, best)])
 
 
 def _effort(tuning: Tuning) -> str:
@@ -98,40 +96,40 @@ def _effort(tuning: Tuning) -> str:
     )
 
 
-def _outcome(tuning: Tuning, found: Plateau, best: Setting) -> list[str]:
+def _outcome(tuning: Tuning, plateau: Plateau, best: Setting) -> list[str]:
     metric = METRICS[tuning.metric]
     told = [
         f"The best setting was {_values(tuning, best)} (validation {metric} {_show(tuning, best.value or 0.0)})."
     ]
     again = tuning.again
-    if found.fresh and again is not None:
+    if plateau.fresh and again is not None:
         told.append(
             f"Trained again with {_seeds(again.seeds)}, which played no part in choosing it, it reaches "
-            f"{_show(tuning, found.reference)}."
+            f"{_show(tuning, plateau.reference)}."
         )
-    if found.sd is None or found.margin is None:
+    if plateau.sd is None or plateau.margin is None:
         told.append("The noise over seeds was not measured, so no plateau can be stated.")
         return told
     told.append(
-        f"There the SD over seeds is {_difference(tuning, found.sd)} (n = {found.n}), so a setting that "
-        f"falls short of it by less than {_difference(tuning, found.margin)} cannot be told from the best (95 % "
+        f"There the SD over seeds is {_difference(tuning, plateau.sd)} (n = {plateau.n}), so a setting that "
+        f"falls short of it by less than {_difference(tuning, plateau.margin)} cannot be told from the best (95 % "
         "confidence): "
-        f"{len(found.inside)} of {len(tuning.complete)} settings."
+        f"{len(plateau.inside)} of {len(tuning.complete)} settings."
     )
-    told += [_reached(tuning, found, axis) for axis in tuning.axes]
+    told += [_reached(tuning, plateau, axis) for axis in tuning.axes]
     own = next((one for one in tuning.complete if one.number == tuning.own), None)
     if own is not None and own != best:
-        what = "cannot be told from the best" if own in found.inside else "is worse than the best"
+        what = "cannot be told from the best" if own in plateau.inside else "is worse than the best"
         told.append(f"The recipe's own setting ({_show(tuning, own.value or 0.0)}) {what}.")
     return told
 
 
-def _reached(tuning: Tuning, found: Plateau, axis: Axis) -> str:
+def _reached(tuning: Tuning, plateau: Plateau, axis: Axis) -> str:
     if axis.kind == "choice":
-        names = sorted({str(one.values[axis.name]) for one in found.inside})
+        names = sorted({str(one.values[axis.name]) for one in plateau.inside})
         return f"For {axis.name}, {listed(names)} cannot be told from the best." if names else ""
     parts = []
-    for one in reach(tuning, found, axis):
+    for one in reach(tuning, plateau, axis):
         gap = ", with worse settings in between" if one.gaps else ""
         parts.append(f"{_name(one.place)} {one.low:g} to {one.high:g}"
                      f"{' (everything that was tried)' if one.whole else ''}{gap}")  # fmt: skip
@@ -151,28 +149,30 @@ def _chosen(tuning: Tuning) -> list[str]:
     ]
 
 
-def _plateau(tuning: Tuning, found: Plateau) -> list[str]:
+def _plateau(tuning: Tuning, plateau: Plateau) -> list[str]:
     again = tuning.again
-    seeds = _seeds(again.seeds) if found.fresh and again is not None else "the seeds of the search"
+    seeds = (
+        _seeds(again.seeds) if plateau.fresh and again is not None else "the seeds of the search"
+    )
     rows = [
         ["best setting", f"{tuning.best.number if tuning.best else ''}"],
         ["its validation value in the search", _show(tuning, (tuning.best.value or 0.0) if tuning.best else 0.0)],
-        [f"its validation value with {seeds}", _show(tuning, found.reference)],
-        ["noise floor: SD over seeds there", "not measured" if found.sd is None else
-         f"{_difference(tuning, found.sd)} (n = {found.n})"],
-        ["least difference that can be told from noise", "unknown" if found.margin is None else
-         _difference(tuning, found.margin)],
-        ["settings on the plateau", f"{len(found.inside)} of {len(tuning.complete)}"],
+        [f"its validation value with {seeds}", _show(tuning, plateau.reference)],
+        ["noise floor: SD over seeds there", "not measured" if plateau.sd is None else
+         f"{_difference(tuning, plateau.sd)} (n = {plateau.n})"],
+        ["least difference that can be told from noise", "unknown" if plateau.margin is None else
+         _difference(tuning, plateau.margin)],
+        ["settings on the plateau", f"{len(plateau.inside)} of {len(tuning.complete)}"],
     ]  # fmt: skip
     for axis in tuning.axes:
         rows += [
             [f"plateau: {one.place}",
              f"{one.low:g} to {one.high:g}{', everything that was tried' if one.whole else ''}"
              f"{', worse settings in between' if one.gaps else ''}"]
-            for one in (reach(tuning, found, axis) if axis.kind != "choice" else ())
+            for one in (reach(tuning, plateau, axis) if axis.kind != "choice" else ())
         ]  # fmt: skip
         if axis.kind == "choice":
-            names = sorted({str(one.values[axis.name]) for one in found.inside})
+            names = sorted({str(one.values[axis.name]) for one in plateau.inside})
             rows.append([f"plateau: {axis.name}", ", ".join(names)])
     return [
         "## Noise floor and plateau",
@@ -182,15 +182,15 @@ def _plateau(tuning: Tuning, found: Plateau) -> list[str]:
     ]
 
 
-def _figures(tuning: Tuning, found: Plateau, place: Path) -> list[str]:
+def _figures(tuning: Tuning, plateau: Plateau, place: Path) -> list[str]:
     lines = []
 
     def keep(drawing: Drawing, caption: str) -> None:
-        (place / f"{drawing.name}.csv").write_text(drawing.data, encoding="utf-8")
+        write(place / f"{drawing.name}.csv", drawing.data.encode())
         lines.extend([f"![{drawing.label}]({drawing.name}.png)", "", caption, ""])
 
     keep(
-        sweep(tuning, found, place / "settings.png"),
+        sweep(tuning, plateau, place / "settings.png"),
         SWEPT,
     )  # fmt: skip
     for axis in tuning.axes:
@@ -199,13 +199,13 @@ def _figures(tuning: Tuning, found: Plateau, place: Path) -> list[str]:
             also = " Where other hyper-parameters vary, the best setting of each place is shown." if len(
                 tuning.axes) > 1 else ""  # fmt: skip
             keep(
-                ternary(tuning, found, axis, place / f"{name}.png"),
+                ternary(tuning, plateau, axis, place / f"{name}.png"),
                 f"{HEAT}{also} Data: `{name}.csv`.",
             )
     return lines
 
 
-def _settings(tuning: Tuning, found: Plateau | None) -> list[str]:
+def _settings(tuning: Tuning, plateau: Plateau | None) -> list[str]:
     places = list(dict.fromkeys(place for axis in tuning.axes for place in axis.columns))
     header = ["setting", *[_name(place) for place in places], f"validation {METRICS[tuning.metric]}",
               "runs", "on the plateau", "how it ended", "folder"]  # fmt: skip
@@ -214,7 +214,9 @@ def _settings(tuning: Tuning, found: Plateau | None) -> list[str]:
         tuning.settings, key=lambda one: (one.value is None, -tuning.sign * (one.value or 0.0))
     ):
         inside = (
-            "" if found is None or one.value is None else ("yes" if one in found.inside else "no")
+            ""
+            if plateau is None or one.value is None
+            else ("yes" if one in plateau.inside else "no")
         )
         rows.append([
             str(one.number), *(f"{one.values[place]:g}" if isinstance(one.values[place], float) else
@@ -239,10 +241,10 @@ def _name(place: str) -> str:
     return place.removeprefix("distiller.")
 
 
-def _values(tuning: Tuning, one: Setting) -> str:
+def _values(tuning: Tuning, setting: Setting) -> str:
     places = list(dict.fromkeys(place for axis in tuning.axes for place in axis.columns))
-    return listed([f"{_name(place)} = {one.values[place]:g}" if isinstance(one.values[place], float)
-                   else f"{_name(place)} = {one.values[place]}" for place in places])  # fmt: skip
+    return listed([f"{_name(place)} = {setting.values[place]:g}" if isinstance(setting.values[place], float)
+                   else f"{_name(place)} = {setting.values[place]}" for place in places])  # fmt: skip
 
 
 def _show(tuning: Tuning, value: float) -> str:

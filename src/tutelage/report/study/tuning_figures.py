@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.tri import Triangulation
 from numpy.typing import NDArray
 
-from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish
+from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish, save
 from tutelage.report.drawing.heat import SEQUENTIAL
 from tutelage.report.palette import BLUE, INK, LINE, MUTED, PAPER, VERMILLION
 from tutelage.study.tune import Axis, Plateau, Setting, Tuning
@@ -26,12 +26,12 @@ def shown(tuning: Tuning, value: float) -> float:
     return value if tuning.metric == "nll" else 100 * value
 
 
-def sweep(tuning: Tuning, found: Plateau, png: Path) -> Drawing:
+def sweep(tuning: Tuning, plateau: Plateau, png: Path) -> Drawing:
     """Every setting that was trained to the end over each hyper-parameter, with the band of the plateau.
 
     Args:
         tuning: the search.
-        found: its plateau.
+        plateau: its plateau.
         png: where the picture is written as well.
     """
     panels = [(axis, place) for axis in tuning.axes for place in _panels(axis)]
@@ -40,15 +40,15 @@ def sweep(tuning: Tuning, found: Plateau, png: Path) -> Drawing:
     with canvas(round(WIDTH * max(columns, 2) / PER_ROW), 40 + 270 * rows) as figure:
         grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
         for number, (axes, (axis, place)) in enumerate(zip(grid.flat, panels, strict=False)):
-            _panel(axes, tuning, found, axis, place)
+            _panel(axes, tuning, plateau, axis, place)
             if number % columns == 0:
                 axes.set_ylabel(f"validation {METRICS[tuning.metric]}")
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
-        _legend(figure, found)
-        figure.savefig(png, dpi=144, facecolor="white")
+        _legend(figure, plateau)
+        save(figure, png)
         return finish(figure, "settings", f"Settings of {tuning.stage} that were tried",
-                      *_table(tuning, found))  # fmt: skip
+                      *_table(tuning, plateau))  # fmt: skip
 
 
 def _panels(axis: Axis) -> tuple[str, ...]:
@@ -56,27 +56,27 @@ def _panels(axis: Axis) -> tuple[str, ...]:
     return axis.columns[1:] if len(axis.columns) == 2 else axis.columns
 
 
-def _panel(axes: Axes, tuning: Tuning, found: Plateau, axis: Axis, place: str) -> None:
+def _panel(axes: Axes, tuning: Tuning, plateau: Plateau, axis: Axis, place: str) -> None:
     names = [str(value) for value in axis.values]
 
-    def x(one: Setting) -> float:
-        value = one.values[place]
+    def x(setting: Setting) -> float:
+        value = setting.values[place]
         return float(names.index(str(value)) if names else value)
 
-    reference = shown(tuning, found.reference)
-    if found.margin is not None:
-        edge = shown(tuning, found.reference - tuning.sign * found.margin)
+    reference = shown(tuning, plateau.reference)
+    if plateau.margin is not None:
+        edge = shown(tuning, plateau.reference - tuning.sign * plateau.margin)
         axes.axhspan(edge, reference, color=BLUE, alpha=0.12, linewidth=0)
     axes.axhline(reference, color=BLUE, linewidth=1.2, dashes=(4, 2))
     for one in tuning.complete:
-        inside = one in found.inside
+        inside = one in plateau.inside
         axes.scatter([x(one)], [shown(tuning, one.value or 0.0)], s=34, zorder=3, linewidths=0,
                      color=BLUE if inside else GREY)  # fmt: skip
     best = tuning.best
     if best is not None:
         axes.scatter([x(best)], [shown(tuning, best.value or 0.0)], s=120, zorder=4,
                      facecolors="none", edgecolors=VERMILLION, linewidths=2)  # fmt: skip
-        if found.fresh and tuning.again is not None:
+        if plateau.fresh and tuning.again is not None:
             values = [shown(tuning, one.value) for one in tuning.again.scores]
             axes.scatter([x(best)] * len(values), values, s=44, marker="_", color=VERMILLION,
                          zorder=5, linewidths=1.6)  # fmt: skip
@@ -95,7 +95,7 @@ def _panel(axes: Axes, tuning: Tuning, found: Plateau, axis: Axis, place: str) -
     axes.set_xlabel(place.replace("distiller.", "").replace("stages.", ""))
 
 
-def _legend(figure: Figure, found: Plateau) -> None:
+def _legend(figure: Figure, plateau: Plateau) -> None:
     axes = figure.axes[0]
     handles = [
         axes.scatter([], [], s=34, color=BLUE, linewidths=0),
@@ -105,21 +105,21 @@ def _legend(figure: Figure, found: Plateau) -> None:
         axes.scatter([], [], s=60, marker="|", color=MUTED),
     ]  # fmt: skip
     labels = ["on the plateau", "worse", "best of the search", "best, fresh seeds", "stopped early"]
-    kept = [0, 1, 2, 3, 4] if found.margin is not None else [1, 2, 4]
-    if found.margin is None:
+    kept = [0, 1, 2, 3, 4] if plateau.margin is not None else [1, 2, 4]
+    if plateau.margin is None:
         labels[1] = "tried"
     figure.legend([handles[i] for i in kept], [labels[i] for i in kept],
                   loc="outside upper left", ncols=5, columnspacing=1.2)  # fmt: skip
 
 
-def ternary(tuning: Tuning, found: Plateau, axis: Axis, png: Path) -> Drawing:
+def ternary(tuning: Tuning, plateau: Plateau, axis: Axis, png: Path) -> Drawing:
     """Three weights that sum to one, as a triangle: colour is the metric, linear between the settings.
 
     The scale of colours spans at least the margin of the plateau: noise must not look like a landscape.
 
     Args:
         tuning: the search.
-        found: its plateau.
+        plateau: its plateau.
         axis: with three parts.
         png: where the picture is written as well.
     """
@@ -129,12 +129,12 @@ def ternary(tuning: Tuning, found: Plateau, axis: Axis, png: Path) -> Drawing:
     points = weights @ _CORNERS
     with canvas(620, 540) as figure:
         axes = figure.subplots()
-        colours = _norm(tuning, found, values)
+        colours = _norm(tuning, plateau, values)
         if len(best) > 3 and np.linalg.matrix_rank(points - points[0], tol=1e-6) == 2:
-            _heat(axes, tuning, found, points, values, colours)
+            _heat(axes, tuning, plateau, points, values, colours)
         _frame(axes, axis)
         for one, point in zip(best, points, strict=True):
-            _mark(axes, point, one in found.inside, one == tuning.best)
+            _mark(axes, point, one in plateau.inside, one == tuning.best)
         stopped = [one for one in tuning.settings if one.state == "stopped early"]
         if stopped:
             at = np.array([[float(one.values[place]) for place in axis.columns] for one in stopped])
@@ -144,24 +144,24 @@ def ternary(tuning: Tuning, found: Plateau, axis: Axis, png: Path) -> Drawing:
         scale = figure.colorbar(ScalarMappable(colours, SEQUENTIAL), ax=axes, shrink=0.72, pad=0.03)
         scale.set_label(f"validation {METRICS[tuning.metric]}", color=MUTED)
         scale.outline.set_visible(False)
-        _ternary_legend(figure, axes, found, bool(stopped))
-        figure.savefig(png, dpi=144, facecolor="white")
+        _ternary_legend(figure, axes, plateau, bool(stopped))
+        save(figure, png)
         return finish(
-            figure, png.stem, f"Weights of {', '.join(axis.parts)}", *_table(tuning, found)
+            figure, png.stem, f"Weights of {', '.join(axis.parts)}", *_table(tuning, plateau)
         )
 
 
 def _best_at_each_point(tuning: Tuning, axis: Axis) -> list[Setting]:
     """Keep the best of several settings with the same weights: other hyper-parameters may differ."""
-    found: dict[tuple[float, ...], Setting] = {}
+    best: dict[tuple[float, ...], Setting] = {}
     for one in sorted(tuning.complete, key=lambda one: -tuning.sign * (one.value or 0.0)):
-        found.setdefault(tuple(one.values[place] for place in axis.columns), one)
-    return list(found.values())
+        best.setdefault(tuple(one.values[place] for place in axis.columns), one)
+    return list(best.values())
 
 
-def _norm(tuning: Tuning, found: Plateau, values: NDArray[np.float64]) -> Normalize:
+def _norm(tuning: Tuning, plateau: Plateau, values: NDArray[np.float64]) -> Normalize:
     low, high = float(values.min()), float(values.max())
-    least = shown(tuning, found.margin) if found.margin is not None else 0.0
+    least = shown(tuning, plateau.margin) if plateau.margin is not None else 0.0
     spare = max(0.0, least - (high - low), 1e-6) / 2
     return Normalize(low - spare, high + spare)
 
@@ -169,16 +169,16 @@ def _norm(tuning: Tuning, found: Plateau, values: NDArray[np.float64]) -> Normal
 def _heat(
     axes: Axes,
     tuning: Tuning,
-    found: Plateau,
+    plateau: Plateau,
     points: NDArray[np.float64],
     values: NDArray[np.float64],
     colours: Normalize,
 ) -> None:
     surface = Triangulation(points[:, 0], points[:, 1])
     axes.tripcolor(surface, values, shading="gouraud", cmap=SEQUENTIAL, norm=colours, zorder=1)
-    if found.margin is None:
+    if plateau.margin is None:
         return
-    edge = shown(tuning, found.reference - tuning.sign * found.margin)
+    edge = shown(tuning, plateau.reference - tuning.sign * plateau.margin)
     if values.min() < edge < values.max():
         for colour, width, style in ((PAPER, 3.0, "solid"), (INK, 1.4, "dashed")):
             axes.tricontour(surface, values, levels=[edge], colors=[colour], linewidths=width,
@@ -228,7 +228,7 @@ def _mark(axes: Axes, point: NDArray[np.float64], inside: bool, best: bool) -> N
         )
 
 
-def _ternary_legend(figure: Figure, axes: Axes, found: Plateau, stopped: bool) -> None:
+def _ternary_legend(figure: Figure, axes: Axes, plateau: Plateau, stopped: bool) -> None:
     handles = [
         axes.scatter([], [], s=230, marker="*", color=VERMILLION),
         axes.scatter([], [], s=40, color=PAPER, edgecolors=INK, linewidths=1.4),
@@ -236,17 +236,17 @@ def _ternary_legend(figure: Figure, axes: Axes, found: Plateau, stopped: bool) -
         axes.scatter([], [], marker="x", s=30, color=INK),
     ]  # fmt: skip
     labels = ["best", "on the plateau", "worse", "stopped early"]
-    kept = [i for i in range(4) if (i < 3 or stopped) and (i != 1 or found.margin is not None)]
+    kept = [i for i in range(4) if (i < 3 or stopped) and (i != 1 or plateau.margin is not None)]
     figure.legend([handles[i] for i in kept], [labels[i] for i in kept],
                   loc="outside lower center", ncols=4)  # fmt: skip
 
 
-def _table(tuning: Tuning, found: Plateau) -> tuple[list[str], list[list[object]]]:
+def _table(tuning: Tuning, plateau: Plateau) -> tuple[list[str], list[list[object]]]:
     places = list(dict.fromkeys(place for axis in tuning.axes for place in axis.columns))
     header = ["setting", "state", *places, tuning.metric, "on_plateau"]
     rows: list[list[object]] = [
         [one.number, one.state, *(one.values[place] for place in places),
-         "" if one.value is None else one.value, int(one in found.inside)]
+         "" if one.value is None else one.value, int(one in plateau.inside)]
         for one in tuning.settings
     ]  # fmt: skip
     return header, rows

@@ -50,18 +50,18 @@ def reliability(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> Relia
 
 def pooled(runs: Sequence[Run]) -> Reliability | None:
     """Reliability of the test predictions of several runs together; None without predictions."""
-    found = [run.predictions() for run in runs]
-    kept = [one for one in found if one is not None]
+    predictions = [run.predictions() for run in runs]
+    kept = [prediction for prediction in predictions if prediction is not None]
     if not kept:
         return None
-    logits = np.concatenate([one.logits for one in kept])
-    return reliability(logits, np.concatenate([one.labels for one in kept]))
+    logits = np.concatenate([prediction.logits for prediction in kept])
+    return reliability(logits, np.concatenate([prediction.labels for prediction in kept]))
 
 
 def diagrams(stages: Sequence[tuple[str, Sequence[Run]]]) -> Drawing | None:
     """One reliability diagram per stage, side by side, with the share of samples below."""
-    found = [(name, pooled(runs), len(runs)) for name, runs in stages]
-    kept = [(name, one, n) for name, one, n in found if one is not None]
+    measured = [(name, pooled(runs), len(runs)) for name, runs in stages]
+    kept = [(name, bins, n) for name, bins, n in measured if bins is not None]
     if not kept:
         return None
     rows: list[list[object]] = []
@@ -69,20 +69,20 @@ def diagrams(stages: Sequence[tuple[str, Sequence[Run]]]) -> Drawing | None:
     with canvas(522 * len(kept), 480) as figure:
         grid = figure.subplots(2, len(kept), sharex=True, sharey="row", squeeze=False,
                                height_ratios=(4, 1))  # fmt: skip
-        for (name, one, n), upper, lower in zip(kept, *grid, strict=True):
+        for (name, bins, n), upper, lower in zip(kept, *grid, strict=True):
             upper.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (4, 3)))
-            upper.bar(middles, one.accuracy, 0.9 / BINS, color=BLUE, alpha=0.85, linewidth=0,
+            upper.bar(middles, bins.accuracy, 0.9 / BINS, color=BLUE, alpha=0.85, linewidth=0,
                       label="accuracy in the bin")  # fmt: skip
-            upper.plot(one.confidence, one.confidence, "_", markersize=18, markeredgewidth=2.2,
+            upper.plot(bins.confidence, bins.confidence, "_", markersize=18, markeredgewidth=2.2,
                        color=VERMILLION, label="mean confidence")  # fmt: skip
-            upper.set_title(f"{short(name)}   ECE {percent(one.ece)} %")
+            upper.set_title(f"{short(name)}   ECE {percent(bins.ece)} %")
             upper.set_ylim(0, 1.02)
             upper.set_xlim(0, 1)
             upper.grid(axis="y")
-            lower.bar(middles, 100 * one.count / one.count.sum(), 0.9 / BINS, color=LINE)
+            lower.bar(middles, 100 * bins.count / bins.count.sum(), 0.9 / BINS, color=LINE)
             lower.set_xlabel(f"confidence ({n} run{'s' if n != 1 else ''} together)")
             rows += [[name, m, a, c, k] for m, a, c, k in
-                     zip(middles, one.accuracy, one.confidence, one.count, strict=True)]  # fmt: skip
+                     zip(middles, bins.accuracy, bins.confidence, bins.count, strict=True)]  # fmt: skip
         grid[0, 0].set_ylabel("accuracy")
         grid[1, 0].set_ylabel("% of samples")
         handles, labels = grid[0, 0].get_legend_handles_labels()

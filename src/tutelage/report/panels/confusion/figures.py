@@ -31,13 +31,13 @@ def row_percent(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def confusion(runs: Sequence[Run], names: Sequence[str]) -> Drawing:
     """The confusion matrix of some runs, in percent of the true class."""
-    found = counts(runs)
-    values = row_percent(found)
+    counted = counts(runs)
+    values = row_percent(counted)
     with canvas(*_size(names)) as figure:
         axes = figure.subplots()
         _matrix(axes, values, names, Normalize(0, 100), SEQUENTIAL)
         rows = [
-            (names[i], names[j], int(found[i, j]), float(values[i, j]))
+            (names[i], names[j], int(counted[i, j]), float(values[i, j]))
             for i in range(len(names))
             for j in range(len(names))
         ]

@@ -16,7 +16,9 @@ def section(context: ReportContext) -> Section:
     names, runs = experiment.class_names, experiment.of(stage)
     caption = f"Sum of {plural(len(runs), 'run')}; zeros are left blank."
     shown = [Figure(figures.confusion(runs, names), f"{stage}, % of each true class", caption)]
-    pairs = next((one.pairs for one in context.comparisons if one.student == best), ())
+    pairs = next(
+        (comparison.pairs for comparison in context.comparisons if comparison.student == best), ()
+    )
     if pairs:
         mine, other = zip(*pairs, strict=True)
         title = f"{stage} minus {experiment.record.baseline}, points"

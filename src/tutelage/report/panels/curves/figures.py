@@ -87,12 +87,12 @@ def _band(
 ) -> list[list[object]]:
     if part.empty:
         return []
-    found = part.groupby("epoch")["value"].agg(["mean", "min", "max", "count"]).reset_index()
-    epochs = found["epoch"].to_numpy()
-    mean, low, high = (scale * found[key].to_numpy() for key in ("mean", "min", "max"))
+    grouped = part.groupby("epoch")["value"].agg(["mean", "min", "max", "count"]).reset_index()
+    epochs = grouped["epoch"].to_numpy()
+    mean, low, high = (scale * grouped[key].to_numpy() for key in ("mean", "min", "max"))
     axes.fill_between(epochs, low, high, color=colour, alpha=0.18, linewidth=0)
     axes.plot(epochs, mean, color=colour, label=name, linestyle=style)
-    counts = found["count"].to_numpy()
+    counts = grouped["count"].to_numpy()
     return [[stage, name, *row] for row in zip(epochs, mean, low, high, counts, strict=True)]
 
 

@@ -19,17 +19,17 @@ def differences(comparisons: Sequence[Comparison]) -> Drawing:
                       ("student", "what", "low_or_value", "high"), drawn)  # fmt: skip
 
 
-def _row(one: Comparison, drawn: list[tuple[object, ...]]) -> ForestRow:
-    pairs, name = one.difference, one.student
+def _row(comparison: Comparison, drawn: list[tuple[object, ...]]) -> ForestRow:
+    pairs, name = comparison.difference, comparison.student
     drawn.append((name, "difference", 100 * pairs.mean, ""))
     values = []
-    for mine, other in one.pairs:
+    for mine, other in comparison.pairs:
         a, b = (run.evaluations["test"].accuracy for run in (mine, other))
         values.append(100 * (a - b))
         drawn.append((name, f"pair {mine.key[0]} seed {mine.key[1]}", values[-1], ""))
     lines = [("decides", pairs.interval, 0.0, 7.0, 1.0)]
-    if one.subjects is not None:
-        lines.append(("subjects drawn anew", one.subjects.interval, 0.20, 2.2, 0.9))
+    if comparison.subjects is not None:
+        lines.append(("subjects drawn anew", comparison.subjects.interval, 0.20, 2.2, 0.9))
     bars = []
     for what, interval, below, width, alpha in lines:
         if interval is not None:

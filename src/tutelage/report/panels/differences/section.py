@@ -32,7 +32,7 @@ INTRO = (
 def section(context: ReportContext) -> Section:
     """Build the section."""
     key = "differences", "Paired differences", "Differences"
-    shown = [one for one in context.comparisons if one.difference.pairs]
+    shown = [comparison for comparison in context.comparisons if comparison.difference.pairs]
     if not shown:
         empty = "No student and the baseline share a complete fold and seed."
         return Section(*key, empty=empty)
@@ -48,7 +48,7 @@ def section(context: ReportContext) -> Section:
 
 
 def _corrected(shown: Sequence[Comparison]) -> tuple[str, ...]:
-    named = [(one.student, one.difference) for one in shown]
+    named = [(comparison.student, comparison.difference) for comparison in shown]
     said = left_after_correction(named, shown[0].baseline, "students are compared")
     return (said,) if said else ()
 
@@ -67,10 +67,10 @@ def difference_table(experiment: Experiment, comparisons: Iterable[Comparison]) 
         TableColumn("needed_for_one_point", "for ±1 point"),
     )
     rows = tuple(
-        _row(experiment, one)
-        if one.difference.pairs
-        else Row((stated(one.student), *(EMPTY,) * (len(columns) - 1)))
-        for one in comparisons
+        _row(experiment, comparison)
+        if comparison.difference.pairs
+        else Row((stated(comparison.student), *(EMPTY,) * (len(columns) - 1)))
+        for comparison in comparisons
     )
     caption = (
         f"{RULE} These folds, trained again: other seeds, the same people; it decides nothing. Test subjects "
@@ -80,33 +80,33 @@ def difference_table(experiment: Experiment, comparisons: Iterable[Comparison]) 
     return Table("differences", caption, columns, rows)
 
 
-def _row(experiment: Experiment, one: Comparison) -> Row:
-    pairs, mean = one.difference, 100 * one.difference.mean
+def _row(experiment: Experiment, comparison: Comparison) -> Row:
+    pairs, mean = comparison.difference, 100 * comparison.difference.mean
     needed = units_needed(pairs.sd, RESOLUTION) if pairs.sd else None
     unit = "fold" if pairs.folds > 1 else "seed"
-    behind = pair_evidence(experiment, one.pairs)
-    note = difference_sentence(pairs, one.student, one.baseline)
+    behind = pair_evidence(experiment, comparison.pairs)
+    note = difference_sentence(pairs, comparison.student, comparison.baseline)
     about = "" if pairs.interval is None else pairs.interval.about
     decides = interval_cell(pairs.interval)
     return Row(
         (
-            stated(one.student, f"− {one.baseline}"),
+            stated(comparison.student, f"− {comparison.baseline}"),
             TableCell(signed(mean), mean, sub=evidence_words(pairs), evidence=behind),
             TableCell(decides.text, None, sub=about, interval=decides.interval, tone=decides.tone),
             interval_cell(pairs.again),
-            interval_cell(one.subjects.interval if one.subjects else None),
+            interval_cell(comparison.subjects.interval if comparison.subjects else None),
             verdict_cell(pairs.verdict, note=note),
-            _of_new_subjects(one),
-            TableCell(p_words(one.difference.adjusted_p), one.difference.adjusted_p),
+            _of_new_subjects(comparison),
+            TableCell(p_words(comparison.difference.adjusted_p), comparison.difference.adjusted_p),
             TableCell("–" if needed is None else plural(needed, unit), needed),
         )
     )
 
 
-def _of_new_subjects(one: Comparison) -> TableCell:
+def _of_new_subjects(comparison: Comparison) -> TableCell:
     """What a bootstrap over people finds."""
-    new = one.subjects
+    new = comparison.subjects
     if new is None:
         return TableCell("no subjects", tone="quiet")
-    note = subject_sentence(new, one.student, one.baseline)
+    note = subject_sentence(new, comparison.student, comparison.baseline)
     return TableCell(new.verdict, new.verdict, sub=plural(new.subjects, "subject"), note=note)

@@ -13,7 +13,7 @@ from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish
 from tutelage.report.drawing.heat import DIVERGING
 from tutelage.report.drawing.sheet import TALLEST, Box, Sheet, SignalAxis, rgb
 from tutelage.report.palette import BLUE, INK, MUTED, ON_LIGHT, VERMILLION
-from tutelage.report.panels.explanations.data import Account, ConceptPart
+from tutelage.report.panels.explanations.accounts import Account, ConceptPart
 from tutelage.report.wording import plural, short, signed
 
 MAPS = 6
@@ -60,12 +60,12 @@ def _key(figure: Figure, height: float, first: str, rival: str) -> None:
 
 
 def _timed(part: ConceptPart) -> bool:
-    return len(part.space) == 1 and len(part.moved) > 1
+    return len(part.space) == 1 and part.placed
 
 
 def _mapped(account: Account) -> list[ConceptPart]:
     """Return the concepts that are drawn on an image: those with places along its axes."""
-    return [part for part in account.parts if len(part.moved) > 1 and len(part.space) == 2][:MAPS]
+    return [part for part in account.parts if part.placed and len(part.space) == 2][:MAPS]
 
 
 def _side() -> float:
@@ -104,35 +104,35 @@ def _beside(
 
 
 def _stacked(sheet: Sheet, account: Account, picture: NDArray[Any], axis: SignalAxis) -> None:
-    """Draw the signal, below it when each concept moved the prediction, beside that how far."""
+    """Draw the signal, below it when each concept moved the prediction, left of that how far.
+
+    Bars stand beside the names, so that a narrow screen shows them without scrolling.
+    """
     names = _column([name for name, _ in _rows(account)], 230)
-    width, height, top = WIDTH - names - BARS - 24, _tall(picture), float(KEY + HEADING)
-    sheet.heading(0, top, "input")
-    middles = sheet.signal((names, top, width, height), picture, 1.3)
+    left, height, top = names + BARS + 24, _tall(picture), float(KEY + HEADING)
+    width = WIDTH - left - 20
+    sheet.heading(left, top, "input")
+    middles = sheet.signal((left, top, width, height), picture, 1.3)
     for text, middle in zip(axis.channels, middles, strict=False):
         sheet.text(
-            names - 10, middle, short(text, 14), ha="right", va="center", fontsize=12, color=MUTED
+            left - 10, middle, short(text, 14), ha="right", va="center", fontsize=12, color=MUTED
         )
-    _time(
-        sheet,
-        (names, top + height, width, TICKS),
-        picture.shape[1] / (axis.rate or 1),
-        bool(axis.rate),
-    )
+    end = picture.shape[1] / (axis.rate or 1)
+    _time(sheet, (left, top + height, width, TICKS), end, bool(axis.rate))
     below = top + height + TICKS + HEADING
-    sheet.heading(0, below, "when")
-    sheet.heading(names + width + 24, below, "how far")
-    placed = [float(np.abs(part.moved).max()) for part in account.parts if len(part.moved) > 1]
+    sheet.heading(names, below, "how far")
+    sheet.heading(left, below, "when")
+    placed = [float(np.abs(part.moved).max()) for part in account.parts if part.placed]
     reach = max(*placed, 1e-12)
     for row, part in enumerate(account.parts):
-        if len(part.moved) == 1:
-            sheet.text(names, below + (row + 0.5) * ROW, "in the whole window", va="center", fontsize=11,
+        if not part.placed:
+            sheet.text(left, below + (row + 0.5) * ROW, "in the whole window", va="center", fontsize=11,
                        color=MUTED)  # fmt: skip
             continue
-        box = (names, below + row * ROW + 1, width, ROW - 3)
+        box = (left, below + row * ROW + 1, width, ROW - 3)
         sheet.image(box, part.moved[None], cmap=DIVERGING, vmin=-reach, vmax=reach)
         _outline(sheet, box, part)
-    _bars(sheet, account, (names + width + 24, below, BARS, ROW), names)
+    _bars(sheet, account, (names, below, BARS, ROW))
 
 
 def _time(sheet: Sheet, box: Box, end: float, seconds: bool) -> None:
@@ -161,14 +161,13 @@ def _rows(account: Account) -> list[tuple[str, float]]:
     return [*rows, ("no concept", float(account.rest[0] - account.rest[1]))]
 
 
-def _bars(sheet: Sheet, account: Account, box: Box, names: float | None = None) -> None:
+def _bars(sheet: Sheet, account: Account, box: Box) -> None:
     """Draw how far each concept moved the prediction away from its rival; the last rows are what is left.
 
     Args:
         sheet: the figure.
         account: of the sample.
-        box: of the bars; its height is that of a row.
-        names: right end of the column of names, where it does not stand just before the bars.
+        box: of the bars, right of their names; its height is that of a row.
     """
     left, top, width, height = box
     rows = _rows(account)
@@ -178,7 +177,6 @@ def _bars(sheet: Sheet, account: Account, box: Box, names: float | None = None) 
     before, behind = (52 if low else 6), (52 if high else 6)
     scale = (width - before - behind) / max(high - low, 1e-12)
     zero = left + before - low * scale
-    end = left if names is None else names
     for row, (name, value) in enumerate(rows):
         middle, long = top + (row + 0.5) * height, value * scale
         colour = BLUE if value >= 0 else VERMILLION
@@ -186,7 +184,7 @@ def _bars(sheet: Sheet, account: Account, box: Box, names: float | None = None) 
         sheet.text(zero + long + (5 if value >= 0 else -5), middle, signed(value, 2),
                    ha="left" if value >= 0 else "right", va="center", fontsize=11.5)  # fmt: skip
         quiet = row >= len(account.parts)
-        sheet.text(end - 10, middle, short(name, 48), ha="right", va="center", fontsize=12,
+        sheet.text(left - 10, middle, short(name, 48), ha="right", va="center", fontsize=12,
                    color=MUTED if quiet else INK)  # fmt: skip
     sheet.axes.plot([zero, zero], [top, top + height * len(rows)], color=MUTED, linewidth=1)
 
@@ -231,5 +229,5 @@ def painted(picture: NDArray[Any], part: ConceptPart, reach: float) -> NDArray[n
     moved = part.moved[place_of(pixels.shape[:2], part.space).numpy()] / max(reach, 1e-12)
     strength = 0.85 * np.clip(np.abs(moved), 0, 1)[..., None] ** 0.7
     colour = 255 * np.asarray(DIVERGING(0.5 + 0.34 * np.sign(moved)))[..., :3]
-    found: NDArray[np.uint8] = np.rint((1 - strength) * grey + strength * colour).astype(np.uint8)
-    return found
+    blended: NDArray[np.uint8] = np.rint((1 - strength) * grey + strength * colour).astype(np.uint8)
+    return blended

@@ -12,7 +12,7 @@ from tutelage.report.drawing.canvas import WIDTH, Drawing, canvas, finish
 from tutelage.report.drawing.heat import SEQUENTIAL
 from tutelage.report.drawing.sheet import Box, Sheet, rgb
 from tutelage.report.palette import MUTED
-from tutelage.report.panels.explanations.data import label_of
+from tutelage.report.panels.explanations.accounts import label_of
 from tutelage.report.wording import short
 from tutelage.runs.explanations import ConceptStream, Explanations
 
@@ -22,10 +22,12 @@ FLOOR = 0.5
 """Attention to an image that is not above this is not drawn, as in the published figures."""
 
 
-def gallery(found: Explanations, name: str, classes: Sequence[str], figure_name: str) -> Drawing:
+def gallery(
+    explanations: Explanations, name: str, classes: Sequence[str], figure_name: str
+) -> Drawing:
     """The concepts of a stream that move classes most, a row each: the samples that attend to them most."""
-    stream = found.streams[name]
-    signal = found.inputs[int(stream.gallery[0, 0])].ndim == 2
+    stream = explanations.streams[name]
+    signal = explanations.inputs[int(stream.gallery[0, 0])].ndim == 2
     side = LOW if signal else CELL
     each, columns = side + 30, stream.gallery.shape[1]
     width = (WIDTH - NAMES) / columns
@@ -34,13 +36,13 @@ def gallery(found: Explanations, name: str, classes: Sequence[str], figure_name:
         sheet = Sheet(figure, height)
         for row, concept in enumerate(stream.shown.tolist()):
             top = 4.0 + row * each
-            _named(sheet, top, label_of(found, name, concept), float(stream.use[concept]))
+            _named(sheet, top, label_of(explanations, name, concept), float(stream.use[concept]))
             for column in range(columns):
                 left = NAMES + column * width
                 _example(
                     sheet,
                     (left, top, width - 14 if signal else side, side),
-                    found,
+                    explanations,
                     stream,
                     (row, column),
                 )
@@ -62,10 +64,10 @@ def _named(sheet: Sheet, top: float, text: str, use: float) -> None:
 
 
 def _example(
-    sheet: Sheet, box: Box, found: Explanations, stream: ConceptStream, at: tuple[int, int]
+    sheet: Sheet, box: Box, explanations: Explanations, stream: ConceptStream, at: tuple[int, int]
 ) -> None:
     """Draw one sample of a gallery, bright where the concept is attended to."""
-    picture = found.inputs[int(stream.gallery[at])]
+    picture = explanations.inputs[int(stream.gallery[at])]
     heat = None if stream.heat is None else stream.heat[at].reshape(stream.space)
     left, top, width, height = box
     if picture.ndim == 2:

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from tutelage.report.context import ReportContext
 from tutelage.report.drawing.sheet import SignalAxis
 from tutelage.report.panels.explanations import figures, tables, words
-from tutelage.report.panels.explanations.data import Account, Explained, Told, explained
+from tutelage.report.panels.explanations.accounts import Account
+from tutelage.report.panels.explanations.data import ExplainedRun, ExplainedStage, explained_stages
 from tutelage.report.panels.explanations.gallery import gallery
 from tutelage.report.panels.explanations.icon import icon
 from tutelage.report.section import Figure, Section, Tab, Tabs
@@ -27,49 +28,52 @@ INTRO = (
 def section(context: ReportContext) -> Section | None:
     """Build the section; none where no network explains itself."""
     experiment = context.experiment
-    stages = explained(experiment)
+    stages = explained_stages(experiment)
     if not stages:
         return None
-    names = [one.stage for one in stages]
+    names = [stage.name for stage in stages]
     students = [name for name in names if name in experiment.students]
     first = context.best if context.best in names else [*students, *names][0]
-    ordered = sorted(stages, key=lambda one: one.stage != first)
+    ordered = sorted(stages, key=lambda stage: stage.name != first)
     tabs: list[Tabs] = []
     shown: list[Figure] = []
     below = [tables.faithfulness_table(experiment, stages)]
     below += [table for table in (tables.area_table(experiment, stages),) if table.rows]
     folded = []
-    for number, one in enumerate(ordered[:DRAWN], 1):
-        name, closed = f"concepts-{number}", one.stage != first
-        tabs.append(_tabs(context, one, name, folded=closed))
-        shown += _galleries(one, experiment.class_names, name, folded=closed)
-        below.append(tables.speaking_table(one, experiment.class_names, f"speaking-{number}"))
+    for number, stage in enumerate(ordered[:DRAWN], 1):
+        name, closed = f"concepts-{number}", stage.name != first
+        tabs.append(_tabs(context, stage, name, folded=closed))
+        shown += _galleries(stage, experiment.class_names, name, folded=closed)
+        below.append(tables.speaking_table(stage, experiment.class_names, f"speaking-{number}"))
         if closed or len(experiment.class_names) > CLASSES_OPEN:
             folded.append(below[-1].name)
-    left = ", ".join(one.stage for one in ordered[DRAWN:])
+    left = ", ".join(stage.name for stage in ordered[DRAWN:])
     note = f"Not drawn: {left}; the files explanations.npz of their runs hold the same."
     return Section("concepts", "Concepts", "Concepts", INTRO, tuple(shown), tuple(below), tuple(folded),
-                   tables_first=True, notes=(note,) if left else (), tabs=tuple(tabs))  # fmt: skip
+                   tables_first=True, notes=(note,) if left else (), tabs=tuple(tabs),
+                   findings=words.findings(stages))  # fmt: skip
 
 
-def _tabs(context: ReportContext, one: Explained, name: str, *, folded: bool) -> Tabs:
-    told, experiment = one.told, context.experiment
+def _tabs(context: ReportContext, stage: ExplainedStage, name: str, *, folded: bool) -> Tabs:
+    told, experiment = stage.first, context.experiment
     run = told.run
-    shape = next(iter(told.found.inputs.values())).shape
+    shape = next(iter(told.explanations.inputs.values())).shape
     made = len(run.record.data.input_shape) < 2
     what = "image" if len(shape) == 3 else "signal"
     seen = f" The network reads a vector that was made from the {what}." if made else ""
-    which = words.which(told.found, experiment.fold_names[run.fold], run.seed)
+    which = words.which(told.explanations, experiment.fold_names[run.fold], run.seed)
     tabs = tuple(
         _tab(told, account, experiment.class_names, context.axis(shape), f"{name}-{i}")
         for i, account in enumerate(told.accounts, 1)
     )
-    title = f"{one.stage}: why, sample by sample ({modality(run.record.data.modality)})"
-    return Tabs(name, title, f"{which}{seen} {words.meaning(one)}", tabs, folded)
+    title = f"{stage.name}: why, sample by sample ({modality(run.record.data.modality)})"
+    return Tabs(name, title, f"{which}{seen} {words.meaning(stage)}", tabs, folded)
 
 
-def _tab(told: Told, account: Account, classes: Sequence[str], axis: SignalAxis, name: str) -> Tab:
-    picture = told.found.inputs[account.sample]
+def _tab(
+    told: ExplainedRun, account: Account, classes: Sequence[str], axis: SignalAxis, name: str
+) -> Tab:
+    picture = told.explanations.inputs[account.sample]
     sentences = words.sample(account, classes, picture.shape, axis)
     drawing = figures.sample(account, picture, classes, axis, f"{name}-moved")
     table = tables.part_table(account, classes, picture.shape, axis, f"{name}-parts")
@@ -86,19 +90,19 @@ def _tab(told: Told, account: Account, classes: Sequence[str], axis: SignalAxis,
 
 
 def _galleries(
-    one: Explained, classes: Sequence[str], name: str, *, folded: bool
+    stage: ExplainedStage, classes: Sequence[str], name: str, *, folded: bool
 ) -> Iterator[Figure]:
-    found = one.told.found
-    for stream in found.streams:
-        drawn = gallery(found, stream, classes, f"{name}-gallery-{stream}")
-        many, shown = len(found.streams[stream].names), len(found.streams[stream].shown)
+    explanations = stage.first.explanations
+    for key, stream in explanations.streams.items():
+        many, shown = len(stream.names), len(stream.shown)
         some = f"The {shown} of {many} concepts" if shown < many else "The concepts"
         caption = (
-            f"{some} that move classes most, and of {found.scored} validation samples those that are most about "
-            "them (attention, or similarity, over all places), with their true class. “Moves”: how far a concept "
-            "moves the true class away from its strongest rival, mean of the absolute value."
-            f"{words.bright(found, stream)} The same run as above."
+            f"{some} that move classes most, and of {explanations.scored} validation samples those that are most "
+            "about them (attention, or similarity, over all places), with their true class. “Moves”: how far a "
+            "concept moves the true class away from its strongest rival, mean of the absolute value."
+            f"{words.bright(stream)} The same run as above."
         )
-        several = f", {stream}" if len(found.streams) > 1 else ""
-        title = f"{one.stage}: what each concept looks like{several}"
+        several = f", {key}" if len(explanations.streams) > 1 else ""
+        title = f"{stage.name}: what each concept looks like{several}"
+        drawn = gallery(explanations, key, classes, f"{name}-gallery-{key}")
         yield Figure(drawn, title, caption, folded)

@@ -4,16 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tutelage.report.cells import EMPTY, evidence, mean_cell
+from tutelage.report.cells import EMPTY, evidence, interval_cell, mean_cell
 from tutelage.report.drawing.sheet import SignalAxis
 from tutelage.report.panels.explanations import words
-from tutelage.report.panels.explanations.data import (
-    Account,
-    ConceptPart,
-    Explained,
-    probabilities,
-    speaking,
-)
+from tutelage.report.panels.explanations.accounts import Account, ConceptPart, probabilities
+from tutelage.report.panels.explanations.data import ExplainedStage, Gain, speaking
 from tutelage.report.table import Row, Table, TableCell, TableColumn, left, stated
 from tutelage.report.wording import minus, percent, plural, short, signed, significant, tiny
 from tutelage.runs.ledger import Experiment
@@ -29,11 +24,13 @@ RANKINGS = {
 }
 
 
-def faithfulness_table(experiment: Experiment, found: Sequence[Explained]) -> Table:
+def faithfulness_table(experiment: Experiment, stages: Sequence[ExplainedStage]) -> Table:
     """Whether explanations are true of the network, by stage."""
-    streams = dict.fromkeys(name for one in found for name in one.told.found.streams)
+    streams = dict.fromkeys(name for stage in stages for name in stage.first.explanations.streams)
     right = [
-        name for name in streams if any(one.values(f"concept_accuracy.{name}") for one in found)
+        name
+        for name in streams
+        if any(stage.values(f"concept_accuracy.{name}") for stage in stages)
     ]
     columns = (
         left("stage", "network"),
@@ -48,13 +45,13 @@ def faithfulness_table(experiment: Experiment, found: Sequence[Explained]) -> Ta
         ),
     )
     rows = []
-    for one in found:
-        worst = [_worst(experiment, one, key) for key in ("additivity_error", "ablation_error")]
+    for stage in stages:
+        worst = [_worst(experiment, stage, key) for key in ("additivity_error", "ablation_error")]
         keys = ("turned", "stability.top", *(f"concept_accuracy.{name}" for name in right))
-        cells = [mean_cell(experiment, one.stage, one.values(key)) for key in keys]
-        count = TableCell(str(len(one.measured)), len(one.measured))
-        rows.append(Row((stated(one.stage), count, *worst, *cells)))
-    samples = [v for one in found for v in one.values("samples").values()]
+        cells = [mean_cell(experiment, stage.name, stage.values(key)) for key in keys]
+        count = TableCell(str(len(stage.measured)), len(stage.measured))
+        rows.append(Row((stated(stage.name), count, *worst, *cells)))
+    samples = [v for stage in stages for v in stage.values("samples").values()]
     many = f" On at most {max(samples):.0f} validation samples of a run." if samples else ""
     caption = (
         "Are the explanations true? Mean over folds of the mean over seeds ± pooled seed SD; differences: the "
@@ -66,50 +63,62 @@ def faithfulness_table(experiment: Experiment, found: Sequence[Explained]) -> Ta
     return Table("faithfulness", caption, columns, tuple(rows))
 
 
-def _worst(experiment: Experiment, one: Explained, key: str) -> TableCell:
-    values = one.values(key)
+def _worst(experiment: Experiment, stage: ExplainedStage, key: str) -> TableCell:
+    values = stage.values(key)
     if not values:
         return EMPTY
     largest = max(values.values())
-    behind = evidence(experiment, one.stage, values, significant)
+    behind = evidence(experiment, stage.name, values, significant)
     return TableCell(tiny(largest), largest, evidence=behind)
 
 
-def area_table(experiment: Experiment, found: Sequence[Explained]) -> Table:
+def area_table(experiment: Experiment, stages: Sequence[ExplainedStage]) -> Table:
     """Areas under deletion and insertion curves, by the order in which places or concepts go."""
     orders = [name for name in RANKINGS
-              if any(one.values(f"{m}.{name}") for one in found for m in words.MEASURES)]  # fmt: skip
+              if any(stage.values(f"{m}.{name}") for stage in stages for m in words.MEASURES)]  # fmt: skip
     columns = (
         left("stage", "network"),
         left("measure", "what is done"),
         *(TableColumn(name, RANKINGS[name], "area") for name in orders),
+        TableColumn("gain", "better than at random", "area, 95 % interval"),
     )
     rows = []
     for measure, (done, good, _) in words.MEASURES.items():
-        for one in found:
+        for stage in stages:
             cells = [
-                mean_cell(experiment, one.stage, one.values(f"{measure}.{name}"), _area)
+                mean_cell(experiment, stage.name, stage.values(f"{measure}.{name}"), _area)
                 for name in orders
             ]
             if any(cell is not EMPTY for cell in cells):
-                named = stated(one.stage), TableCell(done, measure, tone="quiet")
+                cells.append(_gain(stage.gain(measure)))
+                named = stated(stage.name), TableCell(done, measure, tone="quiet")
                 rows.append(Row((*named, *cells), good))
-    told = " ".join(words.areas(found))
+    told = " ".join(words.areas(stages))
     caption = (
         "Area under the probability of the predicted class as places of the input, or concepts, are taken away or "
-        f"put in, the highest first; at random is the control. {told}"
+        "put in, the highest first. At random is the control: the mean of several orders (earlier versions: of "
+        "one). The last column is how far contributions beat it: over folds, or the seeds of a single one; with "
+        f"fewer than three of them, over samples. {told}"
     )
     return Table("areas", caption, columns, tuple(rows))
+
+
+def _gain(gain: Gain | None) -> TableCell:
+    if gain is None:
+        return EMPTY
+    ends = interval_cell(gain.interval, scale=1, digits=3)
+    sub = "one random order, too few runs" if gain.interval is None else ends.text
+    return TableCell(signed(gain.mean, 3), gain.mean, sub=sub, interval=ends.interval)
 
 
 def _area(value: float) -> str:
     return minus(value, 3)
 
 
-def speaking_table(one: Explained, classes: Sequence[str], name: str) -> Table:
+def speaking_table(stage: ExplainedStage, classes: Sequence[str], name: str) -> Table:
     """The concepts that move each class most."""
-    found = one.told.found
-    most = max(stream.speaking.shape[1] for stream in found.streams.values())
+    explanations = stage.first.explanations
+    most = max(stream.speaking.shape[1] for stream in explanations.streams.values())
     columns = (
         left("class"),
         *(
@@ -119,16 +128,16 @@ def speaking_table(one: Explained, classes: Sequence[str], name: str) -> Table:
     )
     rows = []
     for label, text in enumerate(classes):
-        named = speaking(found, label)
+        named = speaking(explanations, label)
         cells = [
             TableCell(concept, f"{concept}: {value:.6g}", sub=signed(value, 2))
             for concept, value in named
         ]
         rows.append(Row((stated(text), *cells, *[EMPTY] * (most - len(cells)))))
     caption = (
-        f"{one.stage}: concepts that move a class most. How far they move it away from its strongest rival, mean "
-        f"over its samples among {found.scored} of validation; below zero: towards the rival. The same run as "
-        "above."
+        f"{stage.name}: concepts that move a class most. How far they move it away from its strongest rival, mean "
+        f"over its samples among {explanations.scored} of validation; below zero: towards the rival. The same run "
+        "as above."
     )
     return Table(name, caption, columns, tuple(rows))
 
@@ -139,7 +148,7 @@ def part_table(
     """The parts of one sample's scores; columns sum up to the last row."""
     first, rival = (short(classes[c], 26) for c in (account.first, account.rival))
     known = any(part.present is not None for part in account.parts)
-    placed = any(len(part.moved) > 1 for part in account.parts)
+    placed = any(part.placed for part in account.parts)
     columns = (
         left("concept"),
         *([left("where", "most at")] if placed else []),
@@ -218,9 +227,11 @@ def _facts(
         much: a concept that is not there and adds more than this is called.
     """
     place = words.where(part, shape, axis)
-    share = "" if len(part.moved) == 1 else f"{percent(part.share, 0)} % of it"
-    found = [stated(place, share)] if placed else []
-    return [*found, _annotated(part, much)] if known else found
+    share = (
+        f"{'at most ' if part.even else ''}{percent(part.share, 0)} % of it" if part.placed else ""
+    )
+    cells = [stated(place, share)] if placed else []
+    return [*cells, _annotated(part, much)] if known else cells
 
 
 def _annotated(part: ConceptPart, much: float) -> TableCell:

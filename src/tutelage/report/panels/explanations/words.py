@@ -5,21 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from tutelage.report.drawing.sheet import SignalAxis
-from tutelage.report.panels.explanations.data import (
-    Account,
-    ConceptPart,
-    Explained,
-    probabilities,
-    unnamed,
-)
+from tutelage.report.panels.explanations.accounts import Account, ConceptPart, probabilities
+from tutelage.report.panels.explanations.data import ExplainedStage, unnamed
 from tutelage.report.wording import listed, minus, percent, plural, short, signed, significant, tiny
-from tutelage.runs.explanations import Explanations
+from tutelage.runs.explanations import ConceptStream, Explanations
 from tutelage.statistics.spreads import mean_of_folds
 
 EXACT = 1e-3
 """Differences up to this part of the largest score are rounding."""
-ALIKE = 0.01
-"""Areas that differ by less are called equal."""
 COUNTS = 0.25
 """A concept against the prediction is told if it moved it at least this part of what the strongest for it did."""
 HALF = 0.5
@@ -35,8 +28,10 @@ def where(part: ConceptPart, shape: Sequence[int], axis: SignalAxis) -> str:
         axis: rate of a signal.
     """
     space = part.space
-    if len(part.moved) == 1:
+    if not part.placed:
         return "the whole input"
+    if part.even:
+        return "spread evenly"
     if len(space) == 1:
         ends = [shape[-1] * (part.place + i) / space[0] for i in (0, 1)]
         if axis.rate:
@@ -77,11 +72,12 @@ def _for(
 ) -> str:
     first, rival = classes[account.first], classes[account.rival]
     added = f"{signed(part.added[0], 2)} to the score of {first}, {signed(part.added[1], 2)} to that of {rival}"
-    place = "" if len(part.moved) == 1 else (
-        f", most at {where(part, shape, axis)} ({percent(part.share, 0)} % of what it moved that way)"
-    )  # fmt: skip
+    share = f"{percent(part.share, 0)} % of what it moved that way"
+    place = f", most at {where(part, shape, axis)} ({share})"
+    if part.even:
+        place = f", spread evenly over {len(part.moved)} places (at most {share} at one of them)"
     return (
-        f"“{part.label}” did most for that, by {minus(part.total, 2)}: {added}{place}. "
+        f"“{part.label}” did most for that, by {minus(part.total, 2)}: {added}{place if part.placed else ''}. "
         f"{_annotated(part)}{_without(account, part, classes)}"
     )
 
@@ -119,8 +115,11 @@ def _without(account: Account, part: ConceptPart, classes: Sequence[str]) -> str
 
 def checked(accounts: Sequence[Account]) -> str:
     """Say whether the parts sum up to the scores, and whether each score fell by what a concept claims."""
-    largest = max(1.0, *(float(np.abs(one.scores).max()) for one in accounts))
-    gap, broken = max(one.gap for one in accounts), max(one.broken for one in accounts)
+    largest = max(1.0, *(float(np.abs(account.scores).max()) for account in accounts))
+    gap, broken = (
+        max(account.gap for account in accounts),
+        max(account.broken for account in accounts),
+    )
     fits = (
         f"The rows sum up to the scores (largest error {tiny(gap)})" if gap <= EXACT * largest
         else f"The rows do NOT sum up to the scores: they are off by up to {significant(gap)}"
@@ -136,7 +135,7 @@ def checked(accounts: Sequence[Account]) -> str:
 
 def seen(account: Account, axes: int) -> str:
     """Say what bars and maps show."""
-    grids = {part.space for part in account.parts if len(part.moved) > 1}
+    grids = {part.space for part in account.parts if part.placed}
     if not grids:
         return "Bars: what each concept added to the score of the prediction, minus what it added to its rival's."
     size = " and ".join(" × ".join(map(str, grid)) for grid in sorted(grids))
@@ -152,9 +151,8 @@ def seen(account: Account, axes: int) -> str:
     )
 
 
-def bright(found: Explanations, name: str) -> str:
+def bright(stream: ConceptStream) -> str:
     """Say what the colours of a gallery mean."""
-    stream = found.streams[name]
     if stream.heat is None:
         return ""
     scale = "the share of attention, on one scale for all places and concepts of a sample"
@@ -176,10 +174,10 @@ def which(told: Explanations, fold: str, seed: int) -> str:
     )
 
 
-def meaning(found: Explained) -> str:
+def meaning(stage: ExplainedStage) -> str:
     """Say what is known of whether concepts mean what their names say."""
-    streams = found.told.found.streams
-    known = {name: found.values(f"concept_accuracy.{name}") for name in streams}
+    streams = stage.first.explanations.streams
+    known = {name: stage.values(f"concept_accuracy.{name}") for name in streams}
     told = [f"{percent(mean_of_folds(values))} %{f' of {name}' if len(streams) > 1 else ''}"
             for name, values in known.items() if values]  # fmt: skip
     parts = []
@@ -187,7 +185,7 @@ def meaning(found: Explained) -> str:
         parts.append(
             f"Where concepts are annotated, the one that is attended to most is right: {listed(told)}."
         )
-    grounded = found.told.grounded
+    grounded = stage.first.grounded
     if grounded is not None:
         most = "; most of it goes through concepts where they are not annotated"
         mostly = most if grounded < HALF else ""
@@ -217,26 +215,43 @@ MEASURES = {
 """Measure -> what is done, what is good, and what the probability does then."""
 
 
-def areas(found: Sequence[Explained]) -> list[str]:
+def areas(stages: Sequence[ExplainedStage]) -> list[str]:
     """Say, measure by measure, in which networks the order of contributions is better than chance."""
-    return [text for measure in MEASURES if (text := _beyond_chance(measure, found))]
+    return [text for measure in MEASURES if (text := _beyond_chance(measure, stages))]
 
 
-def _beyond_chance(measure: str, found: Sequence[Explained]) -> str:
-    done, good, verb = MEASURES[measure]
+def _beyond_chance(measure: str, stages: Sequence[ExplainedStage]) -> str:
+    done, _, verb = MEASURES[measure]
     faster: list[str] = []
     others: list[str] = []
-    for one in found:
-        own, chance = (one.values(f"{measure}.{name}") for name in ("contribution", "random"))
-        if own and chance:
-            gain = mean_of_folds(own) - mean_of_folds(chance)
-            better = (-gain if good.startswith("lower") else gain) > ALIKE
-            (faster if better else others).append(short(one.stage, 40))
-    if not faster and not others:
-        return ""
-    verdict = (
-        f"faster than in random order in {listed(faster)}{f', not in {listed(others)}' if others else ''}"
-        if faster
-        else f"no faster than in random order in {listed(others)}"
-    )
-    return f"{done.capitalize()}: the probability {verb} {verdict}."
+    untold: list[str] = []
+    for stage in stages:
+        gain = stage.gain(measure)
+        if gain is not None:
+            interval = gain.interval
+            names = untold if interval is None else faster if interval.low > 0 else others
+            names.append(short(stage.name, 40))
+    parts = [f"faster than in random order in {listed(faster)}"] if faster else []
+    if others:
+        how = "not" if faster else "no faster than in random order"
+        parts.append(f"{how} in {listed(others)}")
+    said = [f"the probability {verb} {', '.join(parts)}"] if parts else []
+    if untold:
+        said.append(f"one random order in so few runs cannot tell for {listed(untold)}")
+    return f"{done.capitalize()}: {'; '.join(said)}." if said else ""
+
+
+def findings(stages: Sequence[ExplainedStage]) -> tuple[str, ...]:
+    """Say of which networks the concepts that are attended to are right no more often than by chance."""
+    said = []
+    for stage in stages:
+        for stream in stage.first.explanations.streams:
+            chance = stage.by_chance(stream)
+            if chance is not None:
+                right = mean_of_folds(stage.values(f"concept_accuracy.{stream}"))
+                said.append(
+                    f"{stage.name}: the {stream} concept that is attended to most is an annotated one in "
+                    f"{percent(right)} % of all cases; by chance it would be in {percent(chance)} %. The names of "
+                    "these concepts say nothing about what the network looks at."
+                )
+    return tuple(said)

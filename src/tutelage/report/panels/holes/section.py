@@ -20,5 +20,6 @@ def section(context: ReportContext) -> Section:
         "Holes",
         tables=(table,) if missing else (),
         notes=experiment.findings,
+        lists_findings=True,
         empty="" if missing or experiment.findings else NONE,
     )

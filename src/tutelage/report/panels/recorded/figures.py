@@ -12,9 +12,9 @@ PANEL = 104
 """About the height of a panel, in pixels."""
 
 
-def over_epochs(found: Recorded, look: Mapping[str, epochs.Look], name: str) -> Drawing:
+def over_epochs(recorded: Recorded, look: Mapping[str, epochs.Look], name: str) -> Drawing:
     """Other recorded values over epochs; values that end in the name of a teacher share a panel."""
-    panels = _panels(found.courses, look)
+    panels = _panels(recorded.courses, look)
     columns = min(epochs.PER_ROW, max(2, len(panels)))
     rows = -(-len(panels) // columns)
     with canvas(WIDTH if columns > 2 else 504, 20 + 190 * rows) as figure:
@@ -29,9 +29,9 @@ def over_epochs(found: Recorded, look: Mapping[str, epochs.Look], name: str) -> 
                 epochs.names(axes, courses, look, PANEL, lambda value: f"{value:.3g}")
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
-        label = f"Other recorded values over epochs, {found.stage}"
+        label = f"Other recorded values over epochs, {recorded.stage}"
         drawn = [
-            (found.stage, title, *row)
+            (recorded.stage, title, *row)
             for title, courses in panels.items()
             for row in epochs.table(courses)
         ]

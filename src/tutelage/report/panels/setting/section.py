@@ -31,24 +31,24 @@ def facts(experiment: Experiment) -> tuple[tuple[str, str], ...]:
     record, runs = experiment.record, experiment.runs
     data = runs[0].record.data if runs else None
     name = str(record.data.get("name") or (data.name if data else "unknown"))
-    found = [("data", name + (" (synthetic)" if experiment.synthetic else ""))]
+    pairs = [("data", name + (" (synthetic)" if experiment.synthetic else ""))]
     prints = dict.fromkeys(run.record.data.fingerprint[:10] for run in runs)
-    found.append(("data fingerprint", ", ".join(prints)))
+    pairs.append(("data fingerprint", ", ".join(prints)))
     if data is not None:
-        found.append((plural(len(data.class_names), "class"), ", ".join(data.class_names)))
+        pairs.append((plural(len(data.class_names), "class"), ", ".join(data.class_names)))
         modalities = dict.fromkeys(_shape(run.record.data.modality, run.record.data.input_shape)
                                    for run in runs)  # fmt: skip
-        found.append(("inputs", "; ".join(modalities)))
+        pairs.append(("inputs", "; ".join(modalities)))
     legacy = "legacy (best epoch on test shown beside it)"
     honest = "honest: every choice made on validation, test read once"
-    found.append(("protocol", legacy if record.protocol == "legacy" else honest))
+    pairs.append(("protocol", legacy if record.protocol == "legacy" else honest))
     seeds = sorted({entry.seed for entry in record.runs})
-    found.append(("folds × seeds", f"{len(experiment.folds)} × {len(seeds)} "
+    pairs.append(("folds × seeds", f"{len(experiment.folds)} × {len(seeds)} "
                   f"(seeds {', '.join(map(str, seeds))})"))  # fmt: skip
-    found.append(("runs", f"{len(runs)} complete, {len(experiment.holes)} without a number"))
-    found.append(("recipe", record.recipe or ""))
-    found += _machine(experiment)
-    return tuple((key, value) for key, value in found if value)
+    pairs.append(("runs", f"{len(runs)} complete, {len(experiment.holes)} without a number"))
+    pairs.append(("recipe", record.recipe or ""))
+    pairs += _machine(experiment)
+    return tuple((key, value) for key, value in pairs if value)
 
 
 def _shape(name: str, shape: Sequence[int]) -> str:
@@ -57,19 +57,19 @@ def _shape(name: str, shape: Sequence[int]) -> str:
 
 def _machine(experiment: Experiment) -> list[tuple[str, str]]:
     runs = experiment.runs
-    found = []
+    pairs = []
     for key in ("python", "torch", "platform", "processor", "threads", "precision", "processes"):
         values = [str(run.record.environment[key]) for run in runs if key in run.record.environment]
-        found.append((key, _counted(values)))
+        pairs.append((key, _counted(values)))
     code = [
         f"{run.record.code.get('version', '?')}, commit {run.record.code.get('commit') or 'unknown'}"
         + (" with uncommitted changes" if run.record.code.get("dirty") else "")
         for run in runs
     ]
-    found.append(("code", _counted(code)))
+    pairs.append(("code", _counted(code)))
     seconds = sum(run.record.seconds or 0 for run in runs)
-    found.append(("training time", _duration(seconds) + " over all complete runs" if runs else ""))
-    return found
+    pairs.append(("training time", _duration(seconds) + " over all complete runs" if runs else ""))
+    return pairs
 
 
 def _counted(values: Sequence[str]) -> str:

@@ -19,28 +19,28 @@ LONGEST, LONGEST_HEADING, LETTER = 30, 14, 7.3
 """Letters of a class and of a teacher; pixels of a letter."""
 
 
-def over_epochs(found: Trust, look: Mapping[str, Look], name: str) -> Drawing:
+def over_epochs(trust: Trust, look: Mapping[str, Look], name: str) -> Drawing:
     """Mean weight of each teacher over epochs."""
     with canvas(HALF, 300) as figure:
         axes = figure.subplots()
-        lines(axes, found.courses, look)
+        lines(axes, trust.courses, look)
         axes.set_ylim(min(axes.get_ylim()[0], 0.0), None)
-        names(axes, found.courses, look, 220, lambda value: minus(value, 2))
+        names(axes, trust.courses, look, 220, lambda value: minus(value, 2))
         axes.set_ylabel("mean weight")
-        axes.set_title(plural(found.runs, "run"), loc="right", fontsize=11, fontweight="normal",
+        axes.set_title(plural(trust.runs, "run"), loc="right", fontsize=11, fontweight="normal",
                        color=MUTED)  # fmt: skip
-        label = f"Weight of each teacher over epochs, {found.stage}, {found.objective}"
-        rows = [(found.stage, found.objective, *row) for row in table(found.courses)]
+        label = f"Weight of each teacher over epochs, {trust.stage}, {trust.objective}"
+        rows = [(trust.stage, trust.objective, *row) for row in table(trust.courses)]
         return finish(figure, name, label, ("stage", "objective", "teacher", *COLUMNS), rows)
 
 
-def by_class(found: Trust, look: Mapping[str, Look], name: str) -> Drawing:
+def by_class(trust: Trust, look: Mapping[str, Look], name: str) -> Drawing:
     """Mean weight of each teacher for each class in the last epoch."""
-    shown = classes_shown(found)
-    many = len(found.teachers)
-    named = [short(found.classes[i], LONGEST) for i in shown if i is not None]
+    shown = classes_shown(trust)
+    many = len(trust.teachers)
+    named = [short(trust.classes[i], LONGEST) for i in shown if i is not None]
     beside = 24 + LETTER * max((len(text) for text in named), default=0)
-    heading = LETTER * max(len(short(teacher, LONGEST_HEADING)) for teacher in found.teachers)
+    heading = LETTER * max(len(short(teacher, LONGEST_HEADING)) for teacher in trust.teachers)
     wanted = many * min(max(78, heading + 8), 112)
     width = round(min(beside + wanted, HALF))
     cell = (width - beside) / many
@@ -48,44 +48,44 @@ def by_class(found: Trust, look: Mapping[str, Look], name: str) -> Drawing:
     row = 30 if len(shown) <= 12 else 25
     with canvas(width, round(34 + 0.6 * heading * turned + row * max(len(shown), 1))) as figure:
         axes = figure.subplots()
-        _cells(axes, found, shown, numbers=cell >= 32)
-        _headings(axes, found.teachers, look, bar=4 / row, turned=turned)
-        label = f"Weight of each teacher by class, {found.stage}, {found.objective}"
+        _cells(axes, trust, shown, numbers=cell >= 32)
+        _headings(axes, trust.teachers, look, bar=4 / row, turned=turned)
+        label = f"Weight of each teacher by class, {trust.stage}, {trust.objective}"
         rows = [
-            (found.stage, found.objective, teacher, text, found.by_class[i, k])
-            for i, text in enumerate(found.classes)
-            for k, teacher in enumerate(found.teachers)
+            (trust.stage, trust.objective, teacher, text, trust.by_class[i, k])
+            for i, text in enumerate(trust.classes)
+            for k, teacher in enumerate(trust.teachers)
         ]
         header = ("stage", "objective", "teacher", "class", "mean_in_last_epoch")
         return finish(figure, name, label, header, rows)
 
 
-def classes_shown(found: Trust) -> list[int | None]:
+def classes_shown(trust: Trust) -> list[int | None]:
     """Return the classes of the heat map from top to bottom; None is a gap.
 
     Up to 20 classes are shown in the order of the data. Of more, those for which the teacher that is
     trusted most on the whole weighs most, and those for which it weighs least: ten each.
     """
-    if len(found.classes) <= NUMBERS_UP_TO:
-        return list(range(len(found.classes)))
-    weights = found.by_class[:, found.leader]
+    if len(trust.classes) <= NUMBERS_UP_TO:
+        return list(range(len(trust.classes)))
+    weights = trust.by_class[:, trust.leader]
     order = [int(i) for i in np.argsort(-weights, kind="stable") if np.isfinite(weights[i])]
     half = NUMBERS_UP_TO // 2
     return [*order] if len(order) <= NUMBERS_UP_TO else [*order[:half], None, *order[-half:]]
 
 
-def _cells(axes: Axes, found: Trust, shown: Sequence[int | None], *, numbers: bool) -> None:
-    many = len(found.teachers)
+def _cells(axes: Axes, trust: Trust, shown: Sequence[int | None], *, numbers: bool) -> None:
+    many = len(trust.teachers)
     for row, i in enumerate(shown):
         if i is None:
-            left_out = int(np.isfinite(found.by_class[:, found.leader]).sum()) - len(shown) + 1
+            left_out = int(np.isfinite(trust.by_class[:, trust.leader]).sum()) - len(shown) + 1
             axes.text(many / 2, row + 0.5, f"{plural(left_out, 'class')} between", ha="center",
                       va="center", color=MUTED, fontsize=11.5)  # fmt: skip
             continue
         for k in range(many):
-            _cell(axes, row, k, float(found.by_class[i, k]), numbers=numbers)
+            _cell(axes, row, k, float(trust.by_class[i, k]), numbers=numbers)
     places = [row + 0.5 for row, i in enumerate(shown) if i is not None]
-    axes.set_yticks(places, [short(found.classes[i], LONGEST) for i in shown if i is not None])
+    axes.set_yticks(places, [short(trust.classes[i], LONGEST) for i in shown if i is not None])
     axes.set_xlim(0, many)
     axes.set_ylim(max(len(shown), 1), 0)
     axes.spines[:].set_visible(False)

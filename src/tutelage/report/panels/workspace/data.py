@@ -88,7 +88,9 @@ class Workspace:
     def teachers(self) -> tuple[str, ...]:
         """The teachers' names."""
         shown = () if self.slots is None else tuple(self.slots.bound)
-        return tuple(dict.fromkeys((*(one.name for one in self.in_use if one.name), *shown)))
+        return tuple(
+            dict.fromkeys((*(course.name for course in self.in_use if course.name), *shown))
+        )
 
 
 def workspaces(experiment: Experiment) -> tuple[Workspace, ...]:
@@ -98,39 +100,47 @@ def workspaces(experiment: Experiment) -> tuple[Workspace, ...]:
         UserError: a damaged ``inspection.npz``, or arrays that are no shares of slots.
     """
     frame, curves = traces_frame(experiment), curves_frame(experiment)
-    found = []
+    shown = []
     for stage in dict.fromkeys((*experiment.teachers, *experiment.students)):
-        inspected = [(run, one) for run in experiment.of(stage) if (one := run.inspection())]
+        inspected = [
+            (run, inspection) for run in experiment.of(stage) if (inspection := run.inspection())
+        ]
         mine = frame[frame["stage"] == stage]
         names = [BOUND.fullmatch(str(name)) for name in mine["trace"].unique()]
-        names += [SHOWN.fullmatch(name) for _, one in inspected for name in one.values]
+        names += [
+            SHOWN.fullmatch(name) for _, inspection in inspected for name in inspection.values
+        ]
         for objective in dict.fromkeys(match["objective"] for match in names if match):
             logs = curves[curves["stage"] == stage]
-            found.append(_workspace(experiment, stage, objective, mine, logs, inspected))
-    return tuple(found)
+            shown.append(_workspace(experiment, stage, objective, mine, logs, inspected))
+    return tuple(shown)
 
 
 def stages_with_modes(experiment: Experiment) -> list[str]:
     """Return the stages whose network was evaluated in other modes than the deployed one."""
     having = [run.stage for run in experiment.runs
-              if any(one.variants for one in run.evaluations.values())]  # fmt: skip
+              if any(evaluation.variants for evaluation in run.evaluations.values())]  # fmt: skip
     return stages_of(experiment, pd.DataFrame({"stage": having}))
 
 
 def modes(experiment: Experiment, stage: str) -> tuple[str, tuple[str, ...]]:
     """Return the mode that is deployed, and the others that were evaluated."""
-    others = tuple(dict.fromkeys(name for run in experiment.of(stage)
-                                 for one in run.evaluations.values() for name in one.variants))  # fmt: skip
+    evaluations = [
+        evaluation for run in experiment.of(stage) for evaluation in run.evaluations.values()
+    ]
+    others = tuple(
+        dict.fromkeys(name for evaluation in evaluations for name in evaluation.variants)
+    )
     left = [name for name in MODES if name not in others]
     return (left[0] if others and len(left) == 1 else "deployed"), others
 
 
 def by_class(values: Floats, labels: NDArray[np.int64], classes: int) -> Floats:
     """Return the mean of [n, ...] over the samples of each class, [C, ...]; NaN for a class without any."""
-    found = np.full((classes, *values.shape[1:]), np.nan)
+    means = np.full((classes, *values.shape[1:]), np.nan)
     for c in np.unique(labels):
-        found[c] = values[labels == c].mean(axis=0)
-    return found
+        means[c] = values[labels == c].mean(axis=0)
+    return means
 
 
 def effective(shares: Floats) -> Floats:
@@ -142,8 +152,8 @@ def effective(shares: Floats) -> Floats:
     """
     p = shares / shares.sum(axis=-1, keepdims=True)
     logs = np.log(p, out=np.zeros_like(p), where=p > 0)
-    found: Floats = np.exp(-(p * logs).sum(axis=-1))
-    return found
+    numbers: Floats = np.exp(-(p * logs).sum(axis=-1))
+    return numbers
 
 
 def times_even(place: Floats) -> Floats:
@@ -153,8 +163,8 @@ def times_even(place: Floats) -> Floats:
     comparable.
     """
     mean = place.mean(axis=tuple(range(1, place.ndim)), keepdims=True)
-    found: Floats = np.divide(place, mean, out=np.ones_like(place), where=mean > 0)
-    return found
+    relative: Floats = np.divide(place, mean, out=np.ones_like(place), where=mean > 0)
+    return relative
 
 
 def overlap(place: Floats) -> float:
@@ -186,7 +196,11 @@ def _workspace(
         if match is not None and match["objective"] == objective:
             bound.setdefault(match["teacher"], []).append(name)
     read = [name for name in names if re.fullmatch(rf"{re.escape(objective)}\.read\.\d+", name)]
-    shown = [(run, one) for run, one in inspected if f"{objective}.read" in one.values]
+    shown = [
+        (run, inspection)
+        for run, inspection in inspected
+        if f"{objective}.read" in inspection.values
+    ]
     return Workspace(
         stage,
         objective,
@@ -196,8 +210,8 @@ def _workspace(
         tuple(course(mine, name, "") for name in names if name == f"{objective}.alignment"),
         tuple(_in_use(mine, slots, name) for name, slots in {**bound, "": read}.items() if slots),
         _accuracy(mine, curves, f"{objective}.correct"),
-        {run.key: right for run, one in shown
-         if (right := _right(run, one, objective)) is not None},
+        {run.key: right for run, inspection in shown
+         if (right := _right(run, inspection, objective)) is not None},
         _slots(*shown[0], objective, experiment.class_names) if shown else None,
     )  # fmt: skip
 
@@ -208,39 +222,39 @@ def _in_use(frame: pd.DataFrame, names: list[str], who: str) -> Course:
         index=["fold", "seed", "epoch"], columns="trace", values="value"
     )
     table = table.dropna()
-    found = table.index.to_frame(index=False)
-    found["value"] = effective(table.to_numpy(np.float64)) if len(table) else []
-    return course(found.assign(trace=who), who, who)
+    rows = table.index.to_frame(index=False)
+    rows["value"] = effective(table.to_numpy(np.float64)) if len(table) else []
+    return course(rows.assign(trace=who), who, who)
 
 
 def _accuracy(traces: pd.DataFrame, curves: pd.DataFrame, correct: str) -> tuple[Course, ...]:
     mine = curves[curves["metric"] == "accuracy"].astype({"value": float})
     mine = mine.assign(trace=mine["split"])
-    found = (course(traces, correct, "with"), course(mine, "train", "train"),
+    courses = (course(traces, correct, "with"), course(mine, "train", "train"),
              course(mine, "validation", "validation"))  # fmt: skip
-    return tuple(one for one in found if len(one.epochs)) if len(found[0].epochs) else ()
+    return tuple(one for one in courses if len(one.epochs)) if len(courses[0].epochs) else ()
 
 
-def _right(run: Run, found: Inspection, objective: str) -> float | None:
-    logits = found.values.get(f"{objective}.logits")
+def _right(run: Run, inspection: Inspection, objective: str) -> float | None:
+    logits = inspection.values.get(f"{objective}.logits")
     if logits is None:
         return None
-    wanted = (len(found.labels), len(run.record.data.class_names))
+    wanted = (len(inspection.labels), len(run.record.data.class_names))
     if logits.shape != wanted:
         raise UserError(
             f"{run.folder}/inspection.npz: {objective}.logits is {logits.shape}, expected {wanted}"
         )
-    return float((logits.argmax(axis=1) == found.labels).mean())
+    return float((logits.argmax(axis=1) == inspection.labels).mean())
 
 
-def _slots(run: Run, found: Inspection, objective: str, classes: tuple[str, ...]) -> Slots:
-    mine = {name.removeprefix(f"{objective}."): values for name, values in found.values.items()
+def _slots(run: Run, inspection: Inspection, objective: str, classes: tuple[str, ...]) -> Slots:
+    mine = {name.removeprefix(f"{objective}."): values for name, values in inspection.values.items()
             if name.startswith(f"{objective}.")}  # fmt: skip
 
     def named(start: str) -> dict[str, Floats]:
         return {name.removeprefix(start): v for name, v in mine.items() if name.startswith(start)}
 
-    slots = Slots(run, found, classes, named("bound."), mine["read"], mine.get("read_alone"),
+    slots = Slots(run, inspection, classes, named("bound."), mine["read"], mine.get("read_alone"),
                   named("place."), mine.get("place"))  # fmt: skip
     _check(slots, mine, f"{run.folder}/inspection.npz: {objective}")
     return slots

@@ -31,15 +31,15 @@ IN_USE = "slots in use, effective number"
 Floats = NDArray[np.float64]
 
 
-def over_epochs(found: Workspace, look: Mapping[str, Look], name: str) -> Drawing:
+def over_epochs(workspace: Workspace, look: Mapping[str, Look], name: str) -> Drawing:
     """Distances to the teachers, their sum, effective number of slots, accuracy with and without teachers."""
     looks = {**look, STUDENT: (INK, DASHED)}
     looks |= {label: style for label, style in ACCURACY.values()}
     panels = {
-        DISTANCE: found.distances,
-        SUM: found.alignment,
-        IN_USE: tuple(_named(one, one.name or STUDENT) for one in found.in_use),
-        "accuracy, %": tuple(_named(one, ACCURACY[one.name][0], 100) for one in found.accuracy),
+        DISTANCE: workspace.distances,
+        SUM: workspace.alignment,
+        IN_USE: tuple(_named(course, course.name or STUDENT) for course in workspace.in_use),
+        "accuracy, %": tuple(_named(course, ACCURACY[course.name][0], 100) for course in workspace.accuracy),
     }  # fmt: skip
     shown = {title: courses for title, courses in panels.items() if courses}
     rows = -(-len(shown) // 2)
@@ -50,14 +50,21 @@ def over_epochs(found: Workspace, look: Mapping[str, Look], name: str) -> Drawin
             _panel(axes, title, courses, looks)
         for axes in grid.flat[len(shown) :]:
             axes.set_visible(False)
-        label = f"Workspace over epochs, {found.stage}, {found.objective}"
-        drawn = [(found.stage, found.objective, title, *row)
+        label = f"Workspace over epochs, {workspace.stage}, {workspace.objective}"
+        drawn = [(workspace.stage, workspace.objective, title, *row)
                  for title, courses in shown.items() for row in table(courses)]  # fmt: skip
         return finish(figure, name, label, ("stage", "objective", "value", "name", *COLUMNS), drawn)
 
 
-def _named(one: Course, name: str, scale: float = 1) -> Course:
-    return Course(name, one.epochs, scale * one.mean, scale * one.low, scale * one.high, one.runs)
+def _named(course: Course, name: str, scale: float = 1) -> Course:
+    return Course(
+        name,
+        course.epochs,
+        scale * course.mean,
+        scale * course.low,
+        scale * course.high,
+        course.runs,
+    )
 
 
 def _panel(axes: Axes, title: str, courses: Sequence[Course], look: Mapping[str, Look]) -> None:
@@ -68,48 +75,48 @@ def _panel(axes: Axes, title: str, courses: Sequence[Course], look: Mapping[str,
     axes.ticklabel_format(axis="y", useOffset=False)
     axes.set_title(title)
     if title == IN_USE:
-        full = np.ceil(max(float(np.nanmax(one.high)) for one in courses) - 0.01)
+        full = np.ceil(max(float(np.nanmax(course.high)) for course in courses) - 0.01)
         axes.set_ylim(min(axes.get_ylim()[0], full - 1), full + 0.06)
     show = significant if title in (DISTANCE, SUM) else "{:.1f}".format
     names(axes, courses, look, 130, show, longest=24)
 
 
-def shares(found: Slots) -> dict[str, Floats]:
+def shares(slots: Slots) -> dict[str, Floats]:
     """Return the panels of the heat map: heading -> [n, K]."""
-    panels = {f"bound from {name}": values for name, values in found.bound.items()}
-    panels["read by the student, with teachers"] = found.read
-    if found.alone is not None:
-        panels["read by the student, as deployed"] = found.alone
+    panels = {f"bound from {name}": values for name, values in slots.bound.items()}
+    panels["read by the student, with teachers"] = slots.read
+    if slots.alone is not None:
+        panels["read by the student, as deployed"] = slots.alone
     return panels
 
 
-def classes_shown(found: Slots) -> list[int]:
+def classes_shown(slots: Slots) -> list[int]:
     """Return the classes of the heat map: of more than 20 those that use slots most unlike the others."""
-    labels, many = found.samples.labels, len(found.classes)
+    labels, many = slots.samples.labels, len(slots.classes)
     known = [int(c) for c in np.unique(labels)]
     if len(known) <= NUMBERS_UP_TO:
         return known
     off = sum(
         np.abs(by_class(values, labels, many) - values.mean(axis=0)).sum(axis=1)
-        for values in shares(found).values()
+        for values in shares(slots).values()
     )
     return sorted(sorted(known, key=lambda c: -np.asarray(off)[c])[:NUMBERS_UP_TO])
 
 
-def heat(found: Slots, look: Mapping[str, Look], name: str) -> Drawing:
+def heat(slots: Slots, look: Mapping[str, Look], name: str) -> Drawing:
     """How much of each slot every class binds from each teacher and reads; the top row is all samples."""
-    panels, kept = shares(found), classes_shown(found)
-    labels, many = found.samples.labels, len(found.classes)
+    panels, kept = shares(slots), classes_shown(slots)
+    labels, many = slots.samples.labels, len(slots.classes)
     cells = {head: np.vstack([values.mean(axis=0), by_class(values, labels, many)[kept]])
              for head, values in panels.items()}  # fmt: skip
-    rows = ["all samples", *(short(found.classes[c], LONGEST) for c in kept)]
+    rows = ["all samples", *(short(slots.classes[c], LONGEST) for c in kept)]
     beside = 30 + LETTER * max(map(len, rows))
     room = (WIDTH - beside) / len(panels) - 14
-    cell = min(max(room / found.count, 26 if found.count <= 10 else 300 / found.count), 38)
-    each = max(cell * found.count, 140) + 14
+    cell = min(max(room / slots.count, 26 if slots.count <= 10 else 300 / slots.count), 38)
+    each = max(cell * slots.count, 140) + 14
     columns = max(1, min(len(panels), int((WIDTH - beside + 1) // each)))
     lines_of = -(-len(panels) // columns)
-    top = max(2.5 / found.count, *(float(np.nanmax(values)) for values in cells.values()))
+    top = max(2.5 / slots.count, *(float(np.nanmax(values)) for values in cells.values()))
     height = 29 if len(rows) <= 13 else 24
     with canvas(
         round(beside + each * columns), round(lines_of * (66 + height * len(rows)))
@@ -119,20 +126,20 @@ def heat(found: Slots, look: Mapping[str, Look], name: str) -> Drawing:
         for axes, (head, values) in zip(grid.flat, cells.items(), strict=False):
             _cells(axes, values, min(top, 1.0), numbers=cell >= 26)
             colour = look.get(head.removeprefix("bound from "), (INK, "-"))[0]
-            axes.add_patch(Rectangle((0, -4 / height), found.count, 3 / height, facecolor=colour,
+            axes.add_patch(Rectangle((0, -4 / height), slots.count, 3 / height, facecolor=colour,
                                      clip_on=False, linewidth=0))  # fmt: skip
             axes.set_title(_head(head), fontsize=12.5, pad=24, y=1)
             used = float(effective(panels[head].mean(axis=0)))
-            axes.set_xlabel(f"{minus(used, 1)} of {found.count} slots in use", fontsize=11)
+            axes.set_xlabel(f"{minus(used, 1)} of {slots.count} slots in use", fontsize=11)
         for axes in grid.flat[len(panels) :]:
             axes.set_visible(False)
         for axes in grid[:, 0]:
             axes.set_yticks(np.arange(len(rows)) + 0.5, rows)
         header = ("stage", "fold", "seed", "what", "class", "slot", "mean_share")
-        run = found.run
+        run = slots.run
         drawn = [(run.stage, run.fold, run.seed, head, text, k + 1, values[i, k])
                  for head, values in ((h, by_class(v, labels, many)) for h, v in panels.items())
-                 for i, text in enumerate(found.classes) for k in range(found.count)]  # fmt: skip
+                 for i, text in enumerate(slots.classes) for k in range(slots.count)]  # fmt: skip
         label = f"Share of tokens in each slot by class, {run.stage}"
         return finish(figure, name, label, header, drawn)
 

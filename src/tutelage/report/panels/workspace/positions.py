@@ -64,26 +64,26 @@ class _Sheet:
                          fontweight="bold", color=INK)  # fmt: skip
 
 
-def chosen(found: Slots) -> list[int]:
+def chosen(slots: Slots) -> list[int]:
     """Return positions in ``examples``: the first window of a few classes, evenly spread over those there are."""
-    labels = found.samples.labels[found.samples.examples]
+    labels = slots.samples.labels[slots.samples.examples]
     classes = np.unique(labels)
     spread = np.linspace(0, len(classes) - 1, min(WINDOWS, len(classes))).round().astype(int)
     return [int(np.flatnonzero(labels == classes[i])[0]) for i in np.unique(spread)]
 
 
-def sources(found: Slots) -> dict[str, Floats]:
+def sources(slots: Slots) -> dict[str, Floats]:
     """Return what is drawn under a window: heading -> [n, K, ...], an even use is 1; strips before maps."""
-    own = {} if found.place is None else {"read by the student": found.place}
-    every = own | {f"bound from {name}": values for name, values in found.places.items()}
+    own = {} if slots.place is None else {"read by the student": slots.place}
+    every = own | {f"bound from {name}": values for name, values in slots.places.items()}
     return {head: times_even(v) for head, v in sorted(every.items(), key=lambda item: item[1].ndim)}
 
 
-def windows(found: Slots, axis: SignalAxis, name: str) -> Drawing:
+def windows(slots: Slots, axis: SignalAxis, name: str) -> Drawing:
     """A few windows; under each, for every source, where each slot is active."""
-    picked, parts = chosen(found), sources(found)
-    inputs = found.samples.inputs[picked]
-    at = [int(found.samples.examples[i]) for i in picked]
+    picked, parts = chosen(slots), sources(slots)
+    inputs = slots.samples.inputs[picked]
+    at = [int(slots.samples.examples[i]) for i in picked]
     column = (WIDTH - LEFT - 8 - GAP * (WINDOWS - 1)) / WINDOWS
     heights = [_top(inputs)] + [_height(values, column) for values in parts.values()]
     total = KEY + sum(heights) + HEADING * len(heights) + (TICKS if inputs.ndim == 3 else 8)
@@ -102,7 +102,7 @@ def windows(found: Slots, axis: SignalAxis, name: str) -> Drawing:
                 if head:
                     axes = _draw(sheet, (left, top, column), parts[head][i], named=not place)
                 else:
-                    sheet.heading(left, top, short(found.classes[found.samples.labels[i]], 28), 13)
+                    sheet.heading(left, top, short(slots.classes[slots.samples.labels[i]], 28), 13)
                     axes = sheet.axes(left, top, column, height)
                     _input(axes, inputs, place, axis.channels, end)
                 axes.tick_params(axis="x", labelbottom=row == last)
@@ -110,16 +110,16 @@ def windows(found: Slots, axis: SignalAxis, name: str) -> Drawing:
                     axes.set_xlabel("seconds" if axis.rate else "samples")
             top += height + (TICKS if row == last else 0)
         header = ("class", "sample", "what", "slot_or_channel", "position", "value")
-        label = f"Places of the slots in a few windows, {found.run.stage}"
-        return finish(figure, name, label, header, _rows(found, picked, parts))
+        label = f"Places of the slots in a few windows, {slots.run.stage}"
+        return finish(figure, name, label, header, _rows(slots, picked, parts))
 
 
-def over_time(found: Slots, name: str) -> Drawing | None:
+def over_time(slots: Slots, name: str) -> Drawing | None:
     """Where each slot of the student is active, mean over the windows of each class; None without places."""
-    if found.place is None:
+    if slots.place is None:
         return None
-    labels, left = found.samples.labels, 24
-    mean = by_class(times_even(found.place), labels, len(found.classes))
+    labels, left = slots.samples.labels, 24
+    mean = by_class(times_even(slots.place), labels, len(slots.classes))
     kept = [int(c) for c in np.unique(labels)][:NUMBERS_UP_TO]
     columns = 4 if mean.ndim == 3 else 2
     column = (WIDTH - left - 8 - GAP * (columns - 1)) / columns
@@ -132,16 +132,16 @@ def over_time(found: Slots, name: str) -> Drawing | None:
         for place, c in enumerate(kept):
             x = left + place % columns * (column + GAP)
             y = KEY + place // columns * each + HEADING
-            sheet.heading(x, y, short(found.classes[c], 24))
+            sheet.heading(x, y, short(slots.classes[c], 24))
             axes = _draw(sheet, (x, y, column), mean[c], named=not place % columns)
             if mean.ndim == 3:
                 axes.set_xticks([0, 0.5, 1], ["start", "middle", "end"])
                 for text, side in zip(axes.get_xticklabels(), SIDES, strict=True):
                     text.set_horizontalalignment(side)
-        drawn = [(found.classes[c], k + 1, p, value)
-                 for c in range(len(found.classes)) for k in range(found.count)
+        drawn = [(slots.classes[c], k + 1, p, value)
+                 for c in range(len(slots.classes)) for k in range(slots.count)
                  for p, value in enumerate(mean[c, k].ravel())]  # fmt: skip
-        label = f"Places of the student's slots by class, {found.run.stage}"
+        label = f"Places of the student's slots by class, {slots.run.stage}"
         header = ("class", "slot", "position", "times_even_use")
         return finish(figure, name, label, header, drawn)
 
@@ -241,14 +241,14 @@ def _key(sheet: _Sheet, left: float) -> None:
 
 
 def _rows(
-    found: Slots, picked: Sequence[int], parts: Mapping[str, Floats]
+    slots: Slots, picked: Sequence[int], parts: Mapping[str, Floats]
 ) -> list[tuple[object, ...]]:
-    samples = found.samples
+    samples = slots.samples
     rows: list[tuple[object, ...]] = []
     for i in picked:
         at = int(samples.examples[i])
         shown = {"input": samples.inputs[i], **{head: values[at] for head, values in parts.items()}}
-        rows += [(found.classes[samples.labels[at]], samples.index[at], head, k + 1, p, value)
+        rows += [(slots.classes[samples.labels[at]], samples.index[at], head, k + 1, p, value)
                  for head, values in shown.items() for k, row in enumerate(values)
                  for p, value in enumerate(row.ravel())]  # fmt: skip
     return rows

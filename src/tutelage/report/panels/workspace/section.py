@@ -1,6 +1,6 @@
 """The section on workspaces of slots: every way of predicting, and which slot binds what from whom."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from tutelage.report.cells import (
@@ -20,7 +20,9 @@ from tutelage.report.section import Figure, Section
 from tutelage.report.table import Row, Table, TableCell, TableColumn, counted, left
 from tutelage.report.wording import plural
 from tutelage.runs.ledger import Experiment
-from tutelage.runs.records import Evaluation, Split
+from tutelage.runs.records import Evaluation, Split, Variant
+
+Quality = Callable[[Evaluation | Variant], float]
 
 MEANING = {
     "initial_slots": "the slots as they were learned",
@@ -39,27 +41,33 @@ INTRO = (
 def section(context: ReportContext) -> Section | None:
     """Build the section; none where no stage has slots."""
     experiment = context.experiment
-    found = workspaces(experiment)
-    stages = list(dict.fromkeys((*stages_with_modes(experiment), *(one.stage for one in found))))
+    every = workspaces(experiment)
+    stages = list(
+        dict.fromkeys((*stages_with_modes(experiment), *(workspace.stage for workspace in every)))
+    )
     if not stages:
         return None
-    first = context.best if context.best in [one.stage for one in found] else stages[0]
+    first = context.best if context.best in [workspace.stage for workspace in every] else stages[0]
     shown: list[Figure] = []
     # The best student's figures stand open on top, those of other stages folded below.
-    for number, one in enumerate(sorted(found, key=lambda one: one.stage != first), 1):
-        several = sum(other.stage == one.stage for other in found) > 1
-        title = f"{one.stage}, {one.objective}" if several else one.stage
-        name = f"workspace-{number}-{one.stage}"
-        mine = (*_over_epochs(one, context.look, name), *_by_class(context, one, name),
-                *_positions(context, one, name))  # fmt: skip
-        shown += [replace(figure, title=f"{title}: {figure.title}", folded=one.stage != first)
+    for number, workspace in enumerate(
+        sorted(every, key=lambda workspace: workspace.stage != first), 1
+    ):
+        several = sum(other.stage == workspace.stage for other in every) > 1
+        title = f"{workspace.stage}, {workspace.objective}" if several else workspace.stage
+        name = f"workspace-{number}-{workspace.stage}"
+        mine = (*_over_epochs(workspace, context.look, name), *_by_class(context, workspace, name),
+                *_positions(context, workspace, name))  # fmt: skip
+        shown += [replace(figure, title=f"{title}: {figure.title}", folded=workspace.stage != first)
                   for figure in mine]  # fmt: skip
-    table = modes_table(experiment, found, stages)
+    table = modes_table(experiment, every, stages)
     return Section("workspace", "Inside the workspace", "Workspace", INTRO, tuple(shown), (table,),
                    tables_first=True)  # fmt: skip
 
 
-def modes_table(experiment: Experiment, found: tuple[Workspace, ...], stages: list[str]) -> Table:
+def modes_table(
+    experiment: Experiment, workspaces: tuple[Workspace, ...], stages: list[str]
+) -> Table:
     """Accuracy of every way of predicting, deployed or not, and with the teachers."""
     columns = (
         left("reads", "a prediction reads"),
@@ -75,14 +83,16 @@ def modes_table(experiment: Experiment, found: tuple[Workspace, ...], stages: li
         for mode in (deployed, *others):
             rows.append(_mode(experiment, stage, mode, mode == deployed))
         rows += [
-            _taught(experiment, one) for one in found if one.stage == stage and one.with_teachers
+            _taught(experiment, workspace)
+            for workspace in workspaces
+            if workspace.stage == stage and workspace.with_teachers
         ]
     caption = (
         "Every way of predicting, same networks and epochs, mean over folds of the mean over seeds ± pooled seed "
         "SD. The strong row is deployed: its epoch was chosen on validation, and it is the student of every other "
         "table."
     )
-    if any(one.with_teachers for one in found):
+    if any(workspace.with_teachers for workspace in workspaces):
         caption += (
             " With teachers: the slots that the teachers refine, on at most 1000 validation samples after the "
             "last epoch; to be compared, not to be used."
@@ -91,7 +101,7 @@ def modes_table(experiment: Experiment, found: tuple[Workspace, ...], stages: li
 
 
 def _mode(experiment: Experiment, stage: str, mode: str, deployed: bool) -> Row:
-    def values(metric: Metric, split: Split = "test") -> Values:
+    def values(metric: Quality, split: Split = "test") -> Values:
         return experiment.values(stage, metric if deployed else _in_mode(mode, metric), split)
 
     validation, test = values(accuracy, "validation"), values(accuracy)
@@ -105,7 +115,7 @@ def _mode(experiment: Experiment, stage: str, mode: str, deployed: bool) -> Row:
     return Row((name, counted(len(test)), *cells, difference), stage, strong=deployed)
 
 
-def _in_mode(mode: str, metric: Metric) -> Metric:
+def _in_mode(mode: str, metric: Callable[[Variant], float]) -> Metric:
     """Return a metric of another mode of prediction."""
 
     def value(evaluation: Evaluation) -> float | None:
@@ -114,27 +124,27 @@ def _in_mode(mode: str, metric: Metric) -> Metric:
     return value
 
 
-def _taught(experiment: Experiment, found: Workspace) -> Row:
-    name = TableCell("with teachers", f"with teachers: {found.objective}",
-                sub=f"slots refined by {plural(len(found.teachers), 'teacher')}")  # fmt: skip
-    mean = mean_cell(experiment, found.stage, found.with_teachers)
-    cells = (name, counted(len(found.with_teachers)), mean, EMPTY, EMPTY, EMPTY)
-    return Row(cells, found.stage)
+def _taught(experiment: Experiment, workspace: Workspace) -> Row:
+    name = TableCell("with teachers", f"with teachers: {workspace.objective}",
+                sub=f"slots refined by {plural(len(workspace.teachers), 'teacher')}")  # fmt: skip
+    mean = mean_cell(experiment, workspace.stage, workspace.with_teachers)
+    cells = (name, counted(len(workspace.with_teachers)), mean, EMPTY, EMPTY, EMPTY)
+    return Row(cells, workspace.stage)
 
 
-def _over_epochs(found: Workspace, look: Mapping[str, Look], name: str) -> tuple[Figure, ...]:
-    if not found.runs:
+def _over_epochs(workspace: Workspace, look: Mapping[str, Look], name: str) -> tuple[Figure, ...]:
+    if not workspace.runs:
         return ()
     caption = (
-        f"Line: mean over {plural(found.runs, 'run')}; band: lowest to highest. Training samples unless it says "
-        "validation. Slots in use: so many slots, all used alike, would be as uneven. "
-        f"{words.over_epochs(found)}"
+        f"Line: mean over {plural(workspace.runs, 'run')}; band: lowest to highest. Training samples unless it "
+        "says validation. Slots in use: so many slots, all used alike, would be as uneven. "
+        f"{words.over_epochs(workspace)}"
     )
-    return (Figure(figures.over_epochs(found, look, name), "over epochs", caption),)
+    return (Figure(figures.over_epochs(workspace, look, name), "over epochs", caption),)
 
 
-def _by_class(context: ReportContext, found: Workspace, name: str) -> tuple[Figure, ...]:
-    slots = found.slots
+def _by_class(context: ReportContext, workspace: Workspace, name: str) -> tuple[Figure, ...]:
+    slots = workspace.slots
     if slots is None:
         return ()
     shown, many = len(figures.classes_shown(slots)), len(set(slots.samples.labels.tolist()))
@@ -148,8 +158,8 @@ def _by_class(context: ReportContext, found: Workspace, name: str) -> tuple[Figu
     return (Figure(drawn, "which slot binds which class, from which teacher", caption),)
 
 
-def _positions(context: ReportContext, found: Workspace, name: str) -> tuple[Figure, ...]:
-    slots = found.slots
+def _positions(context: ReportContext, workspace: Workspace, name: str) -> tuple[Figure, ...]:
+    slots = workspace.slots
     if slots is None or not positions.sources(slots):
         return ()
     signal = slots.samples.inputs.ndim == 3
