@@ -1,5 +1,6 @@
 """Samples of a batch mixed with one another."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -43,7 +44,7 @@ class Mixup(Mix):
         partners = torch.randperm(count, generator=generator)
         share = _shares(self.alpha, count, self.per_sample, generator)
         inputs = {name: _mean(x, x[partners], share) for name, x in batch.inputs.items()}
-        return replace(batch, inputs=inputs, partner=batch.labels[partners], share=share)
+        return _mixed(batch, inputs, partners, share)
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class CutMix(Mix):
             for name, x in batch.inputs.items()
         }
         share = 1 - inside.flatten(1).float().mean(dim=1)
-        return replace(batch, inputs=inputs, partner=batch.labels[partners], share=share)
+        return _mixed(batch, inputs, partners, share)
 
     def _boxes(self, share: Tensor, size: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Return True inside the box, [B, ...]."""
@@ -114,6 +115,16 @@ class CutMix(Mix):
             shape[1 + axis] = length
             inside &= within.view(shape)
         return inside
+
+
+def _mixed(batch: Batch, inputs: Mapping[str, Tensor], partners: Tensor, share: Tensor) -> Batch:
+    return replace(
+        batch,
+        inputs=inputs,
+        partner=batch.labels[partners],
+        share=share,
+        partner_index=batch.index[partners],
+    )
 
 
 def _check_alpha(name: str, alpha: float) -> None:

@@ -1,6 +1,7 @@
 """Last features of several teachers, each as important as its head finds the student's imitation convincing."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 
@@ -83,7 +84,7 @@ class ConfidentFeatures(TracedObjective):
             imitation = self.imitations(name, student, target.shape[2:])
             logits, _ = self.heads[name].decode(imitation)
             distances.append(losses.mean_square(imitation, target))
-            surprise.append(losses.cross_entropy(logits, view.batch.labels))
+            surprise.append(view.batch.by_label(partial(losses.cross_entropy, logits)))
         weights = complement(torch.stack(surprise))
         if self.detach_weights:
             weights = weights.detach()

@@ -13,6 +13,7 @@ from tutelage.batches import batches, class_aware, order
 from tutelage.objectives import Losses
 from tutelage.seeds import derive, generator
 from tutelage.steps.base import Device
+from tutelage.teachers import of_mixtures
 from tutelage.train.guard import refuse_non_finite
 from tutelage.train.settings import Settings, Training
 from tutelage.types import Batch, Clock, Output
@@ -57,6 +58,8 @@ class TrainingEpoch:
                 seen = changes.mix(seen, self.random)
             shown = (seen if changes.teachers_too else batch).to(device, non_blocking=True)
             outputs = {} if training.teachers is None else training.teachers(shown)
+            if changes.mix is not None and not changes.teachers_too:
+                outputs = of_mixtures(outputs, batch, seen)
             yield seen.to(device, non_blocking=True), outputs, clock
             clock = replace(clock, step=clock.step + 1)
 
