@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from tutelage.augment import augmented
 from tutelage.batches import batches, class_aware, order
+from tutelage.losses import cross_entropy
 from tutelage.objectives import Losses
 from tutelage.seeds import derive, generator
 from tutelage.steps.base import Device
@@ -45,6 +47,7 @@ class TrainingEpoch:
         else:
             self.ids = order(training.train, draws)
         self.rows: list[Tensor] = []
+        self.surprise: list[Tensor] = []
         self.traced: dict[str, list[Tensor]] = {}
         self.predicted = torch.zeros(len(training.samples.class_names), device=device.device)
 
@@ -78,10 +81,20 @@ class TrainingEpoch:
         if len(self.rows) >= self.start.steps_per_epoch // 2:
             self.predicted[classes] = 1.0
         hits = (classes == seen.labels).float()
+        known = losses.total
+        if self.training.labelled:
+            known = seen.by_label(partial(cross_entropy, output.logits.detach()))
+        self.surprise.append(known.detach().float().mean())
         parts = [part.detach().float().mean() for part in losses.parts.values()]
         self.rows.append(torch.stack([losses.total.detach().float().mean(), *parts, hits.mean()]))
         for name, values in losses.traces.items():
             self.traced.setdefault(name, []).append(values.detach().float())
+
+    @property
+    def losses(self) -> list[float]:
+        """The student's cross entropy with the labels in each step; its total loss where they are hidden."""
+        limits = {"nan": 1e30, "posinf": 1e30}
+        return torch.nan_to_num(torch.stack(self.surprise), **limits).tolist()
 
     def result(self) -> tuple[dict[str, float], Tensor, dict[str, Tensor]]:
         """Return the means of the epoch, the ids in the order they were seen, and the traces of each.

@@ -315,7 +315,7 @@ def settings_of(train: Train, seed: int, inputs: Sequence[str], place: str) -> S
         raise UserError(f"{place}.select: best, but the only network is the one {only}; remove it")
     return Settings(
         train.epochs, train.batch_size, seed, augmentation, train.sampler, train.select or "best",
-        average,
+        average, train.stop_constant,
     )  # fmt: skip
 
 
