@@ -93,8 +93,8 @@ class TrainingEpoch:
     @property
     def losses(self) -> list[float]:
         """The student's cross entropy with the labels in each step; its total loss where they are hidden."""
-        limits = {"nan": 1e30, "posinf": 1e30}
-        return torch.nan_to_num(torch.stack(self.surprise), **limits).tolist()
+        found: list[float] = torch.stack(self.surprise).nan_to_num(1e30, 1e30).tolist()
+        return found
 
     def result(self) -> tuple[dict[str, float], Tensor, dict[str, Tensor]]:
         """Return the means of the epoch, the ids in the order they were seen, and the traces of each.
