@@ -70,8 +70,8 @@ class ConfidentFeatures(TracedObjective):
     def prepare(self, facts: Facts) -> None:
         """Take the heads, and build one embedding per teacher."""
         teachers = select(facts.view, self.teachers)
-        targets = {name: feature(teacher, self.teacher_tap) for name, teacher in teachers.items()}
-        self.imitations.build(feature(facts.view.student, self.student_tap), targets)
+        student = feature(facts.view.student, self.student_tap)
+        self.imitations.build(student, teachers, self.teacher_tap)
         self.heads = {name: self._head(name, facts.heads) for name in teachers}
 
     def judge(self, view: View) -> Judged:

@@ -84,8 +84,8 @@ class PolicyWeighted(TracedObjective):
     def prepare(self, facts: Facts) -> None:
         """Build the imitations, and a policy for these teachers in this order."""
         teachers = select(facts.view, self.teachers)
-        targets = {name: feature(teacher, self.teacher_tap) for name, teacher in teachers.items()}
-        self.imitations.build(feature(facts.view.student, self.student_tap), targets)
+        student = feature(facts.view.student, self.student_tap)
+        targets = self.imitations.build(student, teachers, self.teacher_tap)
         classes = facts.view.student.logits.shape[1]
         size = sum(target.shape[1] + classes + 3 for target in targets.values())
         self.teachers = tuple(teachers)
