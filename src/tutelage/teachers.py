@@ -14,9 +14,10 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
+from tutelage import seals
 from tutelage.batches import Samples, batches
 from tutelage.errors import UserError
-from tutelage.files import replacing_folder
+from tutelage.files import bytes_in_words, replacing_folder
 from tutelage.types import Batch, Needs, Output
 
 __all__ = [
@@ -24,7 +25,6 @@ __all__ = [
     "LiveTeachers",
     "Teachers",
     "cache_teacher",
-    "of_mixtures",
     "state_hash",
 ]
 
@@ -107,30 +107,6 @@ class CachedTeachers:
         return Output(logits, features, grams)
 
 
-def of_mixtures(outputs: Mapping[str, Output], batch: Batch, mixed: Batch) -> dict[str, Output]:
-    """Return what teachers say of a mixed batch, from what they said of its samples.
-
-    The probabilities of both samples are mixed by share; logits are the logarithms of that mixture. There is no
-    such rule for features, so they are left out.
-
-    Args:
-        outputs: of the teachers on ``batch``.
-        batch: before its samples were mixed.
-        mixed: afterwards.
-    """
-    assert mixed.partner_index is not None and mixed.share is not None, "it is mixed"
-    # The first sample with this id: a sampler may draw one twice.
-    partners = (batch.index == mixed.partner_index[:, None]).int().argmax(dim=1)
-    shares = torch.stack([mixed.share, 1 - mixed.share]).log()[:, :, None]
-
-    def mixture(logits: Tensor) -> Tensor:
-        known = torch.log_softmax(logits.float(), dim=1)
-        both = torch.stack([known, known[partners.to(known.device)]])
-        return torch.logsumexp(both + shares.to(known.device), dim=0)
-
-    return {name: Output(mixture(output.logits)) for name, output in outputs.items()}
-
-
 def freeze(network: nn.Module) -> nn.Module:
     """Put a network in evaluation mode and stop its parameters from collecting gradients."""
     return network.eval().requires_grad_(False)
@@ -199,7 +175,7 @@ def cache_teacher(
         ).encode()
     ).hexdigest()[:32]
     entry = folder / key
-    if (entry / "complete.json").exists():
+    if _is_whole(entry):
         return entry
     folder.mkdir(parents=True, exist_ok=True)
     device = next(network.parameters()).device
@@ -217,7 +193,9 @@ def cache_teacher(
     source = batches(samples.only({modality}), index, batch_size)
     # One process evaluates a teacher; the others wait and read.
     with FileLock(folder / f"{key}.lock"):
-        if not (entry / "complete.json").exists():
+        if not _is_whole(entry):
+            if entry.exists():
+                seals.tell_damaged(entry)
             _make(forward, source, rows, needs, entry, progress)
     return entry
 
@@ -238,6 +216,25 @@ def _make(
         np.save(work / "rows.npy", rows)
         contents = {"samples": count, "shapes": shapes}
         (work / "complete.json").write_text(json.dumps(contents, indent=1))
+        for file in sorted(work.iterdir()):
+            seals.seal(file)
+
+
+def _is_whole(entry: Path) -> bool:
+    """Return whether an entry is there, and every file of it is what was written."""
+    try:
+        count = json.loads((entry / "complete.json").read_text())["samples"]
+        arrays = _open(entry)
+        rows = arrays.pop("rows")
+        return (
+            "logits" in arrays
+            and all(len(values) == count for values in arrays.values())
+            and int((rows >= 0).sum()) == count
+            and all(seals.intact(entry / f"{name}.npy") for name in (*arrays, "rows"))
+            and seals.intact(entry / "complete.json")
+        )
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return False
 
 
 def _evaluate(
@@ -316,7 +313,7 @@ def _check_disk(work: Path, values: Mapping[str, Tensor], count: int) -> None:
     free = shutil.disk_usage(work).free
     if need > free:
         raise UserError(
-            f"teachers: the cache needs {need / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free; "
+            f"teachers: the cache needs {bytes_in_words(need)} and the disk has {bytes_in_words(free)} free; "
             "set train.teachers to live, or free some room"
         )
 

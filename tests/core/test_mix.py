@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from tutelage.augment import CutMix, Mix, Mixup
+from tutelage.augment import CutMix, Mix, Mixup, of_mixtures
 from tutelage.errors import UserError
 from tutelage.objectives import Labels, PerTeacher
 from tutelage.recipe.instantiate import build
-from tutelage.teachers import of_mixtures
 from tutelage.terms import ClassRelations, DecoupledTargets, SoftTargets, Standardised
 from tutelage.types import Batch, Clock, Output, View
 from tutelage.weighting import Confidence

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from tutelage.augment.base import Mix
 from tutelage.errors import UserError
-from tutelage.types import Batch
+from tutelage.types import Batch, Output
 
 
 @dataclass(frozen=True)
@@ -125,6 +125,30 @@ def _mixed(batch: Batch, inputs: Mapping[str, Tensor], partners: Tensor, share: 
         share=share,
         partner_index=batch.index[partners],
     )
+
+
+def of_mixtures(outputs: Mapping[str, Output], batch: Batch, mixed: Batch) -> dict[str, Output]:
+    """Return what teachers say of a mixed batch, from what they said of its samples.
+
+    The probabilities of both samples are mixed by share; logits are the logarithms of that mixture. There is no
+    such rule for features, so they are left out.
+
+    Args:
+        outputs: of the teachers on ``batch``.
+        batch: before its samples were mixed.
+        mixed: afterwards.
+    """
+    assert mixed.partner_index is not None and mixed.share is not None, "it is mixed"
+    # The first sample with this id: a sampler may draw one twice.
+    partners = (batch.index == mixed.partner_index[:, None]).int().argmax(dim=1)
+    shares = torch.stack([mixed.share, 1 - mixed.share]).log()[:, :, None]
+
+    def mixture(logits: Tensor) -> Tensor:
+        known = torch.log_softmax(logits.float(), dim=1)
+        both = torch.stack([known, known[partners.to(known.device)]])
+        return torch.logsumexp(both + shares.to(known.device), dim=0)
+
+    return {name: Output(mixture(output.logits)) for name, output in outputs.items()}
 
 
 def _check_alpha(name: str, alpha: float) -> None:

@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tutelage.augment import augmented
+from tutelage.augment import augmented, of_mixtures
 from tutelage.batches import batches, class_aware, order
 from tutelage.losses import cross_entropy
 from tutelage.objectives import Losses
 from tutelage.seeds import derive, generator
 from tutelage.steps.base import Device
-from tutelage.teachers import of_mixtures
 from tutelage.train.guard import refuse_non_finite
 from tutelage.train.settings import Settings, Training
 from tutelage.types import Batch, Clock, Output

@@ -21,7 +21,7 @@ class Augmentation:
         augments: modality -> change.
         mix: mixes the samples of a batch, after the other changes.
         teachers_too: teachers see the changed inputs as well (then they cannot be cached); else what they say of
-            samples that are mixed is mixed as well (:func:`tutelage.teachers.of_mixtures`).
+            samples that are mixed is mixed as well (:func:`tutelage.augment.of_mixtures`).
     """
 
     augments: Mapping[str, Augment] = field(default_factory=dict)
