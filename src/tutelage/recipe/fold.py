@@ -18,7 +18,7 @@ from tutelage import checkpoint, seals
 from tutelage import data as datasets
 from tutelage.batches import Samples
 from tutelage.data import DataSet, leakage
-from tutelage.data.splits import Split
+from tutelage.data.split import Split
 from tutelage.errors import UserError, unknown
 from tutelage.modalities.cache import Blocks, is_represented, represent
 from tutelage.modalities.stored import Stored
