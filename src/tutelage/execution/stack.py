@@ -61,13 +61,13 @@ def stack_outcomes(asked: Sequence[Asked], kept: DataCache, listener: Listener) 
     """
     found: dict[int, Outcome] = {}
     with ExitStack() as held:
-        stacks: dict[Any, list[_Run]] = {}
+        stacks: dict[Any, list[_StackedRun]] = {}
         for number, (context, spec) in enumerate(asked):
             settled = held.enter_context(claimed(context, spec))
             if settled is not None:
                 found[number] = settled
                 continue
-            run = _Run(number, context, spec, kept, listener)
+            run = _StackedRun(number, context, spec, kept, listener)
             begun = outcome_of(run.path, run.begin)
             if begun.path is None:
                 found[number] = begun
@@ -118,7 +118,7 @@ def measure_stack(asked: Sequence[Asked], kept: DataCache, listener: Listener) -
 
 
 @dataclass
-class _Run:
+class _StackedRun:
     """One of the runs, from its folder to its evaluation."""
 
     number: int
@@ -170,7 +170,7 @@ class _Run:
         return finish(self.made, self.folder, end)
 
 
-def _train(runs: Sequence[_Run]) -> dict[int, Outcome]:
+def _train(runs: Sequence[_StackedRun]) -> dict[int, Outcome]:
     if len(runs) == 1:
         return {runs[0].number: outcome_of(runs[0].path, runs[0].alone)}
     found = {}

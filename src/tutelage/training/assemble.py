@@ -151,7 +151,7 @@ def assemble(
     distiller.to(fabric.device)
     if train.compile:
         student.network.compile()
-    _refuse_misplaced(spec, student, distiller, samples)
+    _refuse_misplaced(spec, student, teachers, distiller, samples)
     # Cached teachers are read by sample id: their inputs need not be gathered in training.
     seen = set(samples.inputs) if must_run(spec, teachers) else {student.modality}
     monitors = {"validation": subset.validation} if len(subset.validation) else {}
@@ -272,13 +272,23 @@ def _facts(
     )
 
 
-def _refuse_misplaced(spec: RunSpec, student: On, distiller: Distiller, samples: Samples) -> None:
-    """Refuse what would make annotated concepts wrong, where an objective reads them.
+def _refuse_misplaced(
+    spec: RunSpec, student: On, teachers: Mapping[str, On], distiller: Distiller, samples: Samples
+) -> None:
+    """Refuse changes of inputs that make wrong what an objective reads: annotated concepts, or teachers' features.
 
     Raises:
         UserError: inputs are mixed, or cut while concepts are annotated at their places.
     """
-    if not distiller.needs().concepts:
+    needs = distiller.needs()
+    read = sorted(needs.features | needs.grams)
+    if spec.train.mix is not None and not spec.train.augment_teachers and teachers and read:
+        raise UserError(
+            f"{spec.place}.train.mix: the student sees mixtures, and an objective reads {', '.join(read)} of teachers, "
+            "which see the samples themselves (allowed: augment_teachers: true, or objectives that read logits, "
+            "whose probabilities are mixed)"
+        )
+    if not needs.concepts:
         return
     if spec.train.mix is not None:
         raise UserError(
