@@ -284,9 +284,9 @@ def _refuse_misplaced(
     read = sorted(needs.features | needs.grams)
     if spec.train.mix is not None and not spec.train.augment_teachers and teachers and read:
         raise UserError(
-            f"{spec.place}.train.mix: the student sees mixtures, and an objective reads {', '.join(read)} of teachers, "
-            "which see the samples themselves (allowed: augment_teachers: true, or objectives that read logits, "
-            "whose probabilities are mixed)"
+            f"{spec.place}.train.mix: the student sees mixtures, and an objective reads {', '.join(read)} of "
+            "teachers, which see the samples themselves (allowed: augment_teachers: true, or objectives "
+            "that read logits, whose probabilities are mixed)"
         )
     if not needs.concepts:
         return
