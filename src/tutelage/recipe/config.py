@@ -81,6 +81,7 @@ class Stage(Strict):
     train: dict[str, Any] = {}
     seed: int | None = Field(None, ge=0, lt=2**63)
     run: str | None = None
+    trust: bool = False
     train_classes: str | list[str] = []
     shots: int | None = Field(None, ge=1)
     unlabelled: bool = False

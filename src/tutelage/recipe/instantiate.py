@@ -5,7 +5,9 @@ import importlib
 import inspect
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -28,6 +30,8 @@ _SLOTS = {
     "torch.nn.modules.module.Module": "tutelage.models",
 }
 
+_foreign = ContextVar("foreign", default=True)
+
 _NOUNS = {
     "tutelage.terms": "term",
     "tutelage.weighting": "weighting",
@@ -43,6 +47,16 @@ _NOUNS = {
     "tutelage.data.splits": "split",
     "torch.optim": "optimizer",
 }
+
+
+@contextmanager
+def own_classes() -> Iterator[None]:
+    """Refuse classes of other packages for a while: nothing that somebody else's file names is imported."""
+    before = _foreign.set(False)
+    try:
+        yield
+    finally:
+        _foreign.reset(before)
 
 
 def find(
@@ -72,6 +86,11 @@ def find(
 
     if "." in name:
         path, _, attribute = name.rpartition(".")
+        if not _foreign.get() and not name.startswith("tutelage."):
+            raise UserError(
+                f"{place}.type: {quoted(name)} is a class of another package, which would be imported (allowed: "
+                "classes of tutelage; or trust: true at the stage, where you know who made the run)"
+            )
         if not all(part.isidentifier() for part in name.split(".")):
             raise UserError(
                 f"{place}.type: found {quoted(name)}; allowed: a name, or package.module.Class"

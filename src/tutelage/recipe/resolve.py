@@ -48,6 +48,7 @@ class RunSpec:
         shots: training samples of each class; None for all.
         unlabelled: the labels of the training samples are hidden.
         run: folder of an earlier run that is taken as it is.
+        trust: its checkpoint may name classes of other packages, which are imported.
         teacher_epoch: which checkpoint of the teachers.
         teachers: name -> run that it learns from.
         start: run whose network it starts from, or None.
@@ -72,6 +73,7 @@ class RunSpec:
     shots: int | None
     unlabelled: bool
     run: str | None
+    trust: bool
     teacher_epoch: Literal["best", "last"]
     teachers: Mapping[str, "RunSpec"]
     start: "RunSpec | None"
@@ -180,7 +182,7 @@ class _Resolver:
             recipe.objectives(name), train, tuple(stage.classes),
             taught(recipe, name, data.dataset.class_names),
             stage.train_classes if isinstance(stage.train_classes, str) else "", self.groups,
-            stage.shots, stage.unlabelled, stage.run, stage.teacher_epoch, teachers, start,
+            stage.shots, stage.unlabelled, stage.run, stage.trust, stage.teacher_epoch, teachers, start,
         )  # fmt: skip
         _refuse_short(spec, data)
         return replace(spec, fingerprint=_fingerprint(spec, data))
