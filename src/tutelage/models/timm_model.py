@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tutelage.errors import UserError, near
+from tutelage.errors import UserError, library, near
 from tutelage.models.network import Network
 from tutelage.models.tapped import Tapped
 from tutelage.types import Output
@@ -45,7 +45,7 @@ class Timm(Network):
     ) -> None:
         super().__init__()
         self.size = size
-        timm = _import_timm()
+        timm = library("timm", "network.type Timm", "vision")
         if not timm.is_model(name):
             raise UserError(f"name: timm has no model {name!r}{near(name, timm.list_models())}")
         given = {"pretrained": pretrained, "in_chans": channels, "num_classes": classes}
@@ -102,13 +102,3 @@ def said(model: nn.Module, name: str, default: Any) -> Any:
 def channels_last(model: nn.Module) -> bool:
     """Return whether the maps of a model of timm have their channels last."""
     return bool(said(model, "output_fmt", "NCHW") == "NHWC")
-
-
-def _import_timm() -> Any:
-    try:
-        import timm
-    except ImportError as error:
-        raise UserError(
-            f"network.type Timm needs timm: pip install 'tutelage[vision]' ({error})"
-        ) from error
-    return timm

@@ -3,22 +3,21 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tutelage.errors import UserError
-from tutelage.vlm.base import EncoderSource, digest_of
+from tutelage.errors import UserError, library, one_line
+from tutelage.vlm.base import EncoderSource, digest_of, files_of
 from tutelage.vlm.pictures import PictureEncoder, Preparation
 
 __all__ = ["OpenClip", "OpenClipEncoder", "import_open_clip", "new_open_clip", "save_open_clip"]
 
 _CONFIG = "open_clip_config.json"
 _WEIGHTS = "open_clip_model.safetensors"
-_HOLD = (".json", ".safetensors", ".bin", ".pt", ".pth", ".txt")  # files that decide an encoder
 
 
 class OpenClipEncoder(PictureEncoder):
@@ -30,18 +29,13 @@ class OpenClipEncoder(PictureEncoder):
         preparation: of images.
     """
 
-    def tokenise(self, texts: Sequence[str]) -> Tensor:
-        """Return the token numbers of texts."""
-        tokens: Tensor = self.tokeniser(list(texts))
-        return tokens
-
     def _inputs(self, x: Tensor) -> Tensor:
-        found: Tensor = self.model.encode_image(x)  # type: ignore[operator]
-        return found
+        embeddings: Tensor = self.model.encode_image(x)
+        return embeddings
 
     def _tokens(self, tokens: Tensor) -> Tensor:
-        found: Tensor = self.model.encode_text(tokens)  # type: ignore[operator]
-        return found
+        embeddings: Tensor = self.model.encode_text(tokens)
+        return embeddings
 
 
 class OpenClip(EncoderSource):
@@ -81,8 +75,7 @@ class OpenClip(EncoderSource):
     def fingerprint(self) -> str:
         """A hash of the folder's files, or of the name and the file of weights; published tags do not change."""
         if self._folder is not None:
-            kept = (path for path in self._folder.iterdir() if path.suffix in _HOLD)
-            return digest_of(*sorted(kept))
+            return digest_of(*files_of(self._folder, ".pt", ".pth"))
         file = Path(self.weights or "")
         content = digest_of(file) if file.is_file() else self.weights
         return hashlib.sha256(f"open_clip|{self.model}|{content}".encode()).hexdigest()
@@ -103,11 +96,11 @@ class OpenClip(EncoderSource):
                 )
                 tokeniser = open_clip.get_tokenizer(self._name)
             except (RuntimeError, ValueError, OSError, UserWarning) as error:
-                said = " ".join(str(error).split())
-                raise UserError(f"encoder: open_clip cannot load {self.model!r}: {said}") from error
+                raise UserError(
+                    f"encoder: open_clip cannot load {self.model!r}: {one_line(error)}"
+                ) from error
         encoder = _encoder(model, tokeniser, open_clip.get_model_preprocess_cfg(model))
-        encoder.eval().requires_grad_(False)
-        return encoder
+        return encoder.eval().requires_grad_(False)
 
 
 def new_open_clip(config: Mapping[str, Any], preparation: Preparation) -> OpenClipEncoder:
@@ -154,13 +147,7 @@ def import_open_clip() -> Any:
     Raises:
         UserError: it is not installed.
     """
-    try:
-        import open_clip
-    except ImportError as error:
-        raise UserError(
-            f"encoder: OpenClip needs open_clip: pip install 'tutelage[clip]' ({error})"
-        ) from error
-    return open_clip
+    return library("open_clip", "encoder: OpenClip", "clip")
 
 
 def _encoder(model: nn.Module, tokeniser: Any, about: Mapping[str, Any]) -> OpenClipEncoder:
