@@ -157,7 +157,7 @@ def without_texts(encoder: DualEncoder) -> DualEncoder:
 
 
 def files_of(folder: Path, *more: str) -> list[Path]:
-    """Return the files of a folder that decide an encoder: descriptions, weights, tokenisers, and other suffixes."""
+    """Return the files of a folder that decide an encoder, of the usual suffixes and others."""
     kept = {".json", ".safetensors", ".bin", ".txt", *more}
     return sorted(path for path in folder.iterdir() if path.suffix in kept)
 
