@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from tutelage.errors import within
+
 __all__ = ["Average", "Gaussian", "Uniform", "add_epoch", "averaged"]
 
 
@@ -43,8 +45,7 @@ class Gaussian(Average):
     std: float
 
     def __post_init__(self) -> None:
-        if not self.std > 0:
-            raise ValueError(f"std: {self.std}; allowed: above 0")
+        within("(0, inf)", std=self.std)
 
     def weights(self, epochs: int) -> Tensor:
         """Return the weights of the epochs."""
@@ -54,7 +55,7 @@ class Gaussian(Average):
 
 
 @dataclass(frozen=True)
-class Uniform(Average):
+class EqualEpochs(Average):
     """The plain mean over the epochs from ``first`` on (stochastic weight averaging).
 
     Args:
@@ -75,14 +76,17 @@ class Uniform(Average):
     first: int = 1
 
     def __post_init__(self) -> None:
-        if self.first < 1:
-            raise ValueError(f"first: {self.first}; allowed: at least 1")
+        within("[1, inf)", first=self.first)
 
     def weights(self, epochs: int) -> Tensor:
         """Return the weights of the epochs."""
         counts = torch.zeros(epochs, dtype=torch.float64)
         counts[min(self.first, epochs) - 1 :] = 1.0
         return counts / counts.sum()
+
+
+Uniform = EqualEpochs
+"""Its name in a recipe; among classes, ``Uniform`` is the weighting over teachers."""
 
 
 def add_epoch(total: Mapping[str, Tensor], network: nn.Module, weight: float) -> dict[str, Tensor]:

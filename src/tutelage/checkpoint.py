@@ -8,14 +8,12 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import UserError
+
+if TYPE_CHECKING:  # records are JSON: whoever reads only them does without torch
+    from torch import Tensor
 
 __all__ = ["digest", "read", "read_json", "write", "write_json"]
 
@@ -25,6 +23,8 @@ _ITEMS = "__items__"
 
 def write(path: Path, tree: Mapping[str, Any]) -> None:
     """Write nested dicts and lists of tensors, numbers, strings and None; atomic."""
+    from safetensors.torch import save_file
+
     tensors: dict[str, Tensor] = {}
     skeleton = _pack(tree, "", tensors)
     part = path.with_suffix(".part")
@@ -38,6 +38,8 @@ def read(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file is missing, damaged, or was not written by Tutelage.
     """
+    from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="pt") as file:
             skeleton = json.loads((file.metadata() or {})["json"])
@@ -83,7 +85,10 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: cannot be read ({error})") from error
 
 
-def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+def _pack(value: Any, name: str, tensors: dict[str, "Tensor"]) -> Any:
+    import torch
+    from torch import Tensor
+
     if isinstance(value, Tensor):
         # A copy: two names may share one storage, which the format refuses.
         tensors[name] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -98,7 +103,7 @@ def _pack(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     return value
 
 
-def _unpack(value: Any, tensors: Mapping[str, Tensor]) -> Any:
+def _unpack(value: Any, tensors: Mapping[str, "Tensor"]) -> Any:
     if isinstance(value, dict):
         if _TENSOR in value:
             return tensors[value[_TENSOR]]

@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Iterable
 from difflib import get_close_matches
+from math import isfinite, isinf
 from typing import Any
 
 
@@ -60,3 +61,34 @@ def unknown(place: str, what: str, found: str, allowed: Iterable[str]) -> UserEr
     return UserError(
         f"{place}: unknown {what} {found!r}{near(found, names)} (allowed: {', '.join(names)})"
     )
+
+
+def within(interval: str, **values: object) -> None:
+    """Refuse numbers that are outside an interval, or not a number; what is no number (None, a schedule) passes.
+
+    Args:
+        interval: such as ``(0, 2]``; a round bracket leaves its end out, so ``[0, inf)`` wants a finite number.
+        values: by the name of the argument.
+
+    Raises:
+        UserError: a value is outside.
+
+    Example:
+        >>> within("(0, inf)", temperature=4.0, scale=-1)
+        Traceback (most recent call last):
+        tutelage.errors.UserError: scale: -1 must be > 0
+    """
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    for name, value in values.items():
+        if not isinstance(value, int | float):
+            continue
+        above = value >= low if interval[0] == "[" else value > low
+        below = value <= high if interval[-1] == "]" else value < high
+        if not (above and below):
+            rule = (
+                f"{'>=' if interval[0] == '[' else '>'} {low:g}"
+                if isinf(high)
+                else f"in {interval}"
+            )
+            finite = "" if isfinite(value) else " and finite"
+            raise UserError(f"{name}: {value} must be {rule}{finite}")

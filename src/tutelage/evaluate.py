@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from tutelage.batches import Samples, batches
 from tutelage.modes import evaluating
-from tutelage.types import Batch
 
 __all__ = ["assess", "assess_groups", "harmonic_mean", "monitor", "predict", "recalls"]
 
@@ -31,14 +30,13 @@ def predict(
     The network's mode is put back afterwards.
     """
     device = next(network.parameters()).device
-    found = []
+    logits = []
     with evaluating(network), torch.no_grad():
         for batch in batches(samples, index, batch_size):
-            inputs = {name: tensor.to(device) for name, tensor in batch.inputs.items()}
             with context():
-                logits = network(Batch(inputs, batch.labels, batch.index)).logits
-            found.append(logits.float().cpu())
-    return torch.cat(found)
+                output = network(batch.to(device))
+            logits.append(output.logits.float().cpu())
+    return torch.cat(logits)
 
 
 def monitor(logits: Tensor, labels: Tensor) -> dict[str, float]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
+from zlib import crc32
 
 __all__ = ["UNFINISHED", "replacing", "replacing_folder"]
 
@@ -38,13 +39,17 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path, *, alone: bool = False) -> Iterator[Path]:
     """Give a new folder to fill; when the block ends it takes its name, and replaces what was there.
 
     Args:
         path: of the folder; those above it are made.
+        alone: nobody else writes it now (a lock is held): an unfinished version was left behind by a process
+            that was killed, and is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f"{_begins(path)}*") if alone else ():
+        shutil.rmtree(left, ignore_errors=True)
     unfinished = _beside(path)
     unfinished.mkdir()
     try:
@@ -60,7 +65,12 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f"{UNFINISHED}{uuid4().hex[:12]}{path.suffix}")
+    return path.with_name(f"{_begins(path)}{uuid4().hex[:12]}{path.suffix}")
+
+
+def _begins(path: Path) -> str:
+    """Return how the names of unfinished versions of a file or folder begin; short, whatever its own name is."""
+    return f"{UNFINISHED}{crc32(path.name.encode()):08x}-"
 
 
 def _sync(path: Path) -> None:

@@ -7,7 +7,6 @@ normalisation takes its statistics over all parts: the numbers are those of one 
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, final
 
 import torch
@@ -78,7 +77,7 @@ class Ranks:
             raise ValueError(f"a batch of {total} samples cannot be divided among {self.size}")
         rows = self._rows(total)
         with _streams(self.rank, self.device) as common, _AsOne(rows, total, common):
-            output: Output = network(_part(batch, rows))
+            output: Output = network(batch.rows(rows))
         features = _Whole(output.features, lambda own: self.whole(own, total))
         return Output(self.whole(output.logits, total), features)
 
@@ -261,18 +260,6 @@ def _streams(rank: int, device: torch.device) -> Iterator[torch.Generator]:
         torch.cuda.set_rng_state(common.get_state(), device)
     else:
         torch.set_rng_state(common.get_state())
-
-
-def _part(batch: Batch, rows: slice) -> Batch:
-    return replace(
-        batch,
-        inputs={name: values[rows] for name, values in batch.inputs.items()},
-        labels=batch.labels[rows],
-        index=batch.index[rows],
-        concepts={scope: values[rows] for scope, values in batch.concepts.items()},
-        partner=None if batch.partner is None else batch.partner[rows],
-        share=None if batch.share is None else batch.share[rows],
-    )
 
 
 @final

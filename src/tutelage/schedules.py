@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 
+from tutelage.errors import within
 from tutelage.types import Clock
 
 __all__ = ["Constant", "Cosine", "EpochCosine", "Linear", "Piecewise", "Schedule", "value_at"]
@@ -53,8 +54,7 @@ class Linear(Schedule):
     until: float = 1.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.until <= 1:
-            raise ValueError(f"until: {self.until} is not a fraction of the stage in (0, 1]")
+        within("(0, 1]", until=self.until)
 
     def __call__(self, clock: Clock) -> float:
         """Return the value at this time."""
@@ -83,8 +83,7 @@ class Cosine(Schedule):
     warmup: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 <= self.warmup < 1:
-            raise ValueError(f"warmup: {self.warmup} is not a fraction of the stage in [0, 1)")
+        within("[0, 1)", warmup=self.warmup)
 
     def __call__(self, clock: Clock) -> float:
         """Return the value at this time."""
@@ -122,8 +121,7 @@ class EpochCosine(Schedule):
     warmup: int = 1
 
     def __post_init__(self) -> None:
-        if self.warmup < 0:
-            raise ValueError(f"warmup: {self.warmup}; allowed: at least 0 epochs")
+        within("[0, inf)", warmup=self.warmup)
 
     def __call__(self, clock: Clock) -> float:
         """Return the value at this time."""

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch import Tensor, nn
 
 from tutelage.batches import Samples, batches
 from tutelage.errors import UserError
+from tutelage.files import replacing_folder
 from tutelage.types import Batch, Needs, Output
 
 N = TypeVar("N", bound=nn.Module)
@@ -177,7 +177,11 @@ def cache_teacher(
 
     def forward(batch: Batch) -> Output:
         with torch.no_grad(), context():
-            return _keep(network(_to(batch, device)), needs.features | needs.grams, "teacher")
+            return _keep(
+                network(batch.to(device, non_blocking=True)),
+                needs.features | needs.grams,
+                "teacher",
+            )
 
     rows = np.full(len(samples), -1, dtype=np.int64)
     rows[index.numpy()] = np.arange(len(index))
@@ -197,22 +201,14 @@ def _make(
     entry: Path,
     progress: Callable[[int, int], None] | None,
 ) -> None:
-    """Write an entry beside its final place and rename it: a killed process leaves no half entry behind."""
-    # We hold the lock, so a half entry is that of a process that was killed.
-    for stale in entry.parent.glob(f"{entry.name}.*.part"):
-        shutil.rmtree(stale, ignore_errors=True)
-    work = Path(tempfile.mkdtemp(prefix=f"{entry.name}.", suffix=".part", dir=entry.parent))
+    """Write an entry; a killed process leaves no half one behind."""
     count = int((rows >= 0).sum())
-    try:
+    with replacing_folder(entry, alone=True) as work:  # we hold the lock
         shapes = _evaluate(forward, source, count, work, progress)
         _gram_where_better(work, needs, count)
         np.save(work / "rows.npy", rows)
-        (work / "complete.json").write_text(
-            json.dumps({"samples": count, "shapes": shapes}, indent=1)
-        )
-        work.replace(entry)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        contents = {"samples": count, "shapes": shapes}
+        (work / "complete.json").write_text(json.dumps(contents, indent=1))
 
 
 def _evaluate(
@@ -272,11 +268,6 @@ def _keep(output: Output, wanted: frozenset[str], name: str) -> Output:
             f"(the network has: {', '.join(sorted(output.features)) or 'none'})"
         )
     return Output(output.logits, {tap: output.features[tap] for tap in sorted(wanted)})
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    inputs = {name: tensor.to(device, non_blocking=True) for name, tensor in batch.inputs.items()}
-    return Batch(inputs, batch.labels.to(device), batch.index)
 
 
 def _probe_dtype(context: Context) -> torch.dtype:

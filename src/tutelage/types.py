@@ -1,7 +1,7 @@
 """The nouns every other module speaks: what a network gives, what a batch holds, what time it is."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal, Protocol
 
@@ -67,8 +67,9 @@ class Batch:
         )
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
-        """Return the batch on a device."""
-        return self.map(lambda values: values.to(device, non_blocking=non_blocking))
+        """Return the batch on a device; ids stay where they are, for what they are the keys of lies on the CPU."""
+        moved = self.map(lambda values: values.to(device, non_blocking=non_blocking))
+        return replace(moved, index=self.index)
 
     def rows(self, index: Tensor | slice) -> "Batch":
         """Return the samples at these positions, or those where a mask is true, in this order."""

@@ -37,6 +37,7 @@ EXAMPLES = {
     "PerTeacher": {"term": "SoftTargets"},
     "MergedSimilarity": {"weights": MIX},
     "SoftTargets": {},
+    "Standardised": {"term": "SoftTargets"},
     "SimilarityMap": {"taps": ["stage1", "stage3"]},
     "Uniform": {},
     "Fixed": {"weights": MIX},

@@ -50,3 +50,16 @@ def test_a_folder_appears_whole_and_replaces_the_old_one(tmp_path: Path) -> None
     with pytest.raises(ZeroDivisionError), replacing_folder(path):
         raise ZeroDivisionError
     assert [p.name for p in tmp_path.iterdir()] == ["entry"]
+
+
+def test_what_a_killed_process_left_of_a_folder_is_removed_by_the_next_one_that_is_alone(tmp_path):
+    path, other = tmp_path / "entry", tmp_path / "other"
+    with replacing_folder(path) as left:
+        killed = tmp_path / (
+            left.name[:-12] + "0" * 12
+        )  # the name that another process would have taken
+        killed.mkdir()
+        with replacing_folder(other, alone=True):
+            assert killed.exists() and left.exists()
+    with replacing_folder(path, alone=True) as part:
+        assert list(tmp_path.glob(f"{UNFINISHED}*")) == [part]

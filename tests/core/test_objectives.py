@@ -114,11 +114,11 @@ def test_coefficients_and_temperatures_follow_the_clock():
     ("make", "sentence"),
     [
         (lambda: Fixed({"a": 0.5, "b": 0.6}), r"sum to 1\.1, not to 1"),
-        (lambda: Fixed({"a": -0.5, "b": 1.5}), "must not be negative"),
+        (lambda: Fixed({"a": -0.5, "b": 1.5}), r"weights\.a: -0\.5 must be >= 0"),
         (lambda: Distiller({}), "no objective"),
         (
             lambda: Distiller({"x": Weighted(Labels(), -1.0)}),
-            r"distiller\.x\.coefficient: -1\.0 is negative",
+            r"distiller\.x\.coefficient: -1\.0 must be >= 0",
         ),
         (lambda: SoftTargets(-1.0), "temperature: -1.0 must be > 0"),
     ],

@@ -87,9 +87,9 @@ def test_equals_the_authors_code_from_images_to_gradients(authors):
     ):
         torch.testing.assert_close(row[:4], torch.tensor(numbers), **close, msg=name)
     view = View(output, {}, Batch({}, labels, torch.arange(5)), Clock())
-    regulation = SelfRegulation()
-    parts = {"labels": Labels()(view).mean(), "regulation": regulation(view).mean()}
-    traced = {name: float(values.mean()) for name, values in regulation.traces().items()}
+    judged = SelfRegulation().judge(view)
+    parts = {"labels": Labels()(view).mean(), "regulation": judged.loss.mean()}
+    traced = {name: float(values.mean()) for name, values in judged.traces.items()}
     assert traced == pytest.approx(
         {"text": 0.11763133, "image": 0.06531592, "logits": 0.10255613}, rel=1e-4
     )

@@ -310,7 +310,7 @@ def test_a_dry_run_tries_what_is_trained(taught, tmp_path):
         (put("stages.promptsrc.train.select", "best"), "best, but the only network is the one of the last"),
         (put("stages.last.train.select", "first"), r"train\.select: found 'first'"),
         (put("stages.promptsrc.train.average.type", "Gauss"), "unknown average 'Gauss'; did you mean 'Gaussian'"),
-        (put("stages.promptsrc.train.average.std", 0), r"train\.average: std: 0\.0; allowed: above 0"),
+        (put("stages.promptsrc.train.average.std", 0), r"train\.average: std: 0\.0 must be > 0"),
         (put("network.vision_depth", 3), "depth: 3; allowed: 1 to the 2 blocks"),
         (put("network.frozen_templates", None), "no feature 'image_frozen' .allowed: PromptedClip with"),
         (put("stages.zero_shot.train.epochs", 1), "labels: sends no gradient to the student|parameter"),

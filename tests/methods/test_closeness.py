@@ -173,8 +173,8 @@ def test_bounds_that_leave_one_mix_give_it():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"floor": -0.1}, r"floor: -0\.1; allowed: 0 to 1"),
-        ({"cap": {"pi": 1.2}}, r"cap: 1\.2; allowed: 0 to 1"),
+        ({"floor": -0.1}, r"floor: -0\.1 must be in \[0, 1\]"),
+        ({"cap": {"pi": 1.2}}, r"cap: 1\.2 must be in \[0, 1\]"),
         ({"floor": 0.6, "cap": 0.5}, r"leave no mix of pi, sig \(allowed: floor <= cap, "),
         ({"floor": 0.6}, "floors that sum to at most 1"),
         ({"floor": 0.1, "cap": 0.4}, "caps that sum to at least 1"),

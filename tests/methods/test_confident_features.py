@@ -77,10 +77,11 @@ def test_loss_weights_and_gradients_of_the_released_code(sizes, divide):
     loss, shares, at_student, at_embedding = AUTHORS[sizes]
     factor = 1 if divide else 3  # the paper has no division by the number of teachers
     made, view = setting(sizes, divide_by_teachers=divide)
-    found = made(view).mean()
+    judged = made.judge(view)
+    found = judged.loss.mean()
     assert found.item() == pytest.approx(factor * loss, rel=1e-9)
     found.backward()
-    weights = [row[0].item() for row in made.traces().values()]
+    weights = [row[0].item() for row in judged.traces.values()]
     assert weights == pytest.approx(shares, rel=1e-9)
     gradient = view.student.features["a"].grad.abs().sum().item()
     assert gradient == pytest.approx(factor * at_student, rel=1e-9)
@@ -144,8 +145,9 @@ def test_one_teacher_is_the_plain_distance():
     made, view = setting([(3, 4)])
     target = view.teachers["sig"].features["b"]
     imitation = made.imitations.embeddings["sig"](view.student.features["a"])
-    torch.testing.assert_close(made(view), losses.mean_square(imitation, target))
-    assert all((row == 1).all() for row in made.traces().values())
+    judged = made.judge(view)
+    torch.testing.assert_close(judged.loss, losses.mean_square(imitation, target))
+    assert all((row == 1).all() for row in judged.traces.values())
 
 
 def test_heads_stay_out_of_the_distiller_and_frozen():

@@ -207,8 +207,8 @@ def test_gradients_reach_student_and_projections_and_stop_at_teacher_and_memory(
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"width": 0}, "must be at least 1"),
-        ({"negatives": 0}, "must be at least 1"),
+        ({"width": 0}, "width: 0 must be >= 1"),
+        ({"negatives": 0}, "negatives: 0 must be >= 1"),
         ({"temperature": 0}, "temperature: 0 must be > 0"),
         ({"momentum": 1}, r"momentum: 1 must be in \[0, 1\)"),
     ],

@@ -123,7 +123,7 @@ def test_gradcheck():
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        ({"width": 0}, "width: 0 must be at least 1"),
+        ({"width": 0}, "width: 0 must be >= 1"),
         ({"consistency": -1}, "consistency: -1 must be >= 0"),
         ({"scale": 0}, "scale: 0 must be > 0"),
     ],

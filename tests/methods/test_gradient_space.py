@@ -156,8 +156,9 @@ def test_weights_and_loss_of_the_released_code(cap, normalise):
     expected, loss = AUTHORS[cap, normalise]
     view = formula_view()
     objective = PerTeacher(SoftTargets(4.0), GradientSpace(cap, normalise=normalise))
-    assert objective(view).mean().item() == pytest.approx(loss, rel=1e-5)
-    found = torch.stack(list(objective.traces().values()))[:, 0].tolist()
+    judged = objective.judge(view)
+    assert judged.loss.mean().item() == pytest.approx(loss, rel=1e-5)
+    found = torch.stack(list(judged.traces.values()))[:, 0].tolist()
     assert found == pytest.approx(expected, abs=1e-5)
 
 
@@ -203,8 +204,7 @@ def test_gradients_at_the_logits_are_the_closed_form(temperature, cap):
     student = Output(view.student.logits.clone().requires_grad_(), view.student.features)
     view = replace(view, student=student)
     objective = PerTeacher(SoftTargets(temperature), GradientSpace(cap))
-    objective(view)
-    found = torch.stack(list(objective.traces().values()))[:, 0]
+    found = torch.stack(list(objective.judge(view).traces.values()))[:, 0]
     torch.testing.assert_close(
         found.double(), by_hand(view, temperature, cap), rtol=1e-4, atol=1e-5
     )
@@ -228,8 +228,9 @@ def test_the_weights_are_constants_and_the_graph_survives():
     view = formula_view()
     z = view.student.logits
     objective = PerTeacher(SoftTargets(4.0), GradientSpace())
-    objective(view).mean().backward()
-    shares = torch.stack(list(objective.traces().values()))[:, :1].detach()
+    judged = objective.judge(view)
+    judged.loss.mean().backward()
+    shares = torch.stack(list(judged.traces.values()))[:, :1].detach()
     again = z.detach().clone().requires_grad_()
     parts = [losses.soft_targets(again, t.logits, temperature=4.0) for t in view.teachers.values()]
     (shares * torch.stack(parts)).sum(dim=0).mean().backward()
@@ -257,12 +258,12 @@ def test_bf16_autocast_gives_nearly_the_same_weights():
     view = random_view(batch=16)
     z = view.student.logits.clone().requires_grad_()
     full = PerTeacher(SoftTargets(4.0), GradientSpace(1.0))
-    full(replace(view, student=Output(z)))
+    exact = full.judge(replace(view, student=Output(z))).traces
     half = PerTeacher(SoftTargets(4.0), GradientSpace(1.0))
     with torch.autocast("cpu", torch.bfloat16):
-        half(replace(view, student=Output(z.bfloat16())))
-    for name, row in full.traces().items():
-        torch.testing.assert_close(half.traces()[name], row, rtol=0.05, atol=0.05)
+        rounded = half.judge(replace(view, student=Output(z.bfloat16()))).traces
+    for name, row in exact.items():
+        torch.testing.assert_close(rounded[name], row, rtol=0.05, atol=0.05)
 
 
 def test_identical_teachers_are_one_teacher():
@@ -288,7 +289,7 @@ def test_a_perfect_student_gives_even_weights():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: GradientSpace(cap=0.0), r"cap: 0\.0 must be positive"),
+        (lambda: GradientSpace(cap=0.0), r"cap: 0\.0 must be > 0"),
         (
             lambda: GradientSpace(cap=0.3).prepare(facts_of(formula_view())),
             r"cap: 0\.3 is less than one over 3 teachers.*at least 0\.3333",

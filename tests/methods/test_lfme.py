@@ -111,7 +111,8 @@ def test_experts_by_hand():
     objective = prepared(Experts(named(SUBSETS), temperature=3.0), view)
     objective.recall = {"many": 0.8, "median": 0.5, "low": 0.4}
     clock = Clock(epoch=1, epochs=4, recall=[0.5, 0.6, None, 0.7, 0.1, 0.0])
-    found = objective(replace(view, clock=clock))
+    judged = objective.judge(replace(view, clock=clock))
+    found = judged.loss
     weights = {"many": (0.8 - 0.6) / (0.8 * 0.7), "median": (0.5 - 0.3) / (0.5 * 0.7), "low": 1.0}
     for i in range(6):
         total = 0.0
@@ -123,7 +124,7 @@ def test_experts_by_hand():
                 a * (np.log(a) - np.log(b)) for a, b in zip(p, q, strict=True)
             )
         assert float(found[i]) == pytest.approx(total, rel=1e-10)
-    traces = objective.traces()
+    traces = judged.traces
     assert set(traces) == {"weight.many", "weight.median", "weight.low"}
     for expert, weight in weights.items():
         assert traces[f"weight.{expert}"].tolist() == pytest.approx([weight] * 6)
@@ -236,12 +237,12 @@ def test_weights_grow_as_in_the_authors_code(epoch):
 def test_the_curriculum_begins_at_the_first_weights_and_ends_at_one():
     objective, view = curriculum()
     plain = F.cross_entropy(view.student.logits, view.batch.labels, reduction="none")
-    begin = objective(view)
+    begin = objective.judge(view).loss
     torch.testing.assert_close(begin, plain * torch.tensor(GOLDEN_FIRST))
     for epoch in (5, 7, 9):
         late = replace(view, clock=Clock(epoch=epoch, epochs=10))
         torch.testing.assert_close(objective(late), plain)
-    assert objective.traces()["weight"].tolist() == [1.0] * 18
+    assert objective.judge(late).traces["weight"].tolist() == [1.0] * 18
 
 
 @pytest.mark.parametrize("epoch", GOLDEN_SCALED_LOGITS)

@@ -193,7 +193,7 @@ def test_it_works_on_cached_maps_and_in_float32_under_autocast():
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: OrthogonalFeatures(MIX, patches=0), "patches: 0 must be at least 1"),
+        (lambda: OrthogonalFeatures(MIX, patches=0), "patches: 0 must be >= 1"),
         (lambda: OrthogonalFeatures(MIX, taps=[]), "taps: the list is empty"),
         (lambda: OrthogonalFeatures({"sig": 0.4}), "sum to 0.4, not to 1"),
         (

@@ -89,11 +89,12 @@ def test_loss_and_student_gradient_of_the_released_code(epoch):
 @pytest.mark.parametrize("epoch", AUTHORS)
 def test_weights_reward_and_policy_gradient_of_the_released_code(epoch):
     made, view = setting(epoch)
-    made(view).mean().backward()
+    judged = made.judge(view)
+    judged.loss.mean().backward()
     for name, parameter in made.policy.named_parameters():
         if parameter.requires_grad:
             assert parameter.grad.abs().sum().item() == pytest.approx(POLICY[name], rel=1e-7)
-    traces = {name: row.tolist() for name, row in made.traces().items()}
+    traces = {name: row.tolist() for name, row in judged.traces.items()}
     assert traces["reward"] == pytest.approx([0, 0, 1, 0])
     for kind, expected in (("weight", WEIGHTS), ("feature_weight", FEATURE_WEIGHTS)):
         row = [traces[f"{kind}.{name}"][0] for name in view.teachers]
@@ -112,8 +113,8 @@ def test_learned_shares_start_equal_and_have_the_released_gradient():
 
 def test_the_loss_is_the_weighted_sum_and_the_lesson_has_no_value():
     made, view = setting()
-    found = made(view)
-    traces = made.traces()
+    judged = made.judge(view)
+    found, traces = judged.loss, judged.traces
     total = 0
     for name, teacher in view.teachers.items():
         kl = losses.soft_targets(view.student.logits, teacher.logits, temperature=4.0)
@@ -133,8 +134,7 @@ def test_rewarded_choices_become_likelier():
     optimizer = torch.optim.SGD(made.policy.parameters(), 1.0)
 
     def praise():
-        made(view)
-        traces = made.traces()
+        traces = made.judge(view).traces
         rows = [
             traces[f"{kind}.{n}"].log()
             for kind in ("weight", "feature_weight")
@@ -168,8 +168,7 @@ def test_signals_and_images_together_and_equal_rewards():
     one = replace(v, student=v.student, teachers={"pi": v.teachers["pi"]})
     alone = PolicyWeighted(width=8)
     alone.prepare(contract_facts(one))
-    alone(one)
-    torch.testing.assert_close(alone.traces()["weight.pi"], torch.ones(6))
+    torch.testing.assert_close(alone.judge(one).traces["weight.pi"], torch.ones(6))
 
 
 @pytest.mark.parametrize(

@@ -64,9 +64,9 @@ def test_the_batch_mean_is_the_papers_scalar():
         assert found.shape == (4,)
         assert float(found.mean()) == pytest.approx(wanted[name], rel=1e-12)
     total = 25 * wanted["text"] + 10 * wanted["image"] + wanted["logits"]
-    regulation = SelfRegulation()
-    assert float(regulation(v).mean()) == pytest.approx(total, rel=1e-12)
-    traces = {name: float(values.mean()) for name, values in regulation.traces().items()}
+    judged = SelfRegulation().judge(v)
+    assert float(judged.loss.mean()) == pytest.approx(total, rel=1e-12)
+    traces = {name: float(values.mean()) for name, values in judged.traces.items()}
     assert traces == pytest.approx(wanted, rel=1e-12)
 
 
@@ -126,7 +126,7 @@ def test_a_student_without_frozen_features_is_told():
         ValueError, match=r"no feature 'text_frozen' \(allowed: PromptedClip with frozen"
     ):
         SelfRegulation()(replace(v, student=Output(v.student.logits, features)))
-    with pytest.raises(ValueError, match=r"image: -1\.0 is negative"):
+    with pytest.raises(ValueError, match=r"image: -1\.0 must be >= 0"):
         SelfRegulation(image=-1.0)
     with pytest.raises(ValueError, match="cannot differ"):
         losses.mean_absolute(torch.zeros(2, 3), torch.zeros(2, 4))

@@ -1,13 +1,13 @@
 """An audit of a study's folder, or of tables, logs and names that others left."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tutelage.audit.checks import OF_CLAIMS, OF_STUDIES
 from tutelage.audit.imports import read_claims
-from tutelage.audit.imports.claim import by_table
+from tutelage.audit.imports.claim import Claim, by_table
 from tutelage.errors import UserError
-from tutelage.runs.findings import Audit, Finding, collect
+from tutelage.runs.findings import Audit, Finding, collect, listed
 from tutelage.study.ledger import StudyLedger, read_study
 
 _SAID = ("identical to the last bit", "is listed", "stands for", "predicts one class only")
@@ -52,13 +52,26 @@ def audit_files(paths: Sequence[Path], means: Mapping[str, str] | None = None) -
         {key for claim in claims for key in claim.settings} & {"alpha", "beta", "gamma", "lambda"}
     )
     notes = tuple(f"Nobody says what {key} weighs; --means {key}=NAME names it." for key in unclear)
+    notes += tuple(_marked(claims))
     tables = len(by_table(claims))
     size = f"{len(claims)} numbers in {tables} table{'s' * (tables != 1)}"
     checks = tuple(check.__name__ for check in OF_CLAIMS)
     return Audit(", ".join(map(str, paths)), size, checks, collect(OF_CLAIMS, claims), notes)
 
 
+def _marked(claims: Sequence[Claim]) -> Iterator[str]:
+    """Yield a sentence for each mark behind numbers: what it means stands in no cell."""
+    marks: dict[str, list[Claim]] = {}
+    for claim in claims:
+        if claim.mark:
+            marks.setdefault(claim.mark, []).append(claim)
+    for mark, marked in marks.items():
+        places = listed(claim.place for claim in marked)
+        count = f"{len(marked)} number{'s' * (len(marked) != 1)}"
+        yield f"{count} marked {mark} ({places}): no cell says what that means."
+
+
 def _size(study: StudyLedger) -> str:
-    runs = len({run.fingerprint for one in study.experiments for run in one.runs})
+    runs = len({run.fingerprint for experiment in study.experiments for run in experiment.runs})
     cells = len(study.cells)
     return f"{cells} cell{'s' * (cells != 1)}, {runs} different complete runs"

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from filelock import FileLock
-from lightning_fabric import Fabric
 
 from tutelage.errors import UserError
 from tutelage.execution.data_cache import DataCache
@@ -46,6 +45,8 @@ def train_spread(
         UserError: the run cannot be divided, or something does not fit.
         DivergedError: the run was stopped; the folder says why.
     """
+    from lightning_fabric import Fabric
+
     train = context.recipe.train_of(job.stage)
     _refuse_indivisible(train, context, f"stages.{job.stage}.train")
     fabric = Fabric(

@@ -25,7 +25,7 @@ from tutelage.recipe.networks import save_network
 from tutelage.recipe.resolve import Job, order_of
 from tutelage.runs.folder import RunFolder
 from tutelage.teachers import CachedTeachers
-from tutelage.train import Course, State
+from tutelage.train import State, TrainingRun
 from tutelage.training.assemble import Assembled, Context, assemble
 from tutelage.training.single import begin, finish
 from tutelage.training.stage import adopt, fit_once, network_for
@@ -141,7 +141,7 @@ def _train(
     """Return the seconds of a step, those of an epoch's checkpoints, and the state."""
     state.best = {"validation": {"epoch": 0, "value": 0.0}}
     student, settings = made.training.student, made.settings
-    course = Course(made.training, made.step, settings, made.fabric, folder, state)
+    course = TrainingRun(made.training, made.step, settings, made.fabric, folder, state)
     times: list[float] = []
     began = time.perf_counter()
     epochs = 0

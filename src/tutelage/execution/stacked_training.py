@@ -23,21 +23,9 @@ from tutelage.objectives import Distiller, Labels, PerTeacher
 from tutelage.steps import GradientStep, Step
 from tutelage.steps.base import Device
 from tutelage.steps.gradient import Descent
-from tutelage.terms import DecoupledTargets, SoftTargets
-from tutelage.train import (
-    Course,
-    Epoch,
-    Record,
-    Settings,
-    State,
-    Training,
-)
-from tutelage.types import (
-    Batch,
-    Clock,
-    Output,
-    View,
-)
+from tutelage.terms import DecoupledTargets, SoftTargets, Standardised
+from tutelage.train import Record, Settings, State, Training, TrainingEpoch, TrainingRun
+from tutelage.types import Batch, Clock, Output, View
 
 __all__ = ["Member", "fit_stacked", "probe", "refusal", "shape_of", "why_not"]
 
@@ -140,24 +128,24 @@ def fit_stacked(
             raise ValueError(f"members[{number}]: cannot be stacked: {why}")
         if shape_of(member) != shape_of(members[0]):
             raise ValueError(f"members[{number}]: another shape than members[0]")
-    courses = {
-        number: Course(m.training, m.step, m.settings, device, m.record, m.state)
+    runs = {
+        number: TrainingRun(m.training, m.step, m.settings, device, m.record, m.state)
         for number, m in enumerate(members)
     }
     stack: _Stack | None = None
-    while courses:
-        for number in [n for n, course in courses.items() if course.done]:
-            course = courses.pop(number)
-            end = _attempt(course.end)
-            _release(_student(course).network)
+    while runs:
+        for number in [n for n, run in runs.items() if run.done]:
+            run = runs.pop(number)
+            end = _attempt(run.end)
+            _release(_student(run).network)
             yield number, end
         # The longest first: those that still have batches are then the first ones of the stack.
-        going = sorted(courses, key=lambda n: -courses[n].steps)
+        going = sorted(runs, key=lambda n: -runs[n].steps)
         if going:
             if stack is None or stack.numbers != going:
-                stack = _Stack(going, [_student(courses[n]) for n in going])
-            for number, error in _epoch(stack, [courses[n] for n in going], device).items():
-                _release(_student(courses.pop(number)).network)
+                stack = _Stack(going, [_student(runs[n]) for n in going])
+            for number, error in _epoch(stack, [runs[n] for n in going], device).items():
+                _release(_student(runs.pop(number)).network)
                 yield number, error
 
 
@@ -171,17 +159,17 @@ def probe(members: Sequence[Member], device: Device, steps: int = 5) -> tuple[fl
         device: where all of them are.
         steps: how many are measured of each, after one that is not.
     """
-    courses = [Course(m.training, m.step, m.settings, device, m.record, m.state) for m in members]
-    epochs = [course.begin() for course in courses]
+    runs = [TrainingRun(m.training, m.step, m.settings, device, m.record, m.state) for m in members]
+    epochs = [run.begin() for run in runs]
     seen = [next(iter(epoch)) for epoch in epochs]
-    streams = [_streams(device.device) for _ in courses]
+    streams = [_streams(device.device) for _ in runs]
     # Before their parameters become the stack's: one student of its own.
-    single, (batch, outputs, clock) = courses[0], seen[0]
-    stack = _Stack(list(range(1, len(courses))), [_student(course) for course in courses[1:]])
-    stack.narrow(len(courses) - 1)
+    single, (batch, outputs, clock) = runs[0], seen[0]
+    stack = _Stack(list(range(1, len(runs))), [_student(run) for run in runs[1:]])
+    stack.narrow(len(runs) - 1)
     ways: tuple[Callable[[], None], ...] = (
         lambda: epochs[0].note(batch, *single.stepper(batch, outputs, clock)),
-        lambda: _step(stack, courses[1:], epochs[1:], seen[1:], streams[1:]),
+        lambda: _step(stack, runs[1:], epochs[1:], seen[1:], streams[1:]),
     )
     found: list[list[float]] = [[], []]
     for _ in range(1 + steps):  # in turns, so that both see the same noise
@@ -193,7 +181,7 @@ def probe(members: Sequence[Member], device: Device, steps: int = 5) -> tuple[fl
             seconds.append(time.perf_counter() - started)
     # The smallest: what another program on the machine takes away is no property of a way.
     alone, together = (min(seconds[1:]) for seconds in found)
-    return alone, together / (len(courses) - 1)
+    return alone, together / (len(runs) - 1)
 
 
 class _Stack:
@@ -265,59 +253,59 @@ class _Stack:
         return output.logits, dict(output.features)
 
 
-def _epoch(stack: _Stack, courses: Sequence[Course], device: Device) -> dict[int, Exception]:
-    """Train one epoch of every course; return those that were stopped by what it led to."""
-    epochs, streams = list[Epoch](), list[list[Tensor]]()
-    for course in courses:
-        epochs.append(course.begin())  # seeds the global stream for what objectives draw
+def _epoch(stack: _Stack, runs: Sequence[TrainingRun], device: Device) -> dict[int, Exception]:
+    """Train one epoch of every run; return those that were stopped by what it led to."""
+    epochs, streams = list[TrainingEpoch](), list[list[Tensor]]()
+    for run in runs:
+        epochs.append(run.begin())  # seeds the global stream for what objectives draw
         streams.append(_streams(device.device))
     sources: list[Iterator[Seen]] = [iter(epoch) for epoch in epochs]
-    for number in range(courses[0].steps):
-        width = sum(course.steps > number for course in courses)
+    for number in range(runs[0].steps):
+        width = sum(run.steps > number for run in runs)
         stack.narrow(width)
         seen = [next(source) for source in sources[:width]]
-        _step(stack, courses[:width], epochs, seen, streams)
-    # What follows is timed for each course; what is behind us is shared.
+        _step(stack, runs[:width], epochs, seen, streams)
+    # What follows is timed for each run; what is behind us is shared.
     share = sum(epoch.seconds for epoch in epochs[:1]) / len(epochs)
     failed = {}
-    for number, course, epoch in zip(stack.numbers, courses, epochs, strict=True):
+    for number, run, epoch in zip(stack.numbers, runs, epochs, strict=True):
         epoch.restart(share)
         try:
-            course.close(epoch)
-        except Exception as error:  # whatever stops one course is its own affair
+            run.close(epoch)
+        except Exception as error:  # whatever stops one run is its own affair
             failed[number] = error
     return failed
 
 
 def _step(
     stack: _Stack,
-    courses: Sequence[Course],
-    epochs: Sequence[Epoch],
+    runs: Sequence[TrainingRun],
+    epochs: Sequence[TrainingEpoch],
     seen: Sequence[Seen],
     streams: list[list[Tensor]],
 ) -> None:
-    """Make one step of every course."""
-    device = courses[0].device
+    """Make one step of every run."""
+    device = runs[0].device
     found = []
     with device.autocast():
         outputs = stack([batch for batch, _, _ in seen])
-        for i, (course, (batch, teachers, clock)) in enumerate(zip(courses, seen, strict=True)):
+        for i, (run, (batch, teachers, clock)) in enumerate(zip(runs, seen, strict=True)):
             with _stream(streams, i, device.device):
                 view = View(outputs[i], teachers, batch, clock)
-                found.append(course.training.distiller(view))
+                found.append(run.training.distiller(view))
     stack.forget()
-    for course in courses:
-        course.training.distiller.zero_grad()
+    for run in runs:
+        run.training.distiller.zero_grad()
     device.backward(torch.stack([losses.total.mean() for losses in found]).sum())
     for i, (batch, _, clock) in enumerate(seen):
-        stepper = courses[i].stepper
+        stepper = runs[i].stepper
         assert isinstance(stepper, Descent), "refusal() is None"
         stepper.move(clock)
         epochs[i].note(batch, found[i], outputs[i])
 
 
-def _student(course: Course) -> On:
-    student = course.training.student
+def _student(run: TrainingRun) -> On:
+    student = run.training.student
     assert isinstance(student, On), "refusal() is None"
     return student
 
@@ -338,10 +326,12 @@ def _release(network: nn.Module) -> None:
             setattr(module, name, values.clone())
 
 
-def _reads_logits(objective: nn.Module) -> bool:
-    if isinstance(objective, PerTeacher):
-        return isinstance(objective.template[0], (SoftTargets, DecoupledTargets))
-    return isinstance(objective, Labels)
+def _reads_logits(part: nn.Module) -> bool:
+    if isinstance(part, PerTeacher):
+        return _reads_logits(part.template[0])
+    if isinstance(part, Standardised):
+        return _reads_logits(part.term)
+    return isinstance(part, (Labels, SoftTargets, DecoupledTargets))
 
 
 def _plain(module: nn.Module) -> tuple[tuple[str, Any], ...]:

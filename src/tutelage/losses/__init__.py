@@ -14,18 +14,12 @@ from tutelage.losses.feature_statistics import (
     sample_statistics,
     statistics_distance,
 )
-from tutelage.losses.features import mean_square
+from tutelage.losses.features import mean_absolute, mean_square
 from tutelage.losses.log_sum import log_sum_distance
-from tutelage.losses.logit_scaling import spread_scaled
+from tutelage.losses.logit_scaling import spread_scaled, standardised
 from tutelage.losses.orthogonality import orthogonal_features, orthogonality
-from tutelage.losses.self_regulation import mean_absolute
 from tutelage.losses.shapes import onto, same_space
-from tutelage.losses.similarity import (
-    gram,
-    merged_gram,
-    row_normalise,
-    similarity_maps,
-)
+from tutelage.losses.similarity import gram, merged_gram, row_normalise, similarity_maps
 from tutelage.losses.soft_targets import soft_targets
 
 __all__ = [
@@ -57,5 +51,6 @@ __all__ = [
     "similarity_maps",
     "soft_targets",
     "spread_scaled",
+    "standardised",
     "statistics_distance",
 ]

@@ -31,11 +31,7 @@ def attention_map(feature: Tensor, power: float = 2.0) -> Tensor:
 
 
 def attention_transfer(
-    student: Tensor,
-    teacher: Tensor,
-    *,
-    power: float = 2.0,
-    convention: Convention = "mean_square",
+    student: Tensor, teacher: Tensor, *, power: float = 2.0, convention: Convention = "mean_square"
 ) -> Tensor:
     """Distance of the attention maps of two features (AT).
 

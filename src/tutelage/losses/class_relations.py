@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tutelage.errors import within
 from tutelage.losses.precision import full
 
 _GUARD = 1e-8  # the authors' epsilon in the denominator of the correlation
@@ -46,8 +47,7 @@ def class_relations(
         >>> bool((class_relations(z, z) < 1e-4).all())
         True
     """
-    if temperature <= 0:
-        raise ValueError(f"temperature: {temperature} must be > 0")
+    within("(0, inf)", temperature=temperature)
     s = torch.softmax(full(student) / temperature, dim=1)
     t = torch.softmax(full(teacher.detach()) / temperature, dim=1)
     rows = _distances(s, t).sum(dim=1)

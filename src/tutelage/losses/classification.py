@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tutelage.errors import within
 from tutelage.losses.precision import full
 
 
@@ -39,10 +40,8 @@ def cross_entropy(
         >>> cross_entropy(torch.zeros(1, 2), torch.tensor([1]))
         tensor([0.6931])
     """
-    if focal_gamma < 0:
-        raise ValueError(f"focal_gamma: {focal_gamma} must be >= 0")
-    if not 0 <= label_smoothing < 1:
-        raise ValueError(f"label_smoothing: {label_smoothing} must be in [0, 1)")
+    within("[0, inf)", focal_gamma=focal_gamma)
+    within("[0, 1)", label_smoothing=label_smoothing)
     loss = F.cross_entropy(full(logits), labels, reduction="none", label_smoothing=label_smoothing)
     if focal_gamma > 0:
         log_p = F.log_softmax(full(logits), dim=1).gather(1, labels[:, None]).squeeze(1)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tutelage.errors import within
 from tutelage.losses.precision import full
 
 
@@ -47,8 +48,7 @@ def decoupled_targets(
         >>> decoupled_targets(z, z, torch.tensor([0]))
         tensor([0.])
     """
-    if temperature <= 0:
-        raise ValueError(f"temperature: {temperature} must be > 0")
+    within("(0, inf)", temperature=temperature)
     s, t = full(student) / temperature, full(teacher.detach()) / temperature
     own = _divergence(_binary(s, labels), _binary(t, labels))
     rest = _divergence(*(F.log_softmax(_others(x, labels), dim=1) for x in (s, t)))

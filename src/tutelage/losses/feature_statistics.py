@@ -87,7 +87,7 @@ def feature_statistics(
         >>> import torch
         >>> x = torch.tensor([[0.0, 1.0], [2.0, 1.0]])
         >>> feature_statistics(x + 1, x)
-        tensor([2., 2.])
+        tensor([1., 3.])
     """
     if axis == "batch":
         if student.shape[1] != teacher.shape[1]:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from tutelage.errors import within
 from tutelage.losses.precision import full
 
 
@@ -36,8 +37,7 @@ def log_sum_distance(
         >>> log_sum_distance(torch.ones(2, 3), torch.zeros(2, 3), guard=0.0)  # log 6
         tensor([1.7918, 1.7918])
     """
-    if power <= 0:
-        raise ValueError(f"power: {power} must be > 0")
+    within("(0, inf)", power=power)
     own = (full(student) - full(teacher.detach())).abs().pow(power).sum(dim=1)
     total = own.sum() + guard
     return torch.log(total) + (own * len(own) - own.sum()) / total

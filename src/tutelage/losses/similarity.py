@@ -10,6 +10,8 @@ from torch.nn import functional as F
 from tutelage.losses.precision import full
 from tutelage.types import Output
 
+MergeOrder = Literal["merge_then_normalise", "normalise_then_merge"]
+
 
 def gram(output: Output, tap: str) -> Tensor:
     """Raw similarity map ``A Aᵀ`` of a tap, from the cache where it is there.
@@ -80,7 +82,7 @@ def similarity_maps(student: Tensor, teacher: Tensor) -> Tensor:
 def merged_gram(
     grams: Sequence[Tensor],
     weights: Sequence[float],
-    order: Literal["merge_then_normalise", "normalise_then_merge"] = "merge_then_normalise",
+    order: MergeOrder = "merge_then_normalise",
 ) -> Tensor:
     """One target map out of several teachers' raw maps.
 

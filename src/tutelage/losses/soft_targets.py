@@ -5,6 +5,7 @@ from typing import Literal
 from torch import Tensor
 from torch.nn import functional as F
 
+from tutelage.errors import within
 from tutelage.losses.precision import full
 
 
@@ -40,8 +41,7 @@ def soft_targets(
         >>> soft_targets(torch.zeros(2, 3), torch.zeros(2, 3), temperature=4.0)
         tensor([0., 0.])
     """
-    if temperature <= 0:
-        raise ValueError(f"temperature: {temperature} must be > 0")
+    within("(0, inf)", temperature=temperature)
     log_s = F.log_softmax(full(student) / temperature, dim=1)
     log_t = F.log_softmax(full(teacher.detach()) / temperature, dim=1)
     divergence = (log_t.exp() * (log_t - log_s)).sum(dim=1) * temperature**2

@@ -1,6 +1,6 @@
 """Objectives: what the student is asked for, one number per sample, and the distiller that adds them up."""
 
-from tutelage.objectives.base import Objective
+from tutelage.objectives.base import Judged, Objective, TracedObjective
 from tutelage.objectives.concept_attention import ConceptExplanation, ConceptSparsity
 from tutelage.objectives.confident_features import ConfidentFeatures
 from tutelage.objectives.curriculum_labels import CurriculumLabels
@@ -21,6 +21,7 @@ __all__ = [
     "CurriculumLabels",
     "Distiller",
     "Experts",
+    "Judged",
     "KnowledgeBinding",
     "Labels",
     "Losses",
@@ -30,5 +31,6 @@ __all__ = [
     "PerTeacher",
     "PolicyWeighted",
     "SelfRegulation",
+    "TracedObjective",
     "Weighted",
 ]

@@ -2,28 +2,43 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
 from tutelage.types import Facts, Needs, View
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What an objective says of a batch.
+
+    Args:
+        loss: one number per sample, [B]; the batch mean is the paper's scalar.
+        traces: what is worth recording besides, by name, [B] each, without gradient. Weights over teachers are
+            ``weight.<teacher>``.
+    """
+
+    loss: Tensor
+    traces: Mapping[str, Tensor] = field(default_factory=dict)
+
+
 class Objective(nn.Module, ABC):
     """``View -> [B]``: one number per sample; the batch mean is the paper's scalar."""
 
+    reads: Needs = Needs()
+    """What :meth:`needs` returns, where that is known when the object is made."""
+
     def needs(self) -> Needs:
         """Return what this objective reads of its teachers besides logits."""
-        return Needs()
+        return self.reads
 
     def prepare(self, facts: Facts) -> None:
         """Build adapters and constants from one dry run, before the first step."""
 
-    def traces(self) -> Mapping[str, Tensor]:
-        """Return what is worth recording of the latest forward besides the loss, by name, [B] each.
-
-        Weights over teachers are ``weight.<teacher>``. They carry no gradient.
-        """
-        return {}
+    def judge(self, view: View) -> Judged:
+        """Return the loss and what is worth recording; this is what a distiller asks for."""
+        return Judged(self(view))
 
     def inspect(self, view: View) -> Mapping[str, Tensor]:
         """Return what there is to look at in a batch after training, by name, [B, ...] each.
@@ -36,3 +51,15 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def forward(self, view: View) -> Tensor:
         """Return one number per sample, [B]."""
+
+
+class TracedObjective(Objective):
+    """An objective with something to record besides its loss: it says both at once, and keeps neither."""
+
+    @abstractmethod
+    def judge(self, view: View) -> Judged:
+        """Return the loss and what is worth recording."""
+
+    def forward(self, view: View) -> Tensor:
+        """Return the loss alone, [B]."""
+        return self.judge(view).loss

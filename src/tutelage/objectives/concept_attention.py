@@ -40,18 +40,14 @@ class ConceptExplanation(Objective):
         (:func:`tutelage.losses.concepts.on_grid`, ours).
     """
 
+    reads = Needs(concepts=True)
+
     def __init__(
-        self,
-        reduction: Literal["row", "frobenius"] = "row",
-        streams: Sequence[Scope] | None = None,
+        self, reduction: Literal["row", "frobenius"] = "row", streams: Sequence[Scope] | None = None
     ) -> None:
         super().__init__()
         self.reduction: Literal["row", "frobenius"] = reduction
         self.streams = None if streams is None else tuple(streams)
-
-    def needs(self) -> Needs:
-        """Return that annotated concepts are read."""
-        return Needs(concepts=True)
 
     def prepare(self, facts: Facts) -> None:
         """Compare what is annotated with what the student attends to."""
@@ -113,9 +109,7 @@ class ConceptSparsity(Objective):
     """
 
     def __init__(
-        self,
-        reduction: Literal["mean", "row"] = "mean",
-        streams: Sequence[Scope] | None = None,
+        self, reduction: Literal["mean", "row"] = "mean", streams: Sequence[Scope] | None = None
     ) -> None:
         super().__init__()
         self.reduction: Literal["mean", "row"] = reduction

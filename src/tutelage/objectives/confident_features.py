@@ -3,23 +3,17 @@
 from collections.abc import Mapping, Sequence
 
 import torch
-from torch import Tensor
 
 from tutelage import losses
 from tutelage.losses.shapes import feature
 from tutelage.objectives._imitations import Imitations
-from tutelage.objectives.base import Objective
-from tutelage.objectives.per_teacher import select
-from tutelage.types import (
-    Decoder,
-    Facts,
-    Needs,
-    View,
-)
+from tutelage.objectives.base import Judged, TracedObjective
+from tutelage.objectives.per_teacher import by_teacher, select
+from tutelage.types import Decoder, Facts, Needs, View
 from tutelage.weighting.complement import complement
 
 
-class ConfidentFeatures(Objective):
+class ConfidentFeatures(TracedObjective):
     """Distance of the student's last feature from every teacher's, weighted by the teachers' heads (CA-MKD).
 
     The student's map is laid over the positions of teacher k and embedded in its channels (1x1 convolution, batch
@@ -70,11 +64,7 @@ class ConfidentFeatures(Objective):
         self.imitations = Imitations(active)
         # In a plain mapping, so that they are not registered: a head is the teacher's and never saved here.
         self.heads: dict[str, Decoder] = {}
-        self.latest: dict[str, Tensor] = {}
-
-    def needs(self) -> Needs:
-        """Return the teachers' feature."""
-        return Needs(features=frozenset({self.teacher_tap}))
+        self.reads = Needs(features=frozenset({self.teacher_tap}))
 
     def prepare(self, facts: Facts) -> None:
         """Take the heads, and build one embedding per teacher."""
@@ -83,8 +73,8 @@ class ConfidentFeatures(Objective):
         self.imitations.build(feature(facts.view.student, self.student_tap), targets)
         self.heads = {name: self._head(name, facts.heads) for name in teachers}
 
-    def forward(self, view: View) -> Tensor:
-        """Return the weighted distance of each sample, [B]."""
+    def judge(self, view: View) -> Judged:
+        """Return the weighted distance, and the weight of each teacher, of each sample."""
         teachers = select(view, self.teachers)
         student = feature(view.student, self.student_tap)
         distances, surprise = [], []
@@ -97,13 +87,9 @@ class ConfidentFeatures(Objective):
         weights = complement(torch.stack(surprise))
         if self.detach_weights:
             weights = weights.detach()
-        self.latest = {f"weight.{n}": w.detach() for n, w in zip(teachers, weights, strict=True)}
         total = (weights * torch.stack(distances)).sum(dim=0)
-        return total / len(teachers) if self.divide_by_teachers else total
-
-    def traces(self) -> Mapping[str, Tensor]:
-        """Return the latest weight of each teacher for each sample."""
-        return self.latest
+        loss = total / len(teachers) if self.divide_by_teachers else total
+        return Judged(loss, by_teacher(teachers, weights))
 
     def _head(self, name: str, heads: Mapping[str, Decoder]) -> Decoder:
         if name not in heads:

@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from tutelage.errors import UserError
-from tutelage.objectives.base import Objective
+from tutelage.errors import UserError, within
+from tutelage.objectives.base import Judged, TracedObjective
 from tutelage.objectives.class_subsets import own_answers, subsets
 from tutelage.objectives.labels import Labels
 from tutelage.types import Clock, Facts, View
@@ -17,7 +17,7 @@ from tutelage.types import Clock, Facts, View
 SHOTS = {"many": 12 / 230, "median": 12 / 53, "low": 1.0}
 
 
-class CurriculumLabels(Objective):
+class CurriculumLabels(TracedObjective):
     """Cross entropy times a weight per sample that grows to 1: easy samples first (LFME).
 
     The first weight of a sample is its expert's confidence in the true class (softmax over the expert's classes),
@@ -59,9 +59,7 @@ class CurriculumLabels(Objective):
             name: SHOTS[floor] if isinstance(floor, str) else floor
             for name, floor in floors.items()
         }
-        for name, floor in self.floors.items():
-            if not 0 < floor <= 1:
-                raise ValueError(f"floors.{name}: {floor} must be in (0, 1]")
+        within("(0, 1]", **{f"floors.{name}": floor for name, floor in self.floors.items()})
         if self.floors.keys() != self.classes.keys():
             raise ValueError(
                 f"floors: found {', '.join(self.floors) or 'none'}; allowed: one for each expert in classes "
@@ -70,7 +68,6 @@ class CurriculumLabels(Objective):
         self.reference = reference
         self.labels = Labels()
         self.register_buffer("first", torch.ones(0))
-        self.latest: dict[str, Tensor] = {}
 
     def prepare(self, facts: Facts) -> None:
         """Ask every expert about the training samples of its classes."""
@@ -104,20 +101,13 @@ class CurriculumLabels(Objective):
             done = min(1.0, 2 * clock.epoch / clock.epochs)
         return first + (1 - first) * done
 
-    def forward(self, view: View) -> Tensor:
-        """Return the weighted loss of each sample, [B], in nats; of a mixed input, that of both classes."""
+    def judge(self, view: View) -> Judged:
+        """Return the weighted loss of each sample, in nats (of a mixed input, of both classes), and its weight."""
         weights = self.weights(view.batch.index, view.clock)
-        self.latest = {"weight": weights}
         if self.reference:
             scaled = replace(view.student, logits=view.student.logits * weights[:, None])
-            reference: Tensor = self.labels(replace(view, student=scaled))
-            return reference
-        plain: Tensor = self.labels(view)
-        return weights * plain
-
-    def traces(self) -> Mapping[str, Tensor]:
-        """Return the latest weight of each sample."""
-        return self.latest
+            return Judged(self.labels(replace(view, student=scaled)), {"weight": weights})
+        return Judged(weights * self.labels(view), {"weight": weights})
 
 
 def stretched(confidence: Tensor, floor: float) -> Tensor:

@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
 
 import torch
 from torch import Tensor, nn
 
-from tutelage.errors import UserError
+from tutelage.errors import UserError, within
 from tutelage.objectives.base import Objective
 from tutelage.schedules import Schedule, value_at
 from tutelage.types import Facts, Needs, View
@@ -58,20 +60,13 @@ class Distiller(nn.Module):
         if not objectives:
             raise UserError("distiller: there is no objective, so nothing would train")
         for name, item in objectives.items():
-            if not isinstance(item.coefficient, Schedule) and item.coefficient < 0:
-                raise UserError(
-                    f"distiller.{name}.coefficient: {item.coefficient} is negative; allowed: >= 0"
-                )
+            within("[0, inf)", **{f"distiller.{name}.coefficient": item.coefficient})
         self.objectives = nn.ModuleDict({name: item.objective for name, item in objectives.items()})
         self.coefficients = {name: item.coefficient for name, item in objectives.items()}
 
     def needs(self) -> Needs:
         """Return everything the objectives read of the teachers besides logits."""
-        total = Needs()
-        for objective in self.objectives.values():
-            assert isinstance(objective, Objective)
-            total = total | objective.needs()
-        return total
+        return reduce(or_, (self._named(name).needs() for name in self.objectives))
 
     def prepare(self, facts: Facts) -> None:
         """Let every objective build what it needs from one dry run.
@@ -79,10 +74,9 @@ class Distiller(nn.Module):
         Raises:
             UserError: an objective does not fit the facts; the sentence names the objective.
         """
-        for name, objective in self.objectives.items():
-            assert isinstance(objective, Objective)
+        for name in self.objectives:
             try:
-                objective.prepare(facts)
+                self._named(name).prepare(facts)
             except (ValueError, KeyError) as error:
                 raise UserError(f"distiller.{name}: {error}") from error
 
@@ -101,20 +95,14 @@ class Distiller(nn.Module):
             view: what the objectives may look at.
             only: names of the objectives to compute; all of them unless given.
         """
-        parts = {
-            name: objective(view)
-            for name, objective in self.objectives.items()
-            if only is None or name in only
-        }
-        scaled = [value_at(self.coefficients[name], view.clock) * p for name, p in parts.items()]
-        traces = {
-            f"{name}.{key}": values
-            for name in parts
-            for key, values in _traces(self.objectives[name]).items()
-        }
+        names = [name for name in self.objectives if only is None or name in only]
+        judged = {name: self._named(name).judge(view) for name in names}
+        scaled = [value_at(self.coefficients[n], view.clock) * j.loss for n, j in judged.items()]
+        traces = {f"{n}.{key}": v for n, j in judged.items() for key, v in j.traces.items()}
+        parts = {name: each.loss for name, each in judged.items()}
         return Losses(torch.stack(scaled).sum(dim=0), parts, traces)
 
-
-def _traces(objective: nn.Module) -> Mapping[str, Tensor]:
-    assert isinstance(objective, Objective)
-    return objective.traces()
+    def _named(self, name: str) -> Objective:
+        objective = self.objectives[name]
+        assert isinstance(objective, Objective)
+        return objective

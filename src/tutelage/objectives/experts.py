@@ -6,15 +6,16 @@ import torch
 from torch import Tensor
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.evaluate import recalls
-from tutelage.objectives.base import Objective
+from tutelage.objectives.base import Judged, TracedObjective
 from tutelage.objectives.class_subsets import own_answers, subsets
 from tutelage.schedules import Schedule, value_at
 from tutelage.types import Clock, Facts, View
 from tutelage.weighting.accuracy_gap import gap_weight
 
 
-class Experts(Objective):
+class Experts(TracedObjective):
     """``sum_e w_e · KL(expert_e ‖ student)`` among the classes of each expert (LFME).
 
     Softmaxes run over the classes of the expert alone; every sample of the batch goes through every expert,
@@ -52,15 +53,12 @@ class Experts(Objective):
         threshold: float = 0.3,
     ) -> None:
         super().__init__()
-        if not isinstance(temperature, Schedule) and temperature <= 0:
-            raise ValueError(f"temperature: {temperature} must be > 0")
-        if not 0 <= threshold < 1:
-            raise ValueError(f"threshold: {threshold} must be in [0, 1)")
+        within("(0, inf)", temperature=temperature)
+        within("[0, 1)", threshold=threshold)
         self.classes = {name: list(names) for name, names in classes.items()}
         self.temperature, self.threshold = temperature, threshold
         self.numbers: dict[str, Tensor] = {}
         self.recall: dict[str, float] = {}
-        self.latest: dict[str, Tensor] = {}
 
     def prepare(self, facts: Facts) -> None:
         """Find the classes of each expert, and ask it about the validation split."""
@@ -76,9 +74,10 @@ class Experts(Objective):
             return 1.0
         return gap_weight(_mean(found), self.recall[expert], self.threshold)
 
-    def forward(self, view: View) -> Tensor:
-        """Return the weighted sum over experts of each sample, [B]."""
+    def judge(self, view: View) -> Judged:
+        """Return the weighted sum over experts, and the weight of each, the same for every sample."""
         temperature = value_at(self.temperature, view.clock)
+        traces = {}
         total = torch.zeros(len(view.batch.labels), device=view.student.logits.device)
         for name, numbers in self.numbers.items():
             weight = self.weight(name, view.clock)
@@ -88,12 +87,8 @@ class Experts(Objective):
                 temperature=temperature,
             )
             total = total + weight * divergence / temperature**2
-            self.latest[f"weight.{name}"] = torch.full_like(divergence, weight).detach()
-        return total
-
-    def traces(self) -> Mapping[str, Tensor]:
-        """Return the latest weight of each expert, the same for every sample."""
-        return self.latest
+            traces[f"weight.{name}"] = torch.full_like(divergence, weight).detach()
+        return Judged(total, traces)
 
 
 def _mean(found: Sequence[float | None]) -> float:

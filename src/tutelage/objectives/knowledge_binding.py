@@ -1,35 +1,38 @@
 """Slots of a workspace refined by what the teachers show, and any objectives on the student that read them."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from tutelage.errors import within
 from tutelage.losses.shapes import feature
-from tutelage.models.latent_workspace import FewerTokens, LatentWorkspace, as_tokens
+from tutelage.models.latent_workspace import LatentWorkspace, as_tokens
 from tutelage.modes import evaluating
-from tutelage.objectives.base import Objective
-from tutelage.objectives.distiller import Distiller, Weighted
-from tutelage.objectives.per_teacher import select
-from tutelage.schedules import Schedule, value_at
-from tutelage.types import (
-    Facts,
-    Needs,
-    Output,
-    View,
+from tutelage.objectives._slots import (
+    SlotSource,
+    gated,
+    head_norms,
+    places,
+    sharpness,
+    swapped_statistics,
 )
+from tutelage.objectives.base import Judged, TracedObjective
+from tutelage.objectives.distiller import Distiller, Weighted
+from tutelage.objectives.per_teacher import by_teacher, select
+from tutelage.schedules import Schedule, value_at
+from tutelage.types import Facts, Needs, Output, View
 from tutelage.weighting import Fixed
 
 SCORES = "slot_scores"
 """The tap under which inner objectives find the scores: of the student (KTS) and of each teacher (KIS)."""
 
 
-class KnowledgeBinding(Objective):
+class KnowledgeBinding(TracedObjective):
     """The teachers refine the slots of the student's workspace, the student reads them, and learns (mGLW-KD).
 
     In each of T iterations every token of every teacher chooses among the slots (softmax over slots: the
@@ -84,13 +87,9 @@ class KnowledgeBinding(Objective):
         alignment_reaches: Literal["both", "student"] = "both",
     ) -> None:
         super().__init__()
-        if not isinstance(alignment, Schedule) and alignment < 0:
-            raise ValueError(f"alignment: {alignment}; allowed: >= 0")
-        if iterations < 1 or noise < 0 or not 0 <= momentum < 1:
-            raise ValueError(
-                f"iterations {iterations}, noise {noise}, momentum {momentum}; allowed: at least 1, >= 0, "
-                "0 <= momentum < 1"
-            )
+        within("[0, inf)", alignment=alignment, noise=noise)
+        within("[1, inf)", iterations=iterations)
+        within("[0, 1)", momentum=momentum)
         self.inner = Distiller(objectives)
         self.weights = None if weights is None else Fixed(weights).weights
         self.alignment, self.alignment_reaches = alignment, alignment_reaches
@@ -100,7 +99,6 @@ class KnowledgeBinding(Objective):
         self.student: tuple[LatentWorkspace, ...] = ()
         self.sources = nn.ModuleDict()
         self.statistics = nn.ModuleList()
-        self.latest: dict[str, Tensor] = {}
 
     def needs(self) -> Needs:
         """Return the teachers' last stage, and what the inner objectives read."""
@@ -121,7 +119,7 @@ class KnowledgeBinding(Objective):
         for name, teacher in self._teachers(facts.view).items():
             tokens = as_tokens(feature(teacher, self.tap), network.tokens)
             _, count, wide = tokens.shape
-            self.sources[name] = _Source(count, wide, network.count, size)
+            self.sources[name] = SlotSource(count, wide, network.count, size)
         self.norm = nn.LayerNorm(size)
         self.query = nn.Linear(size, size, bias=False)
         self.update = nn.GRUCell(size, size)
@@ -133,15 +131,22 @@ class KnowledgeBinding(Objective):
         nn.init.zeros_(self.update.bias_ih)
         nn.init.zeros_(self.update.bias_hh)
         self.statistics = nn.ModuleList(
-            type(norm)(norm.num_features, affine=False) for norm in _head_norms(network)
+            type(norm)(norm.num_features, affine=False) for norm in head_norms(network)
         )
         self.to(facts.view.student.logits.device)
         with evaluating(self), torch.no_grad():
             seen, _, _ = self.see(facts.view)
         self.inner.prepare(replace(facts, view=seen))
 
-    def forward(self, view: View) -> Tensor:
-        """Return the weighted sum of the inner objectives and the regulariser, [B]."""
+    def judge(self, view: View) -> Judged:
+        """Return the weighted sum of the inner objectives and the regulariser, [B], and what happened inside.
+
+        Traces: ``<objective>`` and ``<objective>.<trace>`` of the inner objectives; ``alignment``;
+        ``distance.<teacher>``, mean (KTS - KISᵀ)²; ``bound.<teacher>.<slot>`` and ``read.<slot>``, mean score of a
+        slot over tokens; ``sharpness.<teacher>`` and ``sharpness.read``, how decided a token's scores are, mean
+        over tokens, 0 (all alike) to 1 (one slot); ``correct``, 1 where the student that reads the refined slots
+        is right.
+        """
         seen, slots, kis = self.see(view)
         if self.training:
             self.network.remember(slots, self.momentum)
@@ -157,20 +162,10 @@ class KnowledgeBinding(Objective):
             for name, scores in kis.items()
         }
         aligned = torch.stack(list(distances.values())).sum(dim=0)
-        self.latest = self._record(seen, kis, distances, aligned) | dict(losses.traces)
-        self.latest |= {name: part.detach() for name, part in losses.parts.items()}
-        total: Tensor = losses.total + value_at(self.alignment, view.clock) * aligned
-        return total
-
-    def traces(self) -> Mapping[str, Tensor]:
-        """Return the latest parts by name, the distances, and how much of each slot is bound and read.
-
-        ``<objective>`` and ``<objective>.<trace>`` of the inner objectives; ``alignment``; ``distance.<teacher>``,
-        mean (KTS - KISᵀ)²; ``bound.<teacher>.<slot>`` and ``read.<slot>``, mean score of a slot over tokens;
-        ``sharpness.<teacher>`` and ``sharpness.read``, how decided a token's scores are, mean over tokens, 0 (all
-        alike) to 1 (one slot); ``correct``, 1 where the student that reads the refined slots is right.
-        """
-        return self.latest
+        traces = {"alignment": aligned.detach()} | _traces(seen, kis)
+        traces |= by_teacher(distances, distances.values(), "distance") | dict(losses.traces)
+        traces |= {name: part.detach() for name, part in losses.parts.items()}
+        return Judged(losses.total + value_at(self.alignment, view.clock) * aligned, traces)
 
     def see(self, view: View) -> tuple[View, Tensor, dict[str, Tensor]]:
         """Return what the inner objectives see, the refined slots [B, K, D], and KIS [B, K, L] per teacher."""
@@ -178,7 +173,7 @@ class KnowledgeBinding(Objective):
         own = feature(view.student, self.network.last)
         slots, kis = self.bind({n: feature(t, self.tap) for n, t in teachers.items()})
         enriched, kts = self.network.transfer(own, slots)
-        with self._own_statistics():
+        with swapped_statistics(head_norms(self.network), list(self.statistics)):
             logits, embedding = self.network.network.decode(enriched)
         features = {**view.student.features, "embedding": embedding, SCORES: kts}
         student = Output(logits, features, view.student.grams)
@@ -227,14 +222,14 @@ class KnowledgeBinding(Objective):
         if SCORES in view.student.features:
             found["read_alone"] = view.student.features[SCORES].mean(dim=1)
         if kts.shape[2] == self.network.own[0]:
-            found["place"] = _places(
+            found["place"] = places(
                 kts, feature(view.student, self.network.last), self.network.tokens
             )
         for name, scores in kis.items():
             found[f"bound.{name}"] = scores.mean(dim=2)
             shown = feature(view.teachers[name], self.tap)
             if scores.shape[2] == as_tokens(shown, self.network.tokens).shape[1]:
-                found[f"place.{name}"] = _places(scores, shown, self.network.tokens)
+                found[f"place.{name}"] = places(scores, shown, self.network.tokens)
         return found
 
     @property
@@ -257,117 +252,24 @@ class KnowledgeBinding(Objective):
         asking = self.query(self.norm(slots)) / math.sqrt(slots.shape[2])
         kis, taken = {}, []
         for name, tokens in shown.items():
-            source = cast("_Source", self.sources[name])
+            source = cast("SlotSource", self.sources[name])
             # Keys and values are linear in the tokens, so K slots are projected instead of L tokens.
             scores = asking @ source.key.weight @ tokens.transpose(1, 2)
             kis[name] = torch.softmax(scores, dim=1)
             mean = kis[name] / (kis[name].sum(dim=2, keepdim=True) + 1e-8)
             taken.append(self._share(name, len(shown)) * source.value(mean @ tokens))
         mixed = torch.stack(taken).sum(dim=0)
-        return _gated(self.update, mixed, slots), kis
-
-    @contextmanager
-    def _own_statistics(self) -> Iterator[None]:
-        """Let the head's batch normalisation run with the running statistics of this branch."""
-        norms = _head_norms(self.network)
-        try:
-            _swap_statistics(norms, self.statistics)
-            yield
-        finally:
-            _swap_statistics(norms, self.statistics)
-
-    def _record(
-        self,
-        seen: View,
-        kis: Mapping[str, Tensor],
-        distances: Mapping[str, Tensor],
-        aligned: Tensor,
-    ) -> dict[str, Tensor]:
-        found = {"alignment": aligned.detach()}
-        found["correct"] = (seen.student.logits.detach().argmax(dim=1) == seen.batch.labels).float()
-        found |= {f"distance.{name}": values.detach() for name, values in distances.items()}
-        read = seen.student.features[SCORES].detach().mean(dim=1)
-        found |= {f"read.{k}": values for k, values in enumerate(read.unbind(1), start=1)}
-        found["sharpness.read"] = _sharpness(seen.student.features[SCORES].detach().transpose(1, 2))
-        for name, scores in kis.items():
-            found[f"sharpness.{name}"] = _sharpness(scores.detach())
-            bound = scores.detach().mean(dim=2)
-            found |= {f"bound.{name}.{k}": v for k, v in enumerate(bound.unbind(1), start=1)}
-        return found
+        return gated(self.update, mixed, slots), kis
 
 
-class _Source(nn.Module):
-    """What one teacher shows to the slots: its tokens, normalised, and the projections to keys and values.
-
-    Args:
-        count: tokens of the teacher, L_i.
-        size: of one of them, D_i.
-        wanted: L.
-        common: D.
-
-    Shapes:
-        feature [B, channels, ...] -> [B, L, D_i]; no gradient to the teacher.
-    """
-
-    def __init__(self, count: int, size: int, wanted: int, common: int) -> None:
-        super().__init__()
-        self.position = nn.Parameter(torch.zeros(count, size))
-        self.fewer = FewerTokens(count, wanted, size) if count != wanted else None
-        self.norm = nn.LayerNorm(size)
-        self.key = nn.Linear(size, common, bias=False)
-        self.value = nn.Linear(size, common, bias=False)
-        for layer in (self.key, self.value):
-            nn.init.xavier_uniform_(layer.weight)
-
-    def forward(self, feature: Tensor, tokens: Literal["channels", "positions"]) -> Tensor:
-        """Return the tokens."""
-        x = as_tokens(feature.detach(), tokens).to(self.position.dtype) + self.position
-        found: Tensor = self.norm(x if self.fewer is None else self.fewer(x))
-        return found
-
-
-def _head_norms(network: LatentWorkspace) -> list[_BatchNorm]:
-    """Return the batch normalisations with running statistics behind the last stage."""
-    return [
-        module
-        for name, child in network.network.named_children()
-        if name not in ("stem", "stages")
-        for module in child.modules()
-        if isinstance(module, _BatchNorm) and module.track_running_stats
-    ]
-
-
-def _gated(cell: nn.GRUCell, x: Tensor, hidden: Tensor) -> Tensor:
-    """Return the hidden state after one input; as two linear maps, which also run under ``torch.vmap``."""
-    r, z, n = nn.functional.linear(x, cell.weight_ih, cell.bias_ih).chunk(3, dim=-1)
-    hr, hz, hn = nn.functional.linear(hidden, cell.weight_hh, cell.bias_hh).chunk(3, dim=-1)
-    fresh = torch.tanh(n + torch.sigmoid(r + hr) * hn)
-    return fresh + torch.sigmoid(z + hz) * (hidden - fresh)
-
-
-def _swap_statistics(norms: Iterable[nn.Module], others: Iterable[nn.Module]) -> None:
-    for one, other in zip(norms, others, strict=True):
-        for name in ("running_mean", "running_var", "num_batches_tracked"):
-            mine, theirs = getattr(one, name), getattr(other, name)
-            setattr(one, name, theirs)
-            setattr(other, name, mine)
-
-
-def _sharpness(scores: Tensor) -> Tensor:
-    """Return one minus the entropy over slots, in units of its largest value, mean over tokens, of [B, K, L]."""
-    slots = max(2, scores.shape[1])
-    entropy = torch.special.entr(scores.float()).sum(dim=1) / math.log(slots)
-    found: Tensor = 1 - entropy.mean(dim=1)
-    return found
-
-
-def _places(scores: Tensor, shown: Tensor, tokens: Literal["channels", "positions"]) -> Tensor:
-    """Return where the tokens of each slot are active, [B, K, ...], from scores [B, K, L] and a feature map."""
-    if tokens == "positions":
-        return scores.reshape(*scores.shape[:2], *shown.shape[2:])
-    # A channel's activity: how far it is from its own mean over the positions of this sample.
-    activity = shown.flatten(2).float()
-    activity = (activity - activity.mean(dim=2, keepdim=True)).abs()
-    weighted = scores.float() @ activity
-    share = weighted / weighted.sum(dim=2, keepdim=True).clamp(min=1e-12)
-    return share.reshape(*scores.shape[:2], *shown.shape[2:])
+def _traces(seen: View, kis: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return how much of each slot is bound and read, and who is right."""
+    right = seen.student.logits.argmax(dim=1) == seen.batch.labels
+    read = seen.student.features[SCORES].detach()
+    traces = {"correct": right.float(), "sharpness.read": sharpness(read.transpose(1, 2))}
+    traces |= {f"read.{k}": v for k, v in enumerate(read.mean(dim=1).unbind(1), start=1)}
+    for name, scores in kis.items():
+        traces[f"sharpness.{name}"] = sharpness(scores.detach())
+        bound = scores.detach().mean(dim=2)
+        traces |= {f"bound.{name}.{k}": v for k, v in enumerate(bound.unbind(1), start=1)}
+    return traces

@@ -1,14 +1,15 @@
 """Similarity maps of several teachers merged before the student is compared with them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
 from tutelage import losses
+from tutelage.losses.similarity import MergeOrder
 from tutelage.objectives.base import Objective
 from tutelage.objectives.per_teacher import select
+from tutelage.terms.adapters import named
 from tutelage.types import Needs, View
 from tutelage.weighting import Fixed
 
@@ -38,28 +39,29 @@ class MergedSimilarity(Objective):
         self,
         weights: Mapping[str, float],
         taps: Sequence[str] = ("stage1", "stage2", "stage3"),
-        order: Literal["merge_then_normalise", "normalise_then_merge"] = "merge_then_normalise",
+        order: MergeOrder = "merge_then_normalise",
     ) -> None:
         super().__init__()
-        if not taps:
-            raise ValueError("taps: the list is empty; name at least one feature, such as 'stage3'")
-        self.weights = Fixed(weights).weights
-        self.taps = tuple(taps)
-        self.order: Literal["merge_then_normalise", "normalise_then_merge"] = order
-
-    def needs(self) -> Needs:
-        """Return the taps whose similarity maps are merged."""
-        return Needs(grams=frozenset(self.taps))
+        self.weights, self.taps = Fixed(weights).weights, named(taps)
+        self.order: MergeOrder = order
+        self.reads = Needs(grams=frozenset(self.taps))
 
     def forward(self, view: View) -> Tensor:
         """Return the distance of each sample's row, mean over taps, [B]."""
-        teachers = select(view, list(self.weights))
         total = torch.zeros(len(view.batch.labels), device=view.student.logits.device)
-        for tap in self.taps:
-            target = losses.merged_gram(
-                [losses.gram(teacher, tap) for teacher in teachers.values()],
-                list(self.weights.values()),
-                self.order,
-            )
-            total = total + losses.similarity_maps(losses.gram(view.student, tap), target)
+        for own, target in merged_maps(view, self.weights, self.taps, self.order):
+            total = total + losses.similarity_maps(own, target)
         return total / len(self.taps)
+
+
+def merged_maps(
+    view: View, weights: Mapping[str, float], taps: Sequence[str], order: MergeOrder
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the student's similarity map and the teachers' merged one of each tap, [B, B] each."""
+    teachers = select(view, list(weights)).values()
+    for tap in taps:
+        maps = [losses.gram(teacher, tap) for teacher in teachers]
+        yield (
+            losses.gram(view.student, tap),
+            losses.merged_gram(maps, list(weights.values()), order),
+        )

@@ -7,9 +7,11 @@ import torch
 from torch import Tensor
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.losses.orthogonality import Patching, check_patches
+from tutelage.losses.similarity import MergeOrder
 from tutelage.objectives.base import Objective
-from tutelage.objectives.per_teacher import select
+from tutelage.objectives.merged_similarity import merged_maps
 from tutelage.terms.adapters import named
 from tutelage.types import Facts, Needs, View
 from tutelage.weighting import Fixed
@@ -52,22 +54,17 @@ class OrthogonalFeatures(Objective):
         taps: Sequence[str] = ("stage1", "stage2", "stage3"),
         patches: int = 4,
         patching: Patching = "rows",
-        order: Literal["merge_then_normalise", "normalise_then_merge"] = "merge_then_normalise",
+        order: MergeOrder = "merge_then_normalise",
         reduction: Literal["mean", "frobenius"] = "mean",
     ) -> None:
         super().__init__()
-        if patches < 1:
-            raise ValueError(f"patches: {patches} must be at least 1")
-        self.weights = Fixed(weights).weights
-        self.taps = named(taps)
+        within("[1, inf)", patches=patches)
+        self.weights, self.taps = Fixed(weights).weights, named(taps)
         self.patches = patches
         self.patching: Patching = patching
-        self.order: Literal["merge_then_normalise", "normalise_then_merge"] = order
+        self.order: MergeOrder = order
         self.reduction: Literal["mean", "frobenius"] = reduction
-
-    def needs(self) -> Needs:
-        """Return the taps whose similarity maps are merged."""
-        return Needs(grams=frozenset(self.taps))
+        self.reads = Needs(grams=frozenset(self.taps))
 
     def prepare(self, facts: Facts) -> None:
         """Refuse a batch size that cannot be cut into equal patches."""
@@ -75,21 +72,14 @@ class OrthogonalFeatures(Objective):
 
     def forward(self, view: View) -> Tensor:
         """Return the distance of each sample's rows, mean over taps, [B]."""
-        teachers = select(view, list(self.weights))
-        found = []
-        for tap in self.taps:
-            target = losses.merged_gram(
-                [losses.gram(teacher, tap) for teacher in teachers.values()],
-                list(self.weights.values()),
-                self.order,
+        found = [
+            losses.orthogonal_features(
+                own,
+                target,
+                patches=self.patches,
+                patching=self.patching,
+                reduction=self.reduction,
             )
-            found.append(
-                losses.orthogonal_features(
-                    losses.gram(view.student, tap),
-                    target,
-                    patches=self.patches,
-                    patching=self.patching,
-                    reduction=self.reduction,
-                )
-            )
+            for own, target in merged_maps(view, self.weights, self.taps, self.order)
+        ]
         return torch.stack(found).mean(dim=0)

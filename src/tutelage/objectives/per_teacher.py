@@ -1,6 +1,6 @@
 """The same comparison with every teacher, weighted over teachers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 
@@ -9,18 +9,13 @@ from torch import Tensor, nn
 
 from tutelage.errors import unknown
 from tutelage.losses import gram
-from tutelage.objectives.base import Objective
+from tutelage.objectives.base import Judged, TracedObjective
 from tutelage.terms import Term
-from tutelage.types import (
-    Facts,
-    Needs,
-    Output,
-    View,
-)
+from tutelage.types import Facts, Needs, Output, View
 from tutelage.weighting import Uniform, Weighting
 
 
-class PerTeacher(Objective):
+class PerTeacher(TracedObjective):
     """``sum_k w_k · term(student, teacher_k)``: KD, AT, SP and their kin with 1..N teachers.
 
     Args:
@@ -37,10 +32,7 @@ class PerTeacher(Objective):
     """
 
     def __init__(
-        self,
-        term: Term,
-        weighting: Weighting | None = None,
-        teachers: Sequence[str] | None = None,
+        self, term: Term, weighting: Weighting | None = None, teachers: Sequence[str] | None = None
     ) -> None:
         super().__init__()
         # In a tuple, so that the template itself is not registered: only its copies are trained.
@@ -48,7 +40,6 @@ class PerTeacher(Objective):
         self.weighting = Uniform() if weighting is None else weighting
         self.teachers = None if teachers is None else tuple(teachers)
         self.copies = nn.ModuleDict()
-        self.latest: dict[str, Tensor] = {}
 
     def needs(self) -> Needs:
         """Return what the term and the weighting read of the teachers."""
@@ -63,23 +54,16 @@ class PerTeacher(Objective):
         chosen = select(facts.view, self.teachers)
         self.weighting.prepare(replace(facts, view=replace(facts.view, teachers=chosen)))
 
-    def forward(self, view: View) -> Tensor:
-        """Return the weighted sum over teachers of each sample, [B]."""
+    def judge(self, view: View) -> Judged:
+        """Return the weighted sum over teachers, and the weight of each unless they are constants."""
         teachers = select(view, self.teachers)
         student = self._with_grams(view.student)
         losses = torch.stack(
             [self._term(name)(student, teacher, view) for name, teacher in teachers.items()]
         )
         weights = self.weighting(losses, replace(view, teachers=teachers))
-        if not self.weighting.constant:
-            rows = weights.detach().expand_as(losses)
-            self.latest = {f"weight.{n}": row for n, row in zip(teachers, rows, strict=True)}
-        total: Tensor = (weights * losses).sum(dim=0)
-        return total
-
-    def traces(self) -> Mapping[str, Tensor]:
-        """Return the latest weight of each teacher for each sample, unless the weights are constants."""
-        return self.latest
+        traces = {} if self.weighting.constant else by_teacher(teachers, weights.expand_as(losses))
+        return Judged((weights * losses).sum(dim=0), traces)
 
     def _with_grams(self, student: Output) -> Output:
         """Return the student with the similarity maps the term compares: made once, not once per teacher."""
@@ -92,6 +76,14 @@ class PerTeacher(Objective):
 
     def _term(self, teacher: str) -> nn.Module:
         return self.copies[teacher] if teacher in self.copies else self.template[0]
+
+
+def by_teacher(
+    teachers: Iterable[str], values: Iterable[Tensor], what: str = "weight"
+) -> dict[str, Tensor]:
+    """Return the traces ``<what>.<teacher>`` of values [K, B], one row for each teacher."""
+    rows = zip(teachers, values, strict=True)
+    return {f"{what}.{name}": row.detach() for name, row in rows}
 
 
 def select(view: View, names: Sequence[str] | None) -> dict[str, Output]:

@@ -1,6 +1,6 @@
 """Logits and last features of several teachers, weighted by a policy that is rewarded for small losses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,18 +8,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.losses.precision import full
 from tutelage.losses.shapes import feature
 from tutelage.objectives._imitations import Imitations
-from tutelage.objectives.base import Objective
-from tutelage.objectives.per_teacher import select
+from tutelage.objectives.base import Judged, TracedObjective
+from tutelage.objectives.per_teacher import by_teacher, select
 from tutelage.schedules import Schedule, value_at
 from tutelage.terms.adapters import means
 from tutelage.types import Facts, Needs, View
 from tutelage.weighting.complement import complement
 
 
-class PolicyWeighted(Objective):
+class PolicyWeighted(TracedObjective):
     """``Σ_k w_k · KL_k + c · Σ_k v_k · distance_k`` with weights of each sample from a learned policy (MTKD-RL).
 
     The policy sees, of every teacher: its last feature's mean over space, its logits, its cross entropy with the
@@ -71,18 +72,13 @@ class PolicyWeighted(Objective):
         active: bool = True,
     ) -> None:
         super().__init__()
-        if not isinstance(temperature, Schedule) and temperature <= 0:
-            raise ValueError(f"temperature: {temperature} must be > 0")
+        within("(0, inf)", temperature=temperature)
         self.temperature, self.feature_coefficient = temperature, feature_coefficient
         self.student_tap, self.teacher_tap = student_tap, teacher_tap
         self.teachers = None if teachers is None else tuple(teachers)
         self.width, self.learn_mix = width, learn_mix
         self.imitations = Imitations(active)
-        self.latest: dict[str, Tensor] = {}
-
-    def needs(self) -> Needs:
-        """Return the teachers' feature."""
-        return Needs(features=frozenset({self.teacher_tap}))
+        self.reads = Needs(features=frozenset({self.teacher_tap}))
 
     def prepare(self, facts: Facts) -> None:
         """Build the imitations, and a policy for these teachers in this order."""
@@ -94,8 +90,8 @@ class PolicyWeighted(Objective):
         self.teachers = tuple(teachers)
         self.policy = _Policy(size, len(teachers), self.width, self.learn_mix)
 
-    def forward(self, view: View) -> Tensor:
-        """Return the weighted distance of each sample, [B]."""
+    def judge(self, view: View) -> Judged:
+        """Return the weighted distance, both weights of each teacher, and the reward of each sample."""
         looks = self._looks(view)
         with torch.autocast(looks.kl.device.type, enabled=False):
             answers = self.policy(looks)
@@ -105,8 +101,9 @@ class PolicyWeighted(Objective):
         reward = _reward(losses.cross_entropy(view.student.logits, view.batch.labels) + total)
         praised = torch.stack(answers).clamp_min(1e-12).log().sum(dim=0)
         lesson = -(reward * praised).mean(dim=0)
-        self._record(used[0], used[1], reward)
-        return total + (lesson - lesson.detach())
+        names = self.teachers or ()
+        traces = by_teacher(names, used[0]) | by_teacher(names, used[1], "feature_weight")
+        return Judged(total + (lesson - lesson.detach()), traces | {"reward": reward})
 
     def _looks(self, view: View) -> "_Looks":
         """Compare the student with every teacher."""
@@ -129,16 +126,6 @@ class PolicyWeighted(Objective):
         gaps = torch.stack(kl).detach(), torch.stack(cosine).detach()
         state = torch.cat(seen, dim=1).detach()
         return _Looks(torch.stack(kl), torch.stack(distance), state, confidence.detach(), gaps)
-
-    def _record(self, weights: Tensor, feature_weights: Tensor, reward: Tensor) -> None:
-        names = self.teachers or ()
-        found = {f"weight.{name}": row for name, row in zip(names, weights, strict=True)}
-        found |= {f"feature_weight.{n}": r for n, r in zip(names, feature_weights, strict=True)}
-        self.latest = found | {"reward": reward}
-
-    def traces(self) -> Mapping[str, Tensor]:
-        """Return the latest weights of each teacher and the reward of each sample."""
-        return self.latest
 
 
 class _Looks(NamedTuple):

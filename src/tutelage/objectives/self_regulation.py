@@ -1,17 +1,16 @@
 """Prompts held back by what the model said without them."""
 
-from collections.abc import Mapping
-
 from torch import Tensor
 
 from tutelage import losses
-from tutelage.objectives.base import Objective
+from tutelage.errors import within
+from tutelage.objectives.base import Judged, TracedObjective
 from tutelage.types import Output, View
 
 _READ = ("image", "image_frozen", "text", "text_frozen", "logits_frozen")
 
 
-class SelfRegulation(Objective):
+class SelfRegulation(TracedObjective):
     """What prompts change must stay small: the three regularisers of PromptSRC, added up with their weights.
 
     Image features, text features and class probabilities with prompts are compared with those without, of the same
@@ -38,14 +37,11 @@ class SelfRegulation(Objective):
 
     def __init__(self, text: float = 25.0, image: float = 10.0, logits: float = 1.0) -> None:
         super().__init__()
-        for name, weight in (("text", text), ("image", image), ("logits", logits)):
-            if weight < 0:
-                raise ValueError(f"{name}: {weight} is negative; allowed: >= 0")
         self.weights = {"text": text, "image": image, "logits": logits}
-        self.latest: Mapping[str, Tensor] = {}
+        within("[0, inf)", **self.weights)
 
-    def forward(self, view: View) -> Tensor:
-        """Return the loss of each sample, [B]."""
+    def judge(self, view: View) -> Judged:
+        """Return the loss, and the three differences before their weights."""
         found = view.student.features
         missing = [name for name in _READ if name not in found]
         if missing:
@@ -58,13 +54,8 @@ class SelfRegulation(Objective):
             "image": losses.mean_absolute(found["image"], found["image_frozen"]),
             "logits": _divergence(view.student),
         }
-        self.latest = {name: part.detach() for name, part in parts.items()}
-        total: Tensor = sum(self.weights[name] * part for name, part in parts.items())  # type: ignore[assignment]
-        return total
-
-    def traces(self) -> Mapping[str, Tensor]:
-        """Return the three differences of the latest batch, before their weights."""
-        return self.latest
+        loss: Tensor = sum(self.weights[name] * part for name, part in parts.items())  # type: ignore[assignment]
+        return Judged(loss, {name: part.detach() for name, part in parts.items()})
 
 
 def _divergence(student: Output) -> Tensor:

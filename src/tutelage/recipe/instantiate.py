@@ -19,7 +19,7 @@ _SLOTS = {
     "tutelage.weighting.base.Weighting": "tutelage.weighting",
     "tutelage.objectives.base.Objective": "tutelage.objectives",
     "tutelage.schedules.Schedule": "tutelage.schedules",
-    "tutelage.augment.Augment": "tutelage.augment",
+    "tutelage.augment.base.Augment": "tutelage.augment",
     "tutelage.data.splits.Splitter": "tutelage.data.splits",
     "tutelage.modalities.base.Modality": "tutelage.modalities",
     "tutelage.models._layers.Staged": "tutelage.models",

@@ -8,18 +8,13 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from tutelage.errors import UserError, unknown
+from tutelage.errors import UserError, unknown, within
 from tutelage.objectives import Distiller, Labels, Losses
 from tutelage.schedules import Schedule
 from tutelage.steps.base import Device
 from tutelage.steps.gradient import Descent, GradientStep, OptimizerFactory
 from tutelage.steps.hard_buffer import HardBuffer
-from tutelage.types import (
-    Batch,
-    Clock,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Output, View
 
 Named = dict[str, Tensor]
 
@@ -75,14 +70,9 @@ class BilevelStep:
     outer: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        for name, value in {"every": self.every, "virtual_steps": self.virtual_steps}.items():
-            if value < 1:
-                raise ValueError(f"{name}: {value} must be >= 1")
-        if not self.meta_learning_rate > 0 or self.meta_weight_decay < 0:
-            raise ValueError(
-                f"meta_learning_rate: {self.meta_learning_rate} must be > 0, and meta_weight_decay: "
-                f"{self.meta_weight_decay} >= 0"
-            )
+        within("[1, inf)", every=self.every, virtual_steps=self.virtual_steps)
+        within("(0, inf)", meta_learning_rate=self.meta_learning_rate)
+        within("[0, inf)", meta_weight_decay=self.meta_weight_decay)
         if self.buffer < 0 or 0 < self.buffer < self.batch_size:
             raise ValueError(
                 f"buffer: {self.buffer} samples cannot fill a batch of {self.batch_size}; allowed: at "

@@ -11,12 +11,7 @@ from tutelage.objectives import Distiller, Losses
 from tutelage.ranks import Ranks
 from tutelage.schedules import Schedule, value_at
 from tutelage.steps.base import Device, refuse_meta
-from tutelage.types import (
-    Batch,
-    Clock,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Output, View
 
 OptimizerFactory = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
 

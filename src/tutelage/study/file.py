@@ -179,23 +179,23 @@ def _cells(file: _File, base: Mapping[str, Any]) -> list[Cell]:
     if not file.vary:
         return [Cell("all", {}, recipe_of(base, "study"))]
     _check_names(file)
-    found: list[Cell] = []
+    cells: list[Cell] = []
     for names in product(*file.vary.values()):
         at = dict(zip(file.vary, names, strict=True))
         if any(_inside(at, point) for point in file.skip):
             continue
         name = "_".join(names)
-        if name in RESERVED or name in {cell.name for cell in found}:
+        if name in RESERVED or name in {cell.name for cell in cells}:
             raise UserError(
                 f"vary: two folders of the study would be called {name!r}; give a value another name"
             )
         content = base
         for axis, value in at.items():
             content = lay(content, file.vary[axis][value])
-        found.append(Cell(name, at, recipe_of(content, f"cell {name}")))
-    if not found:
+        cells.append(Cell(name, at, recipe_of(content, f"cell {name}")))
+    if not cells:
         raise UserError("skip: leaves nothing to do")
-    return found
+    return cells
 
 
 def _check_names(file: _File) -> None:

@@ -164,11 +164,11 @@ def _values(ledger: StudyLedger) -> dict[str, tuple[str, ...]]:
 
 
 def _keys(keys: str | Sequence[str], values: Mapping[str, Any], place: str) -> list[str]:
-    found = [str(key) for key in _listed(keys)]
-    for key in found:
+    names = [str(key) for key in _listed(keys)]
+    for key in names:
         if key not in values:
             raise unknown(place, "axis", key, values)
-    return found
+    return names
 
 
 def _checked(at: Coordinates, values: Mapping[str, Sequence[str]], place: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from tutelage.runs.records import Schema, read
 
 __all__ = [
     "CellRecord",
-    "Missing",
+    "MissingRuns",
     "StudyCell",
     "StudyLedger",
     "StudyRecord",
@@ -85,7 +85,7 @@ class StudyCell:
 
 
 @dataclass(frozen=True)
-class Missing:
+class MissingRuns:
     """Something a study lacks: one run, or a whole cell (then without stage, fold and seed)."""
 
     cell: str
@@ -133,8 +133,8 @@ class StudyLedger:
     @cached_property
     def teachers(self) -> tuple[str, ...]:
         """The stages that teach in some cell and are compared in none."""
-        found = _union(experiment.teachers for experiment in self.experiments)
-        return tuple(name for name in found if name not in self.students)
+        names = _union(experiment.teachers for experiment in self.experiments)
+        return tuple(name for name in names if name not in self.students)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -160,8 +160,8 @@ class StudyLedger:
     def declared(self) -> Mapping[str, Any]:
         """The key ``table`` of the study file; empty where it says nothing."""
         resolved = self.record.resolved
-        found = resolved.get("table") if isinstance(resolved, dict) else None
-        return found if isinstance(found, dict) else {}
+        table = resolved.get("table") if isinstance(resolved, dict) else None
+        return table if isinstance(table, dict) else {}
 
     @property
     def synthetic(self) -> bool:
@@ -169,19 +169,19 @@ class StudyLedger:
         return any(experiment.synthetic for experiment in self.experiments)
 
     @cached_property
-    def missing(self) -> tuple[Missing, ...]:
+    def missing(self) -> tuple[MissingRuns, ...]:
         """Every run and every cell without a number, and why."""
-        found = [
-            Missing(cell.name, "cell", cell.problem, path=cell.record.path)
+        holes = [
+            MissingRuns(cell.name, "cell", cell.problem, path=cell.record.path)
             for cell in self.cells
             if cell.experiment is None
         ]
         for cell in self.cells:
-            found += [
-                Missing(cell.name, hole.kind, hole.reason, hole.stage, hole.fold, hole.seed, hole.path)
+            holes += [
+                MissingRuns(cell.name, hole.kind, hole.reason, hole.stage, hole.fold, hole.seed, hole.path)
                 for hole in (cell.experiment.holes if cell.experiment else ())
             ]  # fmt: skip
-        return tuple(found)
+        return tuple(holes)
 
     @cached_property
     def findings(self) -> tuple[str, ...]:

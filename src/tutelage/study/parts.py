@@ -46,8 +46,8 @@ class Part:
     @property
     def identity(self) -> dict[tuple[str, int], str]:
         """The fingerprint of every run that was asked for: two parts that agree are the same runs."""
-        found = self.cell.experiment
-        entries = () if found is None else found.record.runs
+        experiment = self.cell.experiment
+        entries = () if experiment is None else experiment.record.runs
         return {
             (entry.fold, entry.seed): entry.fingerprint
             for entry in entries
@@ -57,12 +57,12 @@ class Part:
     @property
     def reasons(self) -> tuple[str, ...]:
         """Why runs are missing."""
-        found = self.cell.experiment
-        if found is None:
+        experiment = self.cell.experiment
+        if experiment is None:
             return (f"cell {self.cell.name}: {self.cell.problem}",)
         return tuple(
             f"{hole.kind}, fold {hole.fold}, seed {hole.seed}: {hole.reason}"
-            for hole in found.holes
+            for hole in experiment.holes
             if hole.stage == self.stage and self._holds(hole.fold)
         )
 
@@ -82,8 +82,8 @@ def part_at(ledger: StudyLedger, at: Coordinates, place: str = "table") -> Part 
     Raises:
         UserError: several cells are meant, and their runs differ.
     """
-    found = ledger.find(axes_of(at))
-    parts = [Part(cell, at) for cell in found if cell.experiment is None or Part(cell, at).identity]
+    cells = ledger.find(axes_of(at))
+    parts = [Part(cell, at) for cell in cells if cell.experiment is None or Part(cell, at).identity]
     if len(parts) < 2:
         return parts[0] if parts else None
     unread = [part for part in parts if part.cell.experiment is None]

@@ -15,6 +15,7 @@ from tutelage.terms.hint import Hint
 from tutelage.terms.projector_distance import ProjectorDistance
 from tutelage.terms.similarity_map import SimilarityMap
 from tutelage.terms.soft_targets import SoftTargets
+from tutelage.terms.standardised import Standardised
 
 __all__ = [
     "AngularMargin",
@@ -31,5 +32,6 @@ __all__ = [
     "ProjectorDistance",
     "SimilarityMap",
     "SoftTargets",
+    "Standardised",
     "Term",
 ]

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.losses.angular_margin import PARTS, Part
 from tutelage.terms.adapters import named, pairs
 from tutelage.terms.base import Term
@@ -49,19 +50,13 @@ class AngularMargin(Term):
             raise ValueError(
                 f"parts: found {list(parts)}; allowed: any of {', '.join(PARTS)}, once"
             )
-        if not 0 < margin <= 2:
-            raise ValueError(f"margin: {margin} must be in (0, 2]; beyond, the cosine turns back")
-        if scale <= 0:
-            raise ValueError(f"scale: {scale} must be > 0")
-        if not 0 <= local_weight <= 1:
-            raise ValueError(f"local_weight: {local_weight} must be in [0, 1]")
+        within("(0, 2]", margin=margin)  # beyond, the cosine turns back
+        within("(0, inf)", scale=scale)
+        within("[0, 1]", local_weight=local_weight)
         self.taps, self.parts = named(taps), tuple(parts)
         self.margin, self.scale = margin, scale
         self.local_weight, self.mask = local_weight, mask
-
-    def needs(self) -> Needs:
-        """Return the taps whose maps are compared."""
-        return Needs(features=frozenset(self.taps))
+        self.reads = Needs(features=frozenset(self.taps))
 
     def forward(self, student: Output, teacher: Output, view: View) -> Tensor:
         """Return the distance of each sample's maps, mean over taps, [B]."""

@@ -7,16 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.losses.precision import full
 from tutelage.losses.shapes import feature
 from tutelage.terms.adapters import means, named, pointwise
 from tutelage.terms.base import Term
-from tutelage.types import (
-    Facts,
-    Needs,
-    Output,
-    View,
-)
+from tutelage.types import Facts, Needs, Output, View
 
 
 class AttentionFeature(Term):
@@ -57,15 +53,11 @@ class AttentionFeature(Term):
         width: int = 128,
     ) -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"width: {width} must be >= 1")
+        within("[1, inf)", width=width)
         self.taps = named(taps)
         self.teacher_taps = self.taps if teacher_taps is None else named(teacher_taps)
         self.width = width
-
-    def needs(self) -> Needs:
-        """Return the teacher's features."""
-        return Needs(features=frozenset(self.teacher_taps))
+        self.reads = Needs(features=frozenset(self.teacher_taps))
 
     def prepare(self, facts: Facts) -> None:
         """Build the layers of queries and keys from the numbers of channels."""

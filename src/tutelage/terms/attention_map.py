@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.losses.attention import Convention
 from tutelage.terms.adapters import named, pairs
 from tutelage.terms.base import Term
@@ -39,15 +40,11 @@ class AttentionMap(Term):
         convention: Convention = "mean_square",
     ) -> None:
         super().__init__()
-        if power < 1:
-            raise ValueError(f"power: {power} must be >= 1")
+        within("[1, inf)", power=power)
         self.taps = named(taps)
         self.power = power
         self.convention: Convention = convention
-
-    def needs(self) -> Needs:
-        """Return the taps whose maps are compared."""
-        return Needs(features=frozenset(self.taps))
+        self.reads = Needs(features=frozenset(self.taps))
 
     def forward(self, student: Output, teacher: Output, view: View) -> Tensor:
         """Return the distance of each sample's maps, summed over taps, [B]."""

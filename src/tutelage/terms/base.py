@@ -4,12 +4,7 @@ from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
-from tutelage.types import (
-    Facts,
-    Needs,
-    Output,
-    View,
-)
+from tutelage.types import Facts, Needs, Output, View
 
 
 class Term(nn.Module, ABC):
@@ -19,9 +14,12 @@ class Term(nn.Module, ABC):
     student and dropped at export.
     """
 
+    reads: Needs = Needs()
+    """What :meth:`needs` returns, where that is known when the object is made."""
+
     def needs(self) -> Needs:
         """Return what this term reads of the teacher besides logits."""
-        return Needs()
+        return self.reads
 
     def prepare(self, facts: Facts) -> None:
         """Build adapters from one dry run; ``facts.view.teachers`` holds this term's teacher alone."""

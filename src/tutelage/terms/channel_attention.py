@@ -7,19 +7,9 @@ from torch import Tensor, nn
 
 from tutelage import losses
 from tutelage.losses.precision import full
-from tutelage.terms.adapters import (
-    means,
-    named,
-    pairs,
-    pointwise,
-)
+from tutelage.terms.adapters import means, named, pairs, pointwise
 from tutelage.terms.base import Term
-from tutelage.types import (
-    Facts,
-    Needs,
-    Output,
-    View,
-)
+from tutelage.types import Facts, Needs, Output, View
 
 
 class ChannelAttention(Term):
@@ -51,10 +41,7 @@ class ChannelAttention(Term):
     def __init__(self, taps: Sequence[str] = ("stage1", "stage2", "stage3")) -> None:
         super().__init__()
         self.taps = named(taps)
-
-    def needs(self) -> Needs:
-        """Return the taps that are compared."""
-        return Needs(features=frozenset(self.taps))
+        self.reads = Needs(features=frozenset(self.taps))
 
     def prepare(self, facts: Facts) -> None:
         """Build a gate per tap, and a convolution where the numbers of channels differ."""

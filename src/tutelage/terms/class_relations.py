@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.schedules import Schedule, value_at
 from tutelage.terms.base import Term
 from tutelage.types import Output, View
@@ -32,10 +33,10 @@ class ClassRelations(Term):
         self, inter: float = 1.0, intra: float = 1.0, temperature: float | Schedule = 1.0
     ) -> None:
         super().__init__()
-        if min(inter, intra) < 0 or inter + intra == 0:
-            raise ValueError(f"inter {inter}, intra {intra}: must be >= 0, and not both 0")
-        if not isinstance(temperature, Schedule) and temperature <= 0:
-            raise ValueError(f"temperature: {temperature} must be > 0")
+        within("[0, inf)", inter=inter, intra=intra)
+        if inter == intra == 0:
+            raise ValueError("inter 0, intra 0: allowed: not both 0")
+        within("(0, inf)", temperature=temperature)
         self.inter, self.intra, self.temperature = inter, intra, temperature
 
     def forward(self, student: Output, teacher: Output, view: View) -> Tensor:

@@ -5,16 +5,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.losses.precision import full
 from tutelage.losses.shapes import feature
 from tutelage.terms.adapters import means
 from tutelage.terms.base import Term
-from tutelage.types import (
-    Facts,
-    Needs,
-    Output,
-    View,
-)
+from tutelage.types import Facts, Needs, Output, View
 
 
 class ContrastiveRepresentation(Term):
@@ -64,18 +60,12 @@ class ContrastiveRepresentation(Term):
         momentum: float = 0.5,
     ) -> None:
         super().__init__()
-        if min(width, negatives) < 1:
-            raise ValueError(f"width {width}, negatives {negatives}: must be at least 1")
-        if temperature <= 0:
-            raise ValueError(f"temperature: {temperature} must be > 0")
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum: {momentum} must be in [0, 1)")
+        within("[1, inf)", width=width, negatives=negatives)
+        within("(0, inf)", temperature=temperature)
+        within("[0, 1)", momentum=momentum)
         self.tap, self.width, self.negatives = tap, width, negatives
         self.temperature, self.momentum = temperature, momentum
-
-    def needs(self) -> Needs:
-        """Return the tap that is compared."""
-        return Needs(features=frozenset([self.tap]))
+        self.reads = Needs(features=frozenset([self.tap]))
 
     def prepare(self, facts: Facts) -> None:
         """Build projections and memories; rows of the memories are sorted by class.

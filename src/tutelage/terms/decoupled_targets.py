@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.schedules import Schedule, value_at
 from tutelage.terms.base import Term
 from tutelage.types import Output, View
@@ -29,18 +30,13 @@ class DecoupledTargets(Term):
     """
 
     def __init__(
-        self,
-        target: float = 1.0,
-        nontarget: float = 8.0,
-        temperature: float | Schedule = 4.0,
+        self, target: float = 1.0, nontarget: float = 8.0, temperature: float | Schedule = 4.0
     ) -> None:
         super().__init__()
-        if min(target, nontarget) < 0 or target + nontarget == 0:
-            raise ValueError(
-                f"target {target}, nontarget {nontarget}: must be >= 0, and not both 0"
-            )
-        if not isinstance(temperature, Schedule) and temperature <= 0:
-            raise ValueError(f"temperature: {temperature} must be > 0")
+        within("[0, inf)", target=target, nontarget=nontarget)
+        if target == nontarget == 0:
+            raise ValueError("target 0, nontarget 0: allowed: not both 0")
+        within("(0, inf)", temperature=temperature)
         self.target, self.nontarget, self.temperature = target, nontarget, temperature
 
     def forward(self, student: Output, teacher: Output, view: View) -> Tensor:

@@ -4,15 +4,11 @@ import torch
 from torch import Tensor, nn
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.losses.shapes import feature
 from tutelage.terms.adapters import means
 from tutelage.terms.base import Term
-from tutelage.types import (
-    Facts,
-    Needs,
-    Output,
-    View,
-)
+from tutelage.types import Facts, Needs, Output, View
 
 
 class DiscriminativeConsistent(Term):
@@ -44,18 +40,12 @@ class DiscriminativeConsistent(Term):
         scale: float = 10.0,
     ) -> None:
         super().__init__()
-        if width < 1:
-            raise ValueError(f"width: {width} must be at least 1")
-        if consistency < 0:
-            raise ValueError(f"consistency: {consistency} must be >= 0")
-        if scale <= 0:
-            raise ValueError(f"scale: {scale} must be > 0")
+        within("[1, inf)", width=width)
+        within("[0, inf)", consistency=consistency)
+        within("(0, inf)", scale=scale)
         self.tap, self.width, self.consistency, self.scale = tap, width, consistency, scale
         self.log_scale = nn.Parameter(torch.tensor(1.0))
-
-    def needs(self) -> Needs:
-        """Return the tap that is compared."""
-        return Needs(features=frozenset([self.tap]))
+        self.reads = Needs(features=frozenset([self.tap]))
 
     def prepare(self, facts: Facts) -> None:
         """Build both projections."""

@@ -31,10 +31,7 @@ class FeatureDistance(Term):
     def __init__(self, student_tap: str = "projected", teacher_tap: str = "stage3") -> None:
         super().__init__()
         self.student_tap, self.teacher_tap = student_tap, teacher_tap
-
-    def needs(self) -> Needs:
-        """Return the teacher's feature that is compared."""
-        return Needs(features=frozenset([self.teacher_tap]))
+        self.reads = Needs(features=frozenset([self.teacher_tap]))
 
     def forward(self, student: Output, teacher: Output, view: View) -> Tensor:
         """Return the mean squared difference of each sample, [B].

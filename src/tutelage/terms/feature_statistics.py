@@ -7,15 +7,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.losses.precision import full
 from tutelage.losses.shapes import feature
 from tutelage.terms.base import Term
-from tutelage.types import (
-    Facts,
-    Needs,
-    Output,
-    View,
-)
+from tutelage.types import Facts, Needs, Output, View
 
 
 class FeatureStatistics(Term):
@@ -61,8 +57,7 @@ class FeatureStatistics(Term):
         normalise: bool = True,
     ) -> None:
         super().__init__()
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum: {momentum}; allowed: 0 <= momentum < 1")
+        within("[0, 1)", momentum=momentum)
         if stats == "ema" and axis == "channel":
             raise ValueError(
                 "stats: ema, but with axis: channel statistics are of one sample (allowed: batch)"
@@ -71,10 +66,7 @@ class FeatureStatistics(Term):
         self.axis, self.reduction, self.stats = axis, reduction, stats
         self.momentum, self.normalise = momentum, normalise
         self.register_buffer("seen", torch.tensor(0.0))
-
-    def needs(self) -> Needs:
-        """Return the teacher's feature that is compared."""
-        return Needs(features=frozenset([self.teacher_tap]))
+        self.reads = Needs(features=frozenset([self.teacher_tap]))
 
     def prepare(self, facts: Facts) -> None:
         """Make room for the running average."""

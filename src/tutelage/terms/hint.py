@@ -8,12 +8,7 @@ from tutelage import losses
 from tutelage.losses.shapes import feature
 from tutelage.terms.adapters import pointwise
 from tutelage.terms.base import Term
-from tutelage.types import (
-    Facts,
-    Needs,
-    Output,
-    View,
-)
+from tutelage.types import Facts, Needs, Output, View
 
 
 class Hint(Term):
@@ -57,10 +52,7 @@ class Hint(Term):
         super().__init__()
         self.student_tap, self.teacher_tap = student_tap, teacher_tap
         self.active, self.resize = active, resize
-
-    def needs(self) -> Needs:
-        """Return the teacher's feature that is regressed."""
-        return Needs(features=frozenset({self.teacher_tap}))
+        self.reads = Needs(features=frozenset({self.teacher_tap}))
 
     def prepare(self, facts: Facts) -> None:
         """Build the regressor from the shapes of both features."""

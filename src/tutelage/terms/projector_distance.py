@@ -4,16 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.losses.precision import full
 from tutelage.losses.shapes import feature
 from tutelage.terms.adapters import means
 from tutelage.terms.base import Term
-from tutelage.types import (
-    Facts,
-    Needs,
-    Output,
-    View,
-)
+from tutelage.types import Facts, Needs, Output, View
 
 
 class ProjectorDistance(Term):
@@ -39,13 +35,9 @@ class ProjectorDistance(Term):
 
     def __init__(self, tap: str = "embedding", power: float = 4.0) -> None:
         super().__init__()
-        if power <= 0:
-            raise ValueError(f"power: {power} must be > 0")
+        within("(0, inf)", power=power)
         self.tap, self.power = tap, power
-
-    def needs(self) -> Needs:
-        """Return the tap that is compared."""
-        return Needs(features=frozenset([self.tap]))
+        self.reads = Needs(features=frozenset([self.tap]))
 
     def prepare(self, facts: Facts) -> None:
         """Build the projector and both normalisations."""

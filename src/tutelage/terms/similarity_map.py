@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tutelage import losses
+from tutelage.terms.adapters import named
 from tutelage.terms.base import Term
 from tutelage.types import Needs, Output, View
 
@@ -29,13 +30,8 @@ class SimilarityMap(Term):
 
     def __init__(self, taps: Sequence[str] = ("stage3",)) -> None:
         super().__init__()
-        if not taps:
-            raise ValueError("taps: the list is empty; name at least one feature, such as 'stage3'")
-        self.taps = tuple(taps)
-
-    def needs(self) -> Needs:
-        """Return the taps whose similarity maps are compared."""
-        return Needs(grams=frozenset(self.taps))
+        self.taps = named(taps)
+        self.reads = Needs(grams=frozenset(self.taps))
 
     def forward(self, student: Output, teacher: Output, view: View) -> Tensor:
         """Return the distance of each sample's row, summed over taps, [B]."""

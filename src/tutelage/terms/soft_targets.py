@@ -5,6 +5,7 @@ from typing import Literal
 from torch import Tensor
 
 from tutelage import losses
+from tutelage.errors import within
 from tutelage.schedules import Schedule, value_at
 from tutelage.terms.base import Term
 from tutelage.types import Output, View
@@ -36,8 +37,7 @@ class SoftTargets(Term):
         logit_scaling: Literal["temperature", "std"] = "temperature",
     ) -> None:
         super().__init__()
-        if not isinstance(temperature, Schedule) and temperature <= 0:
-            raise ValueError(f"temperature: {temperature} must be > 0")
+        within("(0, inf)", temperature=temperature)
         self.temperature = temperature
         self.class_reduction = class_reduction
         self.logit_scaling = logit_scaling

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from tutelage.augment import augmented
@@ -22,6 +21,7 @@ from tutelage.training.explanations import try_explaining
 from tutelage.training.stage import (
     Ready,
     adopt,
+    cpu_fabric,
     distiller_of,
     facts_of,
     fit_once,
@@ -159,7 +159,7 @@ def _like_a_batch(index: Tensor, batch_size: int) -> Tensor:
 def _bind(step: Step, ready: Ready, place: str) -> None:
     """Let the step refuse a student or objectives that it cannot train."""
     try:
-        step.bind(Fabric(accelerator="cpu", devices=1), ready.student, ready.distiller)
+        step.bind(cpu_fabric(), ready.student, ready.distiller)
     except UserError as error:
         raise UserError(f"{place}.{error}") from error
 

@@ -7,13 +7,13 @@ from functools import partial
 from typing import TypeVar
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from tutelage.batches import Samples
 from tutelage.interpret import comparable
 from tutelage.losses.concepts import on_grid
 from tutelage.models import Network, On
+from tutelage.steps.base import Device
 from tutelage.types import Stream
 
 __all__ = ["Asked", "annotated", "dissect", "present", "strongest"]
@@ -30,7 +30,7 @@ class Asked:
 
     network: On
     samples: Samples
-    fabric: Fabric
+    fabric: Device
 
     @property
     def inner(self) -> Network:

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -24,6 +23,7 @@ from tutelage.models import On
 from tutelage.modes import evaluating
 from tutelage.recipe.fold import Fold
 from tutelage.runs.folder import RunFolder
+from tutelage.steps.base import Device
 from tutelage.training.dissection import (
     Asked,
     annotated,
@@ -31,6 +31,7 @@ from tutelage.training.dissection import (
     present,
     strongest,
 )
+from tutelage.training.stage import cpu_fabric
 from tutelage.types import Stream
 
 __all__ = ["explain", "explains_itself", "try_explaining"]
@@ -56,7 +57,7 @@ def explain(
     samples: Samples,
     data: Fold,
     validation: Tensor,
-    fabric: Fabric,
+    fabric: Device,
 ) -> None:
     """Keep what a network says of its own predictions (``docs/run-folder.md``); nothing where it says nothing.
 
@@ -110,7 +111,7 @@ def try_explaining(network: On, samples: Samples, index: Tensor, place: str) -> 
     if not explains_itself(network) or len(samples.class_names) < 2:
         return
     with evaluating(network), torch.no_grad():
-        arrays = dissect(Asked(network, samples, Fabric(accelerator="cpu", devices=1)), index[:1])
+        arrays = dissect(Asked(network, samples, cpu_fabric()), index[:1])
     scores = arrays["logits"].gather(1, arrays["classes"])
     off = float((_total(arrays) - scores).abs().max())
     if not off <= 1e-3 * max(1.0, float(scores.abs().max())):

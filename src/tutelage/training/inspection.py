@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from tutelage.batches import Samples, batches
@@ -11,6 +10,7 @@ from tutelage.evaluate import monitor, predict
 from tutelage.models import On
 from tutelage.objectives import Objective
 from tutelage.runs.folder import RunFolder
+from tutelage.steps.base import Device
 from tutelage.teachers import LiveTeachers
 from tutelage.training.stage import Ready
 from tutelage.types import Clock, View
@@ -22,7 +22,7 @@ _EXAMPLES = 2  # samples of each class whose inputs are kept
 
 
 def inspect(
-    folder: RunFolder, ready: Ready, validation: Tensor, modality: str, fabric: Fabric
+    folder: RunFolder, ready: Ready, validation: Tensor, modality: str, fabric: Device
 ) -> None:
     """Keep what the objectives show of validation samples after the last epoch, with live teachers.
 
@@ -63,7 +63,7 @@ def inspect(
 
 
 def assess_variants(
-    network: On, samples: Samples, index: Tensor, fabric: Fabric
+    network: On, samples: Samples, index: Tensor, fabric: Device
 ) -> dict[str, dict[str, float]]:
     """Return what a network predicts in its other modes; empty for a network that has none.
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from tutelage.batches import Samples
@@ -21,6 +20,7 @@ from tutelage.runs.folder import (
     environment,
     read_state,
 )
+from tutelage.steps.base import Device
 from tutelage.train import DivergedError, State, fit
 from tutelage.training.assemble import Assembled, Context, assemble
 from tutelage.training.explanations import explain
@@ -104,7 +104,7 @@ def _evaluate(
     samples: Samples,
     sides: Mapping[str, Tensor],
     monitors: Mapping[str, Tensor],
-    fabric: Fabric,
+    fabric: Device,
     groups: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
     wanted = [("validation", "validation", "validation"), ("test", "test", "validation")]

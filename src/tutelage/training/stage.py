@@ -6,10 +6,9 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from tutelage import checkpoint
@@ -35,6 +34,7 @@ from tutelage.recipe.networks import load_network, make_network, reads_as_is
 from tutelage.schedules import Schedule
 from tutelage.seeds import derive
 from tutelage.steps import Step
+from tutelage.steps.base import Device
 from tutelage.teachers import (
     CachedTeachers,
     LiveTeachers,
@@ -54,6 +54,7 @@ from tutelage.types import (
 __all__ = [
     "Ready",
     "adopt",
+    "cpu_fabric",
     "distiller_of",
     "facts_of",
     "fit_once",
@@ -76,11 +77,18 @@ class Ready:
     samples: Samples
 
 
-def make_fabric(train: Train, accelerator: str = "auto") -> Fabric:
+def make_fabric(train: Train, accelerator: str = "auto") -> Device:
     """Return the device and precision of a stage."""
+    from lightning_fabric import Fabric  # seconds: it imports whatever else of its family is there
+
     # What Fabric would print of each run, the recipe has said once.
     logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
-    return Fabric(accelerator=accelerator, devices=1, precision=train.precision)
+    return cast(Device, Fabric(accelerator=accelerator, devices=1, precision=train.precision))
+
+
+def cpu_fabric() -> Device:
+    """Return the device of dry runs."""
+    return make_fabric(Train(), "cpu")
 
 
 def network_for(
@@ -340,7 +348,7 @@ def teachers_of(
     train: Train,
     index: Tensor,
     cache: Path,
-    fabric: Fabric,
+    fabric: Device,
     place: str,
     progress: Callable[[int, int], None] | None = None,
 ) -> Teachers | None:
@@ -379,7 +387,7 @@ def teachers_of(
 class _Autocast:
     """Live teachers in the precision of the stage."""
 
-    def __init__(self, teachers: LiveTeachers, fabric: Fabric) -> None:
+    def __init__(self, teachers: LiveTeachers, fabric: Device) -> None:
         self.teachers, self.fabric = teachers, fabric
 
     def __call__(self, batch: Batch) -> Any:

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from torch import Tensor
 
 from tutelage import checkpoint
@@ -26,6 +25,7 @@ from tutelage.recipe.instantiate import build
 from tutelage.recipe.networks import kind_of_network, load_network
 from tutelage.recipe.resolve import Job
 from tutelage.runs.folder import read_record
+from tutelage.steps.base import Device
 from tutelage.training.stage import make_fabric
 
 __all__ = ["Target", "evaluate_elsewhere", "load_targets"]
@@ -133,7 +133,7 @@ def _stages(recipe: Recipe, dataset: DataSet) -> list[str]:
     ]
 
 
-def _evaluate(target: Target, job: Job, run: Path, folder: Path, fabric: Fabric) -> None:
+def _evaluate(target: Target, job: Job, run: Path, folder: Path, fabric: Device) -> None:
     """Write evaluation and predictions of one run, unless those of these weights and this data are there."""
     weights = run / "best.safetensors"
     record = read_record(run)

@@ -107,25 +107,16 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     """
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        with zipfile.ZipFile(path) as archive:
-            (structure,) = (
-                name
-                for name in archive.namelist()
-                if name.count("/") == 1 and name.endswith("/data.pkl")
-            )
-            root = structure.removesuffix("data.pkl")
-            order = f"{root}byteorder"
-            if order in archive.namelist() and archive.read(order) != b"little":
-                raise ValueError("its numbers are in the byte order of another machine")
-            content = _Archive(archive, root).load()
-        tensors = dict(_named(content))
+            tensors: dict[str, Tensor] = load_file(path)
+        else:
+            with zipfile.ZipFile(path) as archive:
+                tensors = dict(_named(_content(archive)))
     except UserError as error:
         raise UserError(f"{path}: {error}") from error
     except (zipfile.BadZipFile, OSError, SafetensorError) as error:
         raise UserError(
-            f"{path}: is no file of weights ({one_line(error)}; allowed: .safetensors, or an archive that torch.save "
-            "of torch 1.6 or later, or torch.jit.save wrote)"
+            f"{path}: is no file of weights ({one_line(error)}; allowed: .safetensors, or an archive of "
+            "torch.save since torch 1.6, or of torch.jit.save)"
         ) from error
     except Exception as error:  # a broken archive can raise nearly anything
         raise UserError(f"{path}: holds no readable weights ({one_line(error)})") from error
@@ -137,6 +128,15 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return {
         name.removeprefix("module.") if whole else name: values for name, values in tensors.items()
     }
+
+
+def _content(archive: zipfile.ZipFile) -> Any:
+    names = archive.namelist()
+    (structure,) = (name for name in names if re.fullmatch("[^/]+/data.pkl", name))
+    root = structure.removesuffix("data.pkl")
+    if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
+        raise ValueError("its numbers are in the byte order of another machine")
+    return _Archive(archive, root).load()
 
 
 def _named(content: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:

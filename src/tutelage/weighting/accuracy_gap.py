@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from tutelage.errors import within
 from tutelage.types import Facts, View
 from tutelage.weighting.base import Weighting
 
@@ -37,8 +38,7 @@ class AccuracyGap(Weighting):
 
     def __init__(self, threshold: float = 0.3) -> None:
         super().__init__()
-        if not 0 <= threshold < 1:
-            raise ValueError(f"threshold: {threshold} must be in [0, 1)")
+        within("[0, 1)", threshold=threshold)
         self.threshold = threshold
         self.accuracies: Mapping[str, float] = {}
 

@@ -23,12 +23,15 @@ class Weighting(nn.Module, ABC):
     """Whether only a meta step may train its parameters: by the matching loss itself they would learn to
     prefer whichever teacher is easiest to match."""
 
+    reads: Needs = Needs()
+    """What :meth:`needs` returns, where that is known when the object is made."""
+
     def prepare(self, facts: Facts) -> None:
         """Build what depends on shapes, from one dry run with exactly the weighted teachers."""
 
     def needs(self) -> Needs:
         """Return what this weighting reads of the teachers besides logits."""
-        return Needs()
+        return self.reads
 
     @abstractmethod
     def forward(self, losses: Tensor, view: View) -> Tensor:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tutelage import losses
-from tutelage.errors import unknown
+from tutelage.errors import unknown, within
 from tutelage.losses.shapes import feature
 from tutelage.types import Needs, View
 from tutelage.weighting.base import Weighting
@@ -51,14 +51,10 @@ class Closeness(Weighting):
         super().__init__()
         for name, bound in {"floor": floor, "cap": cap}.items():
             for value in bound.values() if isinstance(bound, Mapping) else (bound,):
-                if not 0 <= value <= 1:
-                    raise ValueError(f"{name}: {value}; allowed: 0 to 1")
+                within("[0, 1]", **{name: value})
         self.tap, self.more = tap, more
         self.floor, self.cap = floor, cap
-
-    def needs(self) -> Needs:
-        """Return the feature that is compared."""
-        return Needs(features=frozenset({self.tap}))
+        self.reads = Needs(features=frozenset({self.tap}))
 
     def forward(self, losses: Tensor, view: View) -> Tensor:
         """Return the weights of the batch, [K, 1]."""

@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from tutelage.errors import UserError, unknown
+from tutelage.errors import UserError, unknown, within
 from tutelage.types import View
 from tutelage.weighting.base import Weighting
 
@@ -32,8 +32,7 @@ class Fixed(Weighting):
 
     def __init__(self, weights: Mapping[str, float]) -> None:
         super().__init__()
-        if any(weight < 0 for weight in weights.values()):
-            raise ValueError(f"weights: {dict(weights)} must not be negative")
+        within("[0, inf)", **{f"weights.{name}": weight for name, weight in weights.items()})
         total = math.fsum(weights.values())
         if abs(total - 1) > 1e-6:
             raise ValueError(f"weights: {dict(weights)} sum to {total:g}, not to 1")

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from tutelage.errors import within
 from tutelage.types import Facts, View
 from tutelage.weighting._min_norm import min_norm_mixture
 from tutelage.weighting.base import Weighting
@@ -45,8 +46,7 @@ class GradientSpace(Weighting):
 
     def __init__(self, cap: float = 0.6, at: str = "logits", normalise: bool = False) -> None:
         super().__init__()
-        if not cap > 0:
-            raise ValueError(f"cap: {cap} must be positive, and at least one over the teachers")
+        within("(0, inf]", cap=cap)
         self.cap = cap
         self.at = at
         self.normalise = normalise

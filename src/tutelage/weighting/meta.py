@@ -73,10 +73,8 @@ class MetaFeatures(Weighting):
     def __init__(self, tap: str = "stage3", normalise: bool = False) -> None:
         super().__init__()
         self.tap, self.normalise = tap, normalise
-
-    def needs(self) -> Needs:
-        """Return the tap, as features: a buffer mixes samples of several batches, which no stored map knows."""
-        return Needs(features=frozenset({self.tap}))
+        # As features: a buffer mixes samples of several batches, which no stored map knows.
+        self.reads = Needs(features=frozenset({self.tap}))
 
     def prepare(self, facts: Facts) -> None:
         """Build the network for these teachers, in this order, and this batch size."""

@@ -59,9 +59,9 @@ def corrupted_test(claims: Sequence[Claim]) -> Iterable[Finding]:
         for claim in usable:
             if _is_corrupted(claim) or _level(claim):
                 tests.setdefault(_base(claim), []).append(claim)
-        for base, found in tests.items():
+        for base, corrupted in tests.items():
             if base in clean:
-                yield from _compared(clean[base], found, top)
+                yield from _compared(clean[base], corrupted, top)
 
 
 def _compared(clean: Claim, tests: Sequence[Claim], top: float) -> Iterable[Finding]:
@@ -69,8 +69,8 @@ def _compared(clean: Claim, tests: Sequence[Claim], top: float) -> Iterable[Find
     kinds: dict[str, list[Claim]] = {}
     for claim in tests:
         kinds.setdefault(_kind(claim), []).append(claim)
-    for found in kinds.values():
-        mild = min(found, key=lambda claim: float(_level(claim) or 1))
+    for levels in kinds.values():
+        mild = min(levels, key=lambda claim: float(_level(claim) or 1))
         value = mild.value or 0.0
         if _level(mild) == "0" and abs(value - best) > 0.0005 * top:
             yield Finding(

@@ -47,23 +47,23 @@ class Runs:
 
     def means(self) -> dict[str, float]:
         """What may be stated of them, by the name of the rule."""
-        ordered, found = sorted(self.values, reverse=True), {}
+        ordered, means = sorted(self.values, reverse=True), {}
         if not ordered:
             return {}
-        found["mean"] = float(np.mean(ordered))
+        means["mean"] = float(np.mean(ordered))
         folds = self._of("fold", "subject")
         if len(folds) > 1:
-            found["mean over folds"] = float(np.mean([np.mean(one) for one in folds]))
+            means["mean over folds"] = float(np.mean([np.mean(fold) for fold in folds]))
         weights = [
             float(claim.settings.get("windows", 0))
             for claim in self.claims
             if claim.value is not None
         ]
         if all(weights):
-            found["mean over windows"] = float(np.average(self.values, weights=weights))
-        found[f"best of {self.n}"] = ordered[0]
-        found |= {f"best {k} of {self.n}": float(np.mean(ordered[:k])) for k in range(2, self.n)}
-        return found
+            means["mean over windows"] = float(np.average(self.values, weights=weights))
+        means[f"best of {self.n}"] = ordered[0]
+        means |= {f"best {k} of {self.n}": float(np.mean(ordered[:k])) for k in range(2, self.n)}
+        return means
 
     def spreads(self) -> dict[str, float]:
         """What may stand behind ±, by its name."""
@@ -71,17 +71,17 @@ class Runs:
         if sd is None:
             return {}
         n, ordered = self.n, sorted(self.values, reverse=True)
-        found = {"SD": sd, "SD with n": sd * ((n - 1) / n) ** 0.5, "SD/√n": sd / n**0.5}
-        found |= {"SD/√(n−1)": sd / (n - 1) ** 0.5} if n > 2 else {}
-        found |= {f"SD/√{ROOT_OF_26}": sd / ROOT_OF_26**0.5} if n != ROOT_OF_26 + 1 else {}
+        spreads = {"SD": sd, "SD with n": sd * ((n - 1) / n) ** 0.5, "SD/√n": sd / n**0.5}
+        spreads |= {"SD/√(n−1)": sd / (n - 1) ** 0.5} if n > 2 else {}
+        spreads |= {f"SD/√{ROOT_OF_26}": sd / ROOT_OF_26**0.5} if n != ROOT_OF_26 + 1 else {}
         for name, keys in (
             ("SD over folds", ("fold", "subject")),
             ("SD over seeds", ("seed", "run")),
         ):
             groups = self._of(*keys)
             if 1 < len(groups) < n:
-                found[name] = sample_sd([float(np.mean(one)) for one in groups]) or 0.0
-        return found | {
+                spreads[name] = sample_sd([float(np.mean(group)) for group in groups]) or 0.0
+        return spreads | {
             f"SD of the best {k} of {n}": sample_sd(ordered[:k]) or 0.0 for k in range(2, n)
         }
 
@@ -105,11 +105,11 @@ class Evidence:
                 runs.setdefault((claim.block, claim.about), []).append(claim)
         blocks = dict.fromkeys(claim.block for claim in self.stated)
         self._order = {block: number for number, block in enumerate(blocks)}
-        self.runs = [Runs(tuple(found)) for found in runs.values()]
+        self.runs = [Runs(tuple(grouped)) for grouped in runs.values()]
         self._runs: dict[frozenset[str], list[Runs]] = {}
-        for one in self.runs:
-            for key in _keys(one.claims[0]):
-                self._runs.setdefault(key, []).append(one)
+        for group in self.runs:
+            for key in _keys(group.claims[0]):
+                self._runs.setdefault(key, []).append(group)
         self._cells: dict[frozenset[str], list[Claim]] = {}
         for claim in self.stated:
             for key in _keys(claim):
@@ -117,14 +117,14 @@ class Evidence:
 
     def runs_of(self, claim: Claim) -> Runs | None:
         """Return the single runs of what a claim is about: of its own row or table first."""
-        found = [
-            one
+        backing = [
+            runs
             for key in _keys(claim)
-            for one in self._runs.get(key, [])
-            if one.n > 1 and _backs(one.claims[0], claim)
+            for runs in self._runs.get(key, [])
+            if runs.n > 1 and _backs(runs.claims[0], claim)
         ]
-        mine = [one for one in found if one.claims[0].block == claim.block]
-        return next(iter(mine or found), None)
+        mine = [runs for runs in backing if runs.claims[0].block == claim.block]
+        return next(iter(mine or backing), None)
 
     def own(self, claim: Claim) -> Runs | None:
         """Return the runs of a claim, or None where a number of its row does not follow from its runs.
@@ -175,10 +175,10 @@ def rules_of(claim: Claim, runs: Runs) -> tuple[str, ...]:
     """
     slack = rounding(claim.text) + runs.rounding
     value = float("nan") if claim.value is None else claim.value
-    found = [name for name, one in runs.means().items() if close(value, one, slack)]
+    rules = [name for name, mean in runs.means().items() if close(value, mean, slack)]
     spreads = runs.spreads()
     return tuple(
-        name for name in found
+        name for name in rules
         if claim.spread is None or f"SD of the {name}" not in spreads
         or close(claim.spread, spreads[f"SD of the {name}"], slack)
     )  # fmt: skip

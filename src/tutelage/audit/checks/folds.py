@@ -53,15 +53,15 @@ def unequal_folds(claims: Sequence[Claim]) -> Iterable[Finding]:
         for claim in table:
             if claim.is_run and claim.value is not None and _fold(claim) in sizes:
                 methods.setdefault(claim.about - {"windows", "test windows"}, []).append(claim)
-        for found in methods.values():
-            if len({_fold(claim) for claim in found}) < 2 or _counts(found[0]):
+        for folds in methods.values():
+            if len({_fold(claim) for claim in folds}) < 2 or _counts(folds[0]):
                 continue
-            values = [claim.value or 0.0 for claim in found]
-            micro = float(np.average(values, weights=[sizes[_fold(claim)] for claim in found]))
+            values = [claim.value or 0.0 for claim in folds]
+            micro = float(np.average(values, weights=[sizes[_fold(claim)] for claim in folds]))
             yield Finding(
                 "unequal_folds",
-                found[0].place,
-                f"{found[0].name}: folds of {sizes[small]:g} ({small}) and "
+                folds[0].place,
+                f"{folds[0].name}: folds of {sizes[small]:g} ({small}) and "
                 f"{sizes[large]:g} windows ({large}) count the same in the mean {np.mean(values):.4g}; "
                 f"over windows it is {micro:.4g}.",
             )
@@ -69,15 +69,15 @@ def unequal_folds(claims: Sequence[Claim]) -> Iterable[Finding]:
 
 def _sizes(table: Sequence[Claim]) -> dict[str, float]:
     """Return how many windows each fold has: from a column of counts, or from a row of them."""
-    found: dict[str, float] = {}
+    sizes: dict[str, float] = {}
     for claim in table:
         if not _fold(claim):
             continue
         if _counts(claim) and claim.value:
-            found[_fold(claim)] = claim.value
+            sizes[_fold(claim)] = claim.value
         elif "windows" in claim.settings:
-            found[_fold(claim)] = float(claim.settings["windows"])
-    return found
+            sizes[_fold(claim)] = float(claim.settings["windows"])
+    return sizes
 
 
 def _counts(claim: Claim) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from tutelage.audit.imports.cells import BROKEN
 from tutelage.audit.imports.claim import Claim, by_table
@@ -10,14 +11,24 @@ from tutelage.runs.findings import Finding
 
 _OTHER = re.compile(
     r"param|mac|flop|time|second|hour|loss|nll|size|memory|epoch|latency|difference|delta|diff\b|gain|Δ"
+    r"|\bfps\b|\bhz\b|per second|/ ?s\b|throughput|speed|clock"
     r"|improve|p[- ]?value|windows|samples|count|perplexity|[(\[](?:m|k|g|mb|kb|ms|s|h)[)\]]",
     re.IGNORECASE,
 )
 
 
+QUOTED = 80
+"""Characters of somebody's text in a sentence."""
+
+
 def is_share(claim: Claim) -> bool:
     """Whether a number should be a share of something: its labels name no loss, time, size or difference."""
-    return not _OTHER.search(f"{claim.row} {claim.column}")
+    return _names_share(claim.row, claim.column)
+
+
+@lru_cache(65536)
+def _names_share(row: str, column: str) -> bool:
+    return not _OTHER.search(f"{row} {column}")
 
 
 def is_confusion(table: Sequence[Claim]) -> bool:
@@ -100,11 +111,13 @@ def diverged_run(claims: Sequence[Claim]) -> Iterable[Finding]:
 
 
 def unread_cell(claims: Sequence[Claim]) -> Iterable[Finding]:
-    """Find cells among numbers that are none: 8S.27, or two numbers in one cell."""
+    """Find cells among numbers that are none: 8S.27, two numbers in one cell, a formula without its value."""
     for claim in claims:
         if claim.value is None and claim.text.strip().lower() not in BROKEN:
-            yield Finding(
-                "unread_cell",
-                claim.place,
-                f"{claim.name} is {claim.text!r}, which is not one number; it was not looked at.",
+            text = claim.text if len(claim.text) <= QUOTED else f"{claim.text[: QUOTED - 3]}..."
+            what = (
+                "a formula whose value was never stored; open the file in a spreadsheet program and save it"
+                if claim.text.startswith("=")
+                else "which is not one number; it was not looked at"
             )
+            yield Finding("unread_cell", claim.place, f"{claim.name} is {text!r}, {what}.")

@@ -46,20 +46,26 @@ def best_of_n(claims: Sequence[Claim]) -> Iterable[Finding]:
     """Find the best of several runs beside means of all of them."""
     evidence = Evidence(claims)
     for table in by_table(evidence.stated).values():
-        found = [_Meaning(claim, _rule(claim, evidence.own(claim))) for claim in table]
-        best = [one for one in found if one.is_best and not _column_of_best(one.claim, table)]
-        means = [one for one in found if one.names and one.names[0].startswith("mean")]
-        silent = [one for one in found if not one.names]
+        meanings = [_Meaning(claim, _rule(claim, evidence.own(claim))) for claim in table]
+        best = [
+            meaning
+            for meaning in meanings
+            if meaning.is_best and not _column_of_best(meaning.claim, table)
+        ]
+        means = [
+            meaning for meaning in meanings if meaning.names and meaning.names[0].startswith("mean")
+        ]
+        silent = [meaning for meaning in meanings if not meaning.names]
         rest = means or [
-            one for one in silent if one.claim.column in {b.claim.column for b in best}
+            meaning for meaning in silent if meaning.claim.column in {b.claim.column for b in best}
         ]
         if best and rest:
-            rules = listed(one.names[0] for one in best)
+            rules = listed(meaning.names[0] for meaning in best)
             other = rest[0].names[0] if rest[0].names else "not said to be a best value"
             yield Finding(
                 "best_of_n",
                 best[0].claim.place,
-                f"{names(one.claim for one in best)} ({rules}) beside {rest[0].claim.name} at "
+                f"{names(meaning.claim for meaning in best)} ({rules}) beside {rest[0].claim.name} at "
                 f"{rest[0].claim.place} ({other}).",
             )
 
@@ -86,30 +92,30 @@ def mixed_spreads(claims: Sequence[Claim]) -> Iterable[Finding]:
     """Find several meanings of ± in one table: by the runs behind it, or by the words beside it."""
     evidence = Evidence(claims)
     for table in by_table(evidence.stated).values():
-        found = [
+        meanings = [
             _Meaning(claim, names)
             for claim in table
             if claim.spread is not None and (names := _spread(claim, evidence.own(claim)))
         ]
-        if len(found) < 2 or set.intersection(*(set(one.names) for one in found)):
+        if len(meanings) < 2 or set.intersection(*(set(meaning.names) for meaning in meanings)):
             continue
         kinds: dict[str, Claim] = {}
-        for one in found:
-            if not set(one.names) & set(kinds):
-                kinds[_likely(one, found)] = one.claim
+        for meaning in meanings:
+            if not set(meaning.names) & set(kinds):
+                kinds[_likely(meaning, meanings)] = meaning.claim
         shown = "; ".join(
             f"{name} at {claim.place} (± {claim.spread:g})" for name, claim in kinds.items()
         )
         yield Finding(
             "mixed_spreads",
-            found[0].claim.block,
+            meanings[0].claim.block,
             f"± has {len(kinds)} meanings in one table: {shown}.",
         )
 
 
-def _likely(one: _Meaning, others: Sequence[_Meaning]) -> str:
+def _likely(meaning: _Meaning, others: Sequence[_Meaning]) -> str:
     """Return the meaning that most others may have as well; of equals the usual one."""
-    return max(one.names, key=lambda name: sum(name in other.names for other in others))
+    return max(meaning.names, key=lambda name: sum(name in other.names for other in others))
 
 
 def _spread(claim: Claim, runs: Runs | None) -> tuple[str, ...]:
@@ -117,7 +123,7 @@ def _spread(claim: Claim, runs: Runs | None) -> tuple[str, ...]:
         text = claim.text.rpartition("±")[2] if "±" in claim.text else f"{claim.spread:.10g}"
         slack = rounding(text) + runs.rounding
         return tuple(
-            name for name, one in runs.spreads().items() if close(claim.spread, one, slack)
+            name for name, spread in runs.spreads().items() if close(claim.spread, spread, slack)
         )
     return (claim.spread_name,) if claim.spread_name else ()
 
@@ -159,7 +165,7 @@ def spread_scale(claims: Sequence[Claim]) -> Iterable[Finding]:
             ratio = (usual / variance) ** 0.5
             roots = {row[0].n or SEEDS, ROOT_OF_26}
             if chance < CERTAIN and any(0.7 < ratio / root**0.5 < 1.4 for root in roots):
-                root = min(roots, key=lambda one: abs(ratio - one**0.5))
+                root = min(roots, key=lambda divisor: abs(ratio - divisor**0.5))
                 yield Finding(
                     "mixed_spreads",
                     row[0].place,

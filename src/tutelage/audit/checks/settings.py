@@ -101,8 +101,8 @@ def _finding(defect: str, key: str, tried: dict[frozenset[str], dict[str, Claim]
         groups.setdefault(frozenset(values), []).append(next(iter(values.values())))
     least = min(groups.values(), key=len)
     shown = "; ".join(
-        f"{key.replace('_', ' ')} {listed(sorted(values, key=float))}: {names(found)}"
-        for values, found in groups.items()
+        f"{key.replace('_', ' ')} {listed(sorted(values, key=float))}: {names(claims)}"
+        for values, claims in groups.items()
     )
     return Finding(
         defect, least[0].place, f"Rows of one table are compared under other settings: {shown}."

@@ -77,19 +77,19 @@ Key = tuple[str, int]
 
 
 def _rows(evidence: Evidence) -> dict[Key, Row]:
-    found: dict[Key, Row] = {}
+    rows: dict[Key, Row] = {}
     for claim in evidence.stated:
         if claim.settings.get("rule", "mean").startswith("mean"):
             other = evidence.runs_of(claim) or evidence.elsewhere(claim)
             if other is not None:
-                row = found.setdefault((claim.block, claim.line), {})
+                row = rows.setdefault((claim.block, claim.line), {})
                 row[normal(claim.column)] = (claim, _Told(other))
-    return found
+    return rows
 
 
 def _belongs(key: Key, rows: dict[Key, Row], wrong: set[Key]) -> Key | None:
     """Return the row that the numbers of this one are told of, if there is exactly one; wrong rows come first."""
-    found: list[Key] = []
+    owners: list[Key] = []
     row = rows[key]
     for other, told in rows.items():
         shared = [column for column in row if column in told]
@@ -99,11 +99,14 @@ def _belongs(key: Key, rows: dict[Key, Row], wrong: set[Key]) -> Key | None:
             and len(shared) == len(row)
             and all(told[column][1].means(row[column][0]) for column in shared)
         ):
-            found.append(other)
-    suspects = [other for other in found if other in wrong]
+            owners.append(other)
+    suspects = [other for other in owners if other in wrong]
     label = _first(row).about
     namesakes = [other for other in suspects if _first(rows[other]).about == label]
-    return next((one[0] for one in (namesakes, suspects, found) if len(one) == 1), None)
+    return next(
+        (candidates[0] for candidates in (namesakes, suspects, owners) if len(candidates) == 1),
+        None,
+    )
 
 
 def _swapped(pairs: dict[Key, Key], rows: dict[Key, Row]) -> Iterable[Finding]:
@@ -114,14 +117,14 @@ def _swapped(pairs: dict[Key, Key], rows: dict[Key, Row]) -> Iterable[Finding]:
             groups.setdefault((_part(first, second), _part(second, first)), []).append(
                 (first, second)
             )
-    for (one, other), found in groups.items():
-        place = f"{found[0][0].place} and {found[0][1].place}"
-        names = listed(first.row or first.column for first, _ in found)
-        told = _told_of(rows, found[0][0])
+    for (own, other), swaps in groups.items():
+        place = f"{swaps[0][0].place} and {swaps[0][1].place}"
+        names = listed(first.row or first.column for first, _ in swaps)
+        told = _told_of(rows, swaps[0][0])
         yield Finding(
             "swapped_blocks",
             place,
-            f"{one} and {other} hold each other's numbers (rows {names}): {told}.",
+            f"{own} and {other} hold each other's numbers (rows {names}): {told}.",
         )
 
 
@@ -131,22 +134,22 @@ def _shifted(links: dict[Key, Key], rows: dict[Key, Row]) -> Iterable[Finding]:
         first, second = _first(rows[a]), _first(rows[b])
         offset = first.line - second.line if first.block == second.block else 0
         groups.setdefault((first.block, second.block, offset), []).append((first, second))
-    for (_, _, offset), found in groups.items():
-        first, second = found[0]
-        if offset and len(found) > 1:
+    for (_, _, offset), pairs in groups.items():
+        first, second = pairs[0]
+        if offset and len(pairs) > 1:
             way = f"{abs(offset)} line{'s' if abs(offset) > 1 else ''} too {'low' if offset > 0 else 'high'}"
             yield Finding(
                 "shifted_rows",
-                f"{first.place} to {found[-1][0].place}",
-                f"{len(found)} rows stand {way}: {first.row} holds the numbers of {second.row}, "
+                f"{first.place} to {pairs[-1][0].place}",
+                f"{len(pairs)} rows stand {way}: {first.row} holds the numbers of {second.row}, "
                 f"for {_told_of(rows, first)}.",
             )
             continue
-        for one, other in found:
+        for claim, other in pairs:
             yield Finding(
                 "shifted_rows",
-                one.place,
-                f"{one.row} holds the numbers of {other.row}: {_told_of(rows, one)}.",
+                claim.place,
+                f"{claim.row} holds the numbers of {other.row}: {_told_of(rows, claim)}.",
             )
 
 
@@ -175,7 +178,7 @@ def _part(claim: Claim, other: Claim) -> str:
     if claim.block != other.block:
         same = claim.table == other.table
         return f"the table at {claim.block}" if same else f"the table {claim.table!r}"
-    group, other_group = (one.row.split(SEPARATOR)[0] for one in (claim, other))
+    group, other_group = (side.row.split(SEPARATOR)[0] for side in (claim, other))
     return (
         f"the block {group!r}"
         if group != other_group and SEPARATOR in claim.row

@@ -79,17 +79,17 @@ def other_settings(study: StudyLedger) -> Iterable[Finding]:
         if cell.experiment is not None
     }
     for cell in study.cells:
-        wanted, found = asked[cell.name], made.get(cell.name)
-        if not wanted or not found:
+        wanted, ran = asked[cell.name], made.get(cell.name)
+        if not wanted or not ran:
             continue
-        other = _differences(wanted, found)
+        other = _differences(wanted, ran)
         if not other:
             continue
         owner = next(
             (
                 name
                 for name, content in asked.items()
-                if content and name != cell.name and not _differences(content, found)
+                if content and name != cell.name and not _differences(content, ran)
             ),
             None,
         )
@@ -97,7 +97,7 @@ def other_settings(study: StudyLedger) -> Iterable[Finding]:
             yield Finding(
                 "swapped_blocks",
                 cell.record.path,
-                f"Cell {cell.name} holds the runs of {owner}: {_told(other[0], wanted, found)}.",
+                f"Cell {cell.name} holds the runs of {owner}: {_told(other[0], wanted, ran)}.",
             )
             continue
         weights = any(
@@ -107,7 +107,7 @@ def other_settings(study: StudyLedger) -> Iterable[Finding]:
             "mixed_weights" if weights else "other_settings",
             cell.record.path,
             f"Cell {cell.name} was run with other settings than the study file says: "
-            f"{listed((_told(key, wanted, found) for key in other), 3)}.",
+            f"{listed((_told(key, wanted, ran) for key in other), 3)}.",
         )
 
 
@@ -129,10 +129,10 @@ def _asked_for(study: StudyLedger, cell: StudyCell) -> Flat:
 def _flat(content: Any, path: str = "") -> Flat:
     if not isinstance(content, Mapping):
         return {path: content}
-    found: Flat = {}
+    flat: Flat = {}
     for key, value in content.items():
-        found |= _flat(value, f"{path}.{key}" if path else str(key))
-    return found
+        flat |= _flat(value, f"{path}.{key}" if path else str(key))
+    return flat
 
 
 def _differences(asked: Flat, made: Flat) -> list[str]:

@@ -83,15 +83,17 @@ def mixed_weights(study: StudyLedger) -> Iterable[Finding]:
         experiment = cell.experiment
         if experiment is None:
             continue
-        runs = {name: found[0] for name in experiment.students if (found := experiment.of(name))}
+        runs = {
+            name: complete[0] for name in experiment.students if (complete := experiment.of(name))
+        }
         for name, values in _by_objective(runs).items():
-            keys = dict.fromkeys(key for one in values.values() for key in one)
+            keys = dict.fromkeys(key for weights in values.values() for key in weights)
             other = [key for key in keys if _differ(key, values.values())]
             if not other or _only_weights(runs, list(values)):
                 continue
             shown = listed(
-                f"{stage} {', '.join(f'{key} {one[key]}' for key in other if key in one)}"
-                for stage, one in values.items()
+                f"{stage} {', '.join(f'{key} {weights[key]}' for key in other if key in weights)}"
+                for stage, weights in values.items()
             )
             if (name, shown) in said:
                 continue
@@ -105,20 +107,22 @@ def mixed_weights(study: StudyLedger) -> Iterable[Finding]:
 
 def _by_objective(runs: Mapping[str, Run]) -> dict[str, dict[str, dict[str, str]]]:
     """Return objective -> stage -> its numbers; objectives of one stage alone are left out."""
-    found: dict[str, dict[str, dict[str, str]]] = {}
+    objectives: dict[str, dict[str, dict[str, str]]] = {}
     for stage, run in runs.items():
         if not run.record.teachers:
             continue  # a student that learns from labels alone has no weights to share
         for name, settings in _part(run, "distiller").items():
             if isinstance(settings, Mapping):
-                found.setdefault(name, {})[stage] = _weights(settings)
-    return {name: values for name, values in found.items() if len(values) > 1}
+                objectives.setdefault(name, {})[stage] = _weights(settings)
+    return {name: values for name, values in objectives.items() if len(values) > 1}
 
 
 def _differ(key: str, values: Iterable[Mapping[str, str]]) -> bool:
     """Whether a number differs between stages; weights only between stages with the same teachers."""
-    found = [one.get(key) for one in values if key in one or not key.startswith("weights of")]
-    return len(set(found)) > 1
+    stated = [
+        weights.get(key) for weights in values if key in weights or not key.startswith("weights of")
+    ]
+    return len(set(stated)) > 1
 
 
 def _weights(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -187,11 +191,11 @@ def inherited_rows(study: StudyLedger) -> Iterable[Finding]:
         if experiment is None:
             continue
         for stage in experiment.students:
-            found = experiment.of(stage)
-            if found and is_given(experiment.record, stage):
+            complete = experiment.of(stage)
+            if complete and is_given(experiment.record, stage):
                 yield Finding(
                     "inherited_rows",
-                    place_of(cell, found[0]),
+                    place_of(cell, complete[0]),
                     f"{stage} of {cell.name} was taken over "
                     "from an earlier run; it was not run again with the others.",
                 )
@@ -233,8 +237,8 @@ def seen_in_training(study: StudyLedger) -> Iterable[Finding]:
 
 def _part(run: Run, key: str) -> Mapping[str, Any]:
     config = run.record.config
-    found = config.get(key) if isinstance(config, Mapping) else None
-    return found if isinstance(found, Mapping) else {}
+    part = config.get(key) if isinstance(config, Mapping) else None
+    return part if isinstance(part, Mapping) else {}
 
 
 def _window(experiment: Experiment | None, stage: str) -> int | None:

@@ -52,22 +52,26 @@ def shifted_results(study: StudyLedger) -> Iterable[Finding]:
     """Find evaluations that are not of the network that was kept: results of another run were put there."""
     runs = list(each_run(study))
     for cell, run in runs:
-        stated, found = _selected(run), run.evaluations.get("validation")
-        if stated is None or found is None or abs(stated - found.accuracy) <= 1.5 / found.n:
+        stated, evaluation = _selected(run), run.evaluations.get("validation")
+        if (
+            stated is None
+            or evaluation is None
+            or abs(stated - evaluation.accuracy) <= 1.5 / evaluation.n
+        ):
             continue
         others = [
-            place_of(c, one)
-            for c, one in runs
-            if one is not run
-            and one.fold == run.fold
-            and abs((_selected(one) or -1.0) - found.accuracy) <= 0.5 / found.n
+            place_of(c, other)
+            for c, other in runs
+            if other is not run
+            and other.fold == run.fold
+            and abs((_selected(other) or -1.0) - evaluation.accuracy) <= 0.5 / evaluation.n
         ]
         whose = f"; it fits {listed(others, 2)}" if others else ""
         yield Finding(
             "shifted_rows",
             place_of(cell, run),
             f"{run.stage}, seed {run.seed}: the kept epoch had "
-            f"{stated:.4f} on validation, but evaluation.json says {found.accuracy:.4f}{whose}.",
+            f"{stated:.4f} on validation, but evaluation.json says {evaluation.accuracy:.4f}{whose}.",
         )
 
 
@@ -101,11 +105,11 @@ def _lost(value: float | None) -> bool:
 
 def never_predicted(study: StudyLedger) -> Iterable[Finding]:
     """Find classes that a network never predicts although they are tested."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+    silent: dict[tuple[str, str, str], list[str]] = {}
     for cell, run in each_run(study):
         for name in _never(run.evaluations.get("test"), run.record.data.class_names):
-            found.setdefault((cell.name, run.stage, name), []).append(place_of(cell, run))
-    for (cell_name, stage, name), places in found.items():
+            silent.setdefault((cell.name, run.stage, name), []).append(place_of(cell, run))
+    for (cell_name, stage, name), places in silent.items():
         runs = f"{len(places)} run{'s' * (len(places) > 1)}"
         yield Finding(
             "never_predicted",
@@ -119,4 +123,4 @@ def _never(evaluation: Evaluation | None, names: tuple[str, ...]) -> list[str]:
         return []
     confusion = np.array(evaluation.confusion)
     empty = (confusion.sum(axis=0) == 0) & (confusion.sum(axis=1) > 0)
-    return [name for name, one in zip(names, empty, strict=True) if one]
+    return [name for name, never in zip(names, empty, strict=True) if never]

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from math import isnan
 
 Value = str | float | None
 """What a spreadsheet or a CSV file holds in a cell."""
@@ -11,44 +12,52 @@ BROKEN = frozenset({"nan", "inf", "-inf", "diverged", "failed", "fail", "oom", "
                     "#div/0!", "#n/a", "#value!", "#ref!", "#num!", "#name?"})  # fmt: skip
 
 _NUMBER = r"[-+−]?\d+(?:[.,]\d+)?(?:[eE][-+]?\d+)?"
+# Of texts whose white space is single blanks: a pattern that allows any would take minutes for a cell of blanks.
 _CELL = re.compile(
-    rf"(?P<value>{_NUMBER})\s*(?P<percent>%)?\s*"
-    rf"(?:(?:±|\+/-|\+-|\\pm)\s*(?P<spread>{_NUMBER})|\(\s*(?P<bracket>{_NUMBER})\s*\))?\s*%?\s*[*†‡]*"
+    rf"(?P<value>{_NUMBER}) ?%? ?"
+    rf"(?:(?:±|\+/-|\+-|\\pm) ?(?P<spread>{_NUMBER})|\( ?(?P<bracket>{_NUMBER}) ?\))? ?%? ?(?P<mark>[*†‡]*)"
 )
+_LONGEST = 100
+"""Characters of a cell that may be a number."""
 
 
 @dataclass(frozen=True)
-class Number:
-    """A number in a cell; ``value`` is None where the text says that it broke."""
+class CellNumber:
+    """A number in a cell; ``value`` is None where the text says that it broke, or is a bare formula."""
 
     value: float | None
     spread: float | None
     text: str
+    mark: str = ""
 
 
-def number_in(cell: Value) -> Number | None:
+def number_in(cell: Value) -> CellNumber | None:
     """Return the number of a cell, or None where it holds a text or nothing.
 
     Example:
         >>> number_in("85.27 ± 2,50")
-        Number(value=85.27, spread=2.5, text='85.27 ± 2,50')
+        CellNumber(value=85.27, spread=2.5, text='85.27 ± 2,50', mark='')
         >>> number_in("NaN")
-        Number(value=None, spread=None, text='NaN')
+        CellNumber(value=None, spread=None, text='NaN', mark='')
         >>> number_in("WRN16-1") is None
         True
     """
-    if isinstance(cell, float):
-        return Number(cell, None, f"{cell:.10g}") if cell == cell else Number(None, None, "nan")  # noqa: PLR0124
     if cell is None:
         return None
-    text = cell.strip()
-    if text.lower() in BROKEN:
-        return Number(None, None, text)
-    match = _CELL.fullmatch(text)
+    if isinstance(cell, float):
+        return (
+            CellNumber(None, None, "nan") if isnan(cell) else CellNumber(cell, None, f"{cell:.10g}")
+        )
+    text = cell if cell.startswith("=") else " ".join(cell.split())
+    if cell.startswith("=") or text.lower() in BROKEN:
+        return CellNumber(None, None, text)
+    match = _CELL.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None:
         return None
     spread = match["spread"] or match["bracket"]
-    return Number(_float(match["value"]), None if spread is None else _float(spread), text)
+    return CellNumber(
+        _float(match["value"]), None if spread is None else _float(spread), text, match["mark"]
+    )
 
 
 def is_empty(cell: Value) -> bool:

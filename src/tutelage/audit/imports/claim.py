@@ -33,6 +33,7 @@ class Claim:
         block: place of the table's first cell; two tables may have one title.
         line: number of the row in its sheet.
         stated: the settings that the title of the table tells.
+        mark: stars and daggers behind the number.
     """
 
     table: str
@@ -48,6 +49,7 @@ class Claim:
     block: str = ""
     line: int = 0
     stated: Mapping[str, str] = field(default_factory=dict)
+    mark: str = ""
 
     @property
     def is_run(self) -> bool:
@@ -64,7 +66,7 @@ class Claim:
     @property
     def name(self) -> str:
         """The labels of the cell, for a sentence."""
-        shown = [one for one in (self.row.replace(SEPARATOR, ", "), self.column) if one]
+        shown = [label for label in (self.row.replace(SEPARATOR, ", "), self.column) if label]
         return ", ".join(shown) or "a cell without labels"
 
 
@@ -75,29 +77,29 @@ def names(claims: Iterable[Claim]) -> str:
         >>> names([Claim("t", "Base", c, 1.0, "") for c in ("a", "b")])
         'a and b of Base'
     """
-    found = list(claims)
-    rows = dict.fromkeys(one.row.replace(SEPARATOR, ", ") for one in found)
-    columns = dict.fromkeys(one.column for one in found if one.column)
+    claimed = list(claims)
+    rows = dict.fromkeys(claim.row.replace(SEPARATOR, ", ") for claim in claimed)
+    columns = dict.fromkeys(claim.column for claim in claimed if claim.column)
     if len(rows) > 1 or not columns:
-        return listed(one for one in rows if one)
+        return listed(claim for claim in rows if claim)
     of = f" of {next(iter(rows))}" if any(rows) else ""
     return listed(columns) + of
 
 
 def by_table(claims: Iterable[Claim]) -> dict[str, list[Claim]]:
     """Return the claims of each table, in their order."""
-    found: dict[str, list[Claim]] = {}
+    tables: dict[str, list[Claim]] = {}
     for claim in claims:
-        found.setdefault(claim.block, []).append(claim)
-    return found
+        tables.setdefault(claim.block, []).append(claim)
+    return tables
 
 
 def by_row(claims: Iterable[Claim]) -> dict[tuple[str, int], list[Claim]]:
     """Return the claims of each row of each table, in their order."""
-    found: dict[tuple[str, int], list[Claim]] = {}
+    rows: dict[tuple[str, int], list[Claim]] = {}
     for claim in claims:
-        found.setdefault((claim.block, claim.line), []).append(claim)
-    return found
+        rows.setdefault((claim.block, claim.line), []).append(claim)
+    return rows
 
 
 def flat(claim: Claim) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, time, timedelta
 from pathlib import Path
 from typing import Any
 
 from tutelage.audit.imports.cells import Value, number_in
 from tutelage.audit.imports.grid import Grid
+from tutelage.audit.imports.workbooks import extents
 from tutelage.errors import UserError
 
 SHEETS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
@@ -40,19 +41,37 @@ def _sheets(path: Path) -> Iterator[Grid]:
         raise UserError(
             f"{path}: spreadsheets need python-calamine; pip install 'tutelage[study]'"
         ) from None
+    content = path.read_bytes()
+    reached = extents(path, content)
     try:
-        book = calamine.load_workbook(io.BytesIO(path.read_bytes()))
-        for name in book.sheet_names:
-            rows = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
-            yield Grid(f"{path.name}!{name}", [[_value(cell) for cell in row] for row in rows])
+        book = calamine.load_workbook(io.BytesIO(content))
+        for number, name in enumerate(book.sheet_names):
+            cells = book.get_sheet_by_name(name).to_python(skip_empty_area=False)
+            rows = [[_value(cell) for cell in row] for row in cells]
+            if number < len(reached):
+                _put(rows, reached[number].formulas)
+            yield Grid(f"{path.name}!{name}", rows)
     except (calamine.CalamineError, OSError) as error:
         raise UserError(f"{path}: not readable as a spreadsheet ({error})") from None
+
+
+def _put(rows: list[list[Value]], formulas: Mapping[tuple[int, int], str]) -> None:
+    """Put formulas where their values should be: an empty cell would say that nothing is there."""
+    for (row, column), formula in formulas.items():
+        rows += [[] for _ in range(row + 1 - len(rows))]
+        rows[row] += [None] * (column + 1 - len(rows[row]))
+        if rows[row][column] is None:
+            rows[row][column] = formula
 
 
 def _separated(path: Path, usual: str) -> list[list[Value]]:
     text = path.read_bytes().decode("utf-8-sig", errors="replace")
     lines = [line for line in text.splitlines() if line.strip()]
-    often = [one for one in (";", "\t") if 2 * sum(one in line for line in lines) > len(lines)]
+    often = [
+        candidate
+        for candidate in (";", "\t")
+        if 2 * sum(candidate in line for line in lines) > len(lines)
+    ]
     separator = (often or [usual])[0]
     rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     return [[_plain(cell) for cell in row] for row in rows]

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from tutelage.audit.imports.cells import Value, is_empty, number_in
+from tutelage.audit.imports.workbooks import letters
 
 
 @dataclass(frozen=True)
@@ -20,12 +21,7 @@ class Grid:
 
     def place(self, row: int, column: int) -> str:
         """Return the place of a cell as a spreadsheet writes it."""
-        letters = ""
-        left = column + 1
-        while left:
-            left, digit = divmod(left - 1, 26)
-            letters = chr(65 + digit) + letters
-        return f"{self.name}!{letters}{row + 1}"
+        return f"{self.name}!{letters(column)}{row + 1}"
 
 
 @dataclass(frozen=True)
@@ -96,9 +92,9 @@ def _full(cell: Value) -> bool:
 def _runs(filled: Sequence[bool]) -> Iterator[tuple[int, int]]:
     """Return the stretches of true values, as (first, one after the last)."""
     start: int | None = None
-    for at, one in enumerate([*filled, False]):
-        if one and start is None:
+    for at, full in enumerate([*filled, False]):
+        if full and start is None:
             start = at
-        elif not one and start is not None:
+        elif not full and start is not None:
             yield start, at
             start = None

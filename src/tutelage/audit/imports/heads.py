@@ -61,7 +61,7 @@ def head_of(block: Block) -> tuple[list[Column], int]:
     body = block.rows[lines:]
     columns = []
     for at in range(len(block.rows[0])):
-        parts = [one for row in head if (one := row[at])]
+        parts = [label for row in head if (label := row[at])]
         columns.append(_column(at, list(dict.fromkeys(parts)), [row[at] for row in body]))
     if not any(column.role in ("label", "setting") for column in columns):
         columns[0] = Column(0, "label", columns[0].label)
@@ -100,11 +100,11 @@ def _lines(rows: list[list[Value]]) -> int:
 
 def _filled(row: Sequence[Value]) -> list[str]:
     """Return the labels of an upper line; a merged cell stands in its first column only."""
-    found: list[str] = []
+    labels: list[str] = []
     for at, cell in enumerate(row):
         label = label_of(cell)
-        found.append(label or (found[-1] if at > 1 else ""))
-    return found
+        labels.append(label or (labels[-1] if at > 1 else ""))
+    return labels
 
 
 def _column(at: int, parts: list[str], cells: list[Value]) -> Column:

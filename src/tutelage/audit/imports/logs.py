@@ -16,6 +16,7 @@ _WORDS = re.compile(
     r"[_-](?:best|last|final|ckpt|checkpoint|epoch|ep\d+)(?![A-Za-z])", re.IGNORECASE
 )
 _BEST = re.compile(r"(?<![A-Za-z])best(?![A-Za-z])", re.IGNORECASE)
+_LINE = 10_000  # characters of a line that are read; longer ones hold dumps, no results
 _EPOCH = re.compile(r"(?<![A-Za-z])ep(?:och)?s?\W{0,3}(\d+)", re.IGNORECASE)
 
 
@@ -45,7 +46,8 @@ def logged(path: Path) -> Iterator[Claim]:
     last: dict[str, tuple[str, int]] = {}
     best: dict[str, tuple[str, int]] = {}
     settings: dict[str, str] = {}
-    for number, line in enumerate(lines, 1):
+    for number, whole in enumerate(lines, 1):
+        line = whole[:_LINE]
         metrics = metrics_in(line)
         if not metrics:
             settings |= settings_in(line)

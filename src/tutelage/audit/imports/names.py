@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from functools import lru_cache
 
 NUMBER = r"[-+]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][-+]?\d+)?"
 
@@ -79,25 +80,25 @@ def settings_in(text: str) -> dict[str, str]:
         >>> settings_in("GAF (best of 3), w500")
         {'window': '500', 'rule': 'best of 3', 'n': '3'}
     """
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for match in _PAIR.finditer(text):
         key = _key(match["long"]) if match["long"] else _short(match["short"])
         if key is not None:
-            found.setdefault(key, plain(match["value"]))
+            settings.setdefault(key, plain(match["value"]))
     for match in _AFTER.finditer(text):
-        found.setdefault(_AFTER_KEYS[match["key"].lower()], match["value"])
+        settings.setdefault(_AFTER_KEYS[match["key"].lower()], match["value"])
     if best := _BEST_OF.search(text):
         of = f"{best['k']} of {best['n']}" if best["k"] else f"of {best['n']}"
-        found |= {"rule": f"best {of}", "n": best["n"]}
+        settings |= {"rule": f"best {of}", "n": best["n"]}
     elif mean := _MEAN_OF.search(text):
-        found |= {"rule": f"mean of {mean['n']}", "n": mean["n"]}
+        settings |= {"rule": f"mean of {mean['n']}", "n": mean["n"]}
     if _ON_TEST.search(text):
-        found["selected"] = "test"
+        settings["selected"] = "test"
     elif _ON_VALIDATION.search(text):
-        found["selected"] = "validation"
+        settings["selected"] = "validation"
     if _INHERITED.search(text):
-        found["inherited"] = "yes"
-    return found
+        settings["inherited"] = "yes"
+    return settings
 
 
 def setting_named(text: str) -> str | None:
@@ -123,7 +124,7 @@ def metrics_in(text: str) -> dict[str, str]:
         >>> metrics_in("Epoch 3: train loss 0.31, test acc = 81.2")
         {'train loss': '0.31', 'test': '81.2'}
     """
-    found: dict[str, str] = {}
+    metrics: dict[str, str] = {}
     for match in _METRIC.finditer(text):
         split = (match["split"] or "").lower()
         metric = re.sub(r"[ _-]", "-", (match["metric"] or "").lower())
@@ -133,10 +134,13 @@ def metrics_in(text: str) -> dict[str, str]:
             "train" if split.startswith("train") else "validation" if split[:1] == "v" else split
         )
         metric = "" if metric.startswith("acc") else metric
-        found.setdefault(" ".join(one for one in (split or "test", metric) if one), match["value"])
-    return found
+        metrics.setdefault(
+            " ".join(word for word in (split or "test", metric) if word), match["value"]
+        )
+    return metrics
 
 
+@lru_cache(65536)  # a table says the same words in every row
 def without_settings(text: str) -> str:
     """Return a label without the settings in it: the same method with another weight has the same rest.
 
@@ -150,6 +154,7 @@ def without_settings(text: str) -> str:
     return re.sub(r"\(\W*\)|^[\W_]+(?=\w)|[\s,;:_(-]+$", "", text).strip()
 
 
+@lru_cache(65536)  # a table says the same words in every row
 def normal(text: str) -> str:
     """Return a label in the form that labels are compared in.
 

@@ -3,8 +3,9 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from tutelage.audit.imports.claim import Claim, flat
@@ -13,6 +14,9 @@ from tutelage.audit.imports.logs import TEXTS, logged, named
 from tutelage.audit.imports.names import metrics_in
 from tutelage.audit.imports.tables import claims_of
 from tutelage.errors import UserError
+
+MOST_CLAIMS = 50_000
+"""Results of one audit; the largest tables of papers have some thousands."""
 
 
 def read_claims(paths: Sequence[Path], means: Mapping[str, str] | None = None) -> list[Claim]:
@@ -25,16 +29,23 @@ def read_claims(paths: Sequence[Path], means: Mapping[str, str] | None = None) -
     Raises:
         UserError: a file does not exist or cannot be read, or nothing in it is a result.
     """
-    found: list[Claim] = []
+    claims: list[Claim] = []
     for path in paths:
         if not path.exists():
             raise UserError(f"{path}: there is no such file or folder")
-        files = sorted(one for one in path.rglob("*") if one.is_file()) if path.is_dir() else [path]
+        files = (
+            sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+        )
         for file in files:
-            found += _claims(file)
-    if not found:
+            claims += islice(_claims(file), MOST_CLAIMS + 1 - len(claims))
+            if len(claims) > MOST_CLAIMS:
+                raise UserError(
+                    f"{file}: here the number of results exceeds {MOST_CLAIMS:,}, which is data, no table; "
+                    "name the tables alone"
+                )
+    if not claims:
         raise UserError(f"{', '.join(map(str, paths))}: found no result in any table, log or name")
-    return [_meant(claim, means or {}) for claim in found]
+    return [_meant(claim, means or {}) for claim in claims]
 
 
 def write_claims(claims: Iterable[Claim], path: Path) -> None:
@@ -54,12 +65,14 @@ def write_claims(claims: Iterable[Claim], path: Path) -> None:
     path.write_text(text.getvalue(), encoding="utf-8")
 
 
-def _claims(path: Path) -> list[Claim]:
+def _claims(path: Path) -> Iterator[Claim]:
     ending = path.suffix.lower()
     if ending in SHEETS or ending in SEPARATED:
-        return [claim for grid in grids(path) for claim in claims_of(grid)]
+        for grid in grids(path):
+            yield from claims_of(grid)
+        return
     inside = list(logged(path)) if ending in TEXTS else []
-    return inside or (list(named(path)) if metrics_in(path.stem) else [])
+    yield from inside or (named(path) if metrics_in(path.stem) else ())
 
 
 def _meant(claim: Claim, means: Mapping[str, str]) -> Claim:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from tutelage.audit.imports.cells import (
-    Number,
+    CellNumber,
     Value,
     is_empty,
     label_of,
@@ -74,38 +74,40 @@ class _Table:
         told = dict(self.stated) | settings_in(SEPARATOR.join(parts))
         told |= self._settings(row)
         counts = [number_in(row[column.at]) for column in self.columns if column.role == "n"]
-        n = next((int(one.value) for one in counts if one and one.value), None)
+        n = next((int(count.value) for count in counts if count and count.value), None)
         own = "" if self.labels and is_empty(row[self.labels[-1].at]) else SEPARATOR.join(parts)
         return _Line(own, told, n if n is not None else _whole(told.get("n")))
 
     def _settings(self, row: list[Value]) -> dict[str, str]:
-        found: dict[str, str] = {}
+        settings: dict[str, str] = {}
         for column in self.columns:
             text = label_of(row[column.at])
             if column.role == "note":
-                found |= settings_in(text)
+                settings |= settings_in(text)
             elif column.role == "setting" and text:
                 number = number_in(row[column.at])
                 value = None if number is None else number.value
-                found[column.key] = text.lower() if value is None else plain(str(value))
-        return found
+                settings[column.key] = text.lower() if value is None else plain(str(value))
+        return settings
 
     def _row(self, at: int, row: list[Value], line: _Line) -> Iterator[Claim]:
-        found: list[Claim] = []
+        claims: list[Claim] = []
         for column in self.columns:
             number = number_in(row[column.at])
             if column.role == "value" and not is_empty(row[column.at]):
-                unread = Number(None, None, label_of(row[column.at]))
-                found.append(self._claim(at, column, number or unread, line))
+                unread = CellNumber(None, None, label_of(row[column.at]))
+                claims.append(self._claim(at, column, number or unread, line))
             elif column.role == "spread" and number and number.value is not None:
-                _attach(found, column, number.value)
-        yield from found
+                _attach(claims, column, number.value)
+        yield from claims
 
-    def _claim(self, at: int, column: Column, number: Number, line: _Line) -> Claim:
+    def _claim(self, at: int, column: Column, number: CellNumber, line: _Line) -> Claim:
         settings = {**line.settings, **column.settings}
         single = "rule" not in column.settings and bool({"seed", "run"} & set(settings))
         if single:  # "best of 3" in a title or a note is said of the mean, not of each run
-            settings = {key: one for key, one in settings.items() if key not in ("rule", "n")}
+            settings = {
+                key: setting for key, setting in settings.items() if key not in ("rule", "n")
+            }
         return Claim(
             table=self.title,
             row=line.row,
@@ -113,6 +115,7 @@ class _Table:
             value=number.value,
             place=self.block.place(at, column.at),
             text=number.text,
+            mark=number.mark,
             spread=number.spread,
             n=None if single else line.n if line.n is not None else _whole(settings.get("n")),
             settings=settings,
@@ -122,13 +125,13 @@ class _Table:
         )
 
 
-def _attach(found: list[Claim], column: Column, spread: float) -> None:
+def _attach(claims: list[Claim], column: Column, spread: float) -> None:
     """Give a spread to the mean with the same label, else to the number left of it."""
-    same = [i for i, claim in enumerate(found) if claim.column == column.label
+    same = [i for i, claim in enumerate(claims) if claim.column == column.label
             and "rule" in claim.settings]  # fmt: skip
-    if found:
-        at = same[-1] if same else len(found) - 1
-        found[at] = replace(found[at], spread=spread, spread_name=column.spread_name)
+    if claims:
+        at = same[-1] if same else len(claims) - 1
+        claims[at] = replace(claims[at], spread=spread, spread_name=column.spread_name)
 
 
 def _whole(text: str | None) -> int | None:

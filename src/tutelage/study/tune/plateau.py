@@ -80,20 +80,24 @@ def plateau(tuning: Tuning) -> Plateau | None:
         scale = sd * np.sqrt(1 / len(best.scores) + 1 / len(fresh or best.scores))
         margin = float(stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * scale)
     inside = tuple(
-        one
-        for one in tuning.complete
-        if margin is not None and tuning.sign * (reference - (one.value or 0.0)) <= margin
+        setting
+        for setting in tuning.complete
+        if margin is not None and tuning.sign * (reference - (setting.value or 0.0)) <= margin
     )
     return Plateau(reference, bool(fresh), sd, n, margin, inside)
 
 
-def reach(tuning: Tuning, found: Plateau, axis: Axis) -> tuple[Reach, ...]:
+def reach(tuning: Tuning, level: Plateau, axis: Axis) -> tuple[Reach, ...]:
     """Return where on a dimension of numbers, or of parts, the plateau lies."""
     reaches = []
     for place in axis.columns:
-        tried = [float(one.values[place]) for one in tuning.complete]
-        inside = [float(one.values[place]) for one in found.inside]
-        worse = [float(one.values[place]) for one in tuning.complete if one not in found.inside]
+        tried = [float(setting.values[place]) for setting in tuning.complete]
+        inside = [float(setting.values[place]) for setting in level.inside]
+        worse = [
+            float(setting.values[place])
+            for setting in tuning.complete
+            if setting not in level.inside
+        ]
         if not inside:
             continue
         low, high = min(inside), max(inside)
@@ -112,7 +116,7 @@ def _one_number(tuning: Tuning) -> bool:
 
 def _noise(searched: tuple[Score, ...], fresh: tuple[Score, ...]) -> tuple[float | None, int, int]:
     """Return the SD over seeds pooled over folds, its degrees of freedom, and the runs behind it."""
-    values = {(one.fold, one.seed): one.value for one in (*searched, *fresh)}
+    values = {(score.fold, score.seed): score.value for score in (*searched, *fresh)}
     folds = [list(seeds.values()) for seeds in by_fold(values).values()]
     freedom = sum(len(fold) - 1 for fold in folds)
     if not freedom:

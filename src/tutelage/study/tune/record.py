@@ -158,13 +158,17 @@ class Tuning:
     @property
     def complete(self) -> tuple[Setting, ...]:
         """The settings that were trained to the end."""
-        return tuple(one for one in self.settings if one.value is not None)
+        return tuple(setting for setting in self.settings if setting.value is not None)
 
     @property
     def best(self) -> Setting | None:
         """The best complete setting of the search; the first of equal ones."""
-        found = self.complete
-        return max(found, key=lambda one: self.sign * (one.value or 0.0)) if found else None
+        complete = self.complete
+        return (
+            max(complete, key=lambda setting: self.sign * (setting.value or 0.0))
+            if complete
+            else None
+        )
 
     def write(self, folder: Path) -> Path:
         """Write ``tune.json`` to a folder."""
@@ -176,7 +180,7 @@ class Tuning:
 
 def mean_of(scores: tuple[Score, ...]) -> float:
     """Mean over folds of the mean over seeds."""
-    return mean_of_folds({(one.fold, one.seed): one.value for one in scores})
+    return mean_of_folds({(score.fold, score.seed): score.value for score in scores})
 
 
 _TUNING = TypeAdapter(Tuning)
@@ -192,12 +196,12 @@ def read_tuning(folder: Path) -> Tuning:
     if not path.is_file():
         raise UserError(f"{folder}: no search here (tune/tune.json is missing)")
     try:
-        found = _TUNING.validate_json(path.read_bytes())
+        tuning = _TUNING.validate_json(path.read_bytes())
     except (ValidationError, json.JSONDecodeError) as error:
         raise UserError(f"{path}: not a record of a search ({str(error)[:200]})") from None
-    for one in found.complete:
-        if abs(mean_of(one.scores) - (one.value or 0.0)) > 1e-9:
+    for setting in tuning.complete:
+        if abs(mean_of(setting.scores) - (setting.value or 0.0)) > 1e-9:
             raise UserError(
-                f"{path}: setting {one.number} is {one.value}, but its runs give {mean_of(one.scores)}"
+                f"{path}: setting {setting.number} is {setting.value}, but its runs give {mean_of(setting.scores)}"
             )
-    return found
+    return tuning

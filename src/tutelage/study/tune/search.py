@@ -98,7 +98,7 @@ def tune(
         _write(work, None)
     record = _write(work, None)
     state = import_optuna().trial.TrialState
-    if any(one.state == state.RUNNING for one in store.trials()):
+    if any(started.state == state.RUNNING for started in store.trials()):
         tell("another command is still at work on a setting; it will finish the search")
     elif record.best is not None and search.again:
         _write(work, _again(work, record.best))
@@ -128,7 +128,7 @@ def _try(work: _Work, trial: "Trial", values: dict[str, Any]) -> None:
         study.tell(trial, state=state.FAIL)
         work.tell(f"{shown}: failed, {reason}")
         return
-    trial.set_user_attr("scores", [[one.fold, one.seed, one.value] for one in scores])
+    trial.set_user_attr("scores", [[score.fold, score.seed, score.value] for score in scores])
     value = mean_of(scores)
     study.tell(trial, value)
     work.tell(f"{shown}: validation {metric} {value:.4f} (best {study.best_value:.4f})")
@@ -140,7 +140,9 @@ def _scores(
     """Return what every run of the tuned stage scored, or why there is a hole."""
     stage = search.tune.stage
     # A teacher of a fixed seed may have seeds that the tuned stage was never meant to have.
-    holes = [one for one in experiment.holes if one.stage == stage and one.kind != "not planned"]
+    holes = [
+        hole for hole in experiment.holes if hole.stage == stage and hole.kind != "not planned"
+    ]
     if holes:
         return (), holes[0].reason
 
@@ -167,23 +169,23 @@ def _write(work: _Work, again: Again | None) -> Tuning:
     """Write the record as it is now."""
     search, store = work.search, work.store
     recipe, asked = search.recipe, search.tune
-    settings = tuple(_setting(one) for one in store.trials())
-    tried = [one for one in settings if one is not None]
+    settings = tuple(_setting(item) for item in store.trials())
+    tried = [item for item in settings if item is not None]
     again = again or _known(work)
     subjects, n_validation = _facts(work, tried)
-    found = Tuning(
+    tuning = Tuning(
         schema=1, name=search.name, title=search.title, stage=asked.stage, metric=asked.metric,
         method=asked.method, seed=asked.seed, optuna=import_optuna().__version__,
         budget=asked.budget.model_dump(), patience=asked.patience, pruned=asked.prune is not None,
         folds=tuple(str(fold) for fold in recipe.folds), seeds=tuple(recipe.seeds),
         epochs=recipe.train_of(asked.stage).epochs, subjects=subjects, n_validation=n_validation,
-        axes=tuple(_axis(name, one) for name, one in search.space.items()),
+        axes=tuple(_axis(name, item) for name, item in search.space.items()),
         settings=tuple(tried), own=_own(search, tried), again=again, ended=store.over(),
         minutes=round(store.minutes(), 3), data=str(work.data["name"]),
         synthetic=bool(work.data.get("synthetic")), code=code_version(),
     )  # fmt: skip
-    found.write(store.folder)
-    return found
+    tuning.write(store.folder)
+    return tuning
 
 
 def _known(work: _Work) -> Again | None:
@@ -194,7 +196,7 @@ def _known(work: _Work) -> Again | None:
 
 def _facts(work: _Work, tried: list[Setting]) -> tuple[tuple[str, ...], int]:
     """Return the subjects of validation and its samples, over all folds, from the runs of a complete setting."""
-    done = next((one for one in tried if one.state == "complete"), None)
+    done = next((setting for setting in tried if setting.state == "complete"), None)
     if done is None:
         return (), 0
     runs = read_experiment(work.folder / done.folder).of(work.search.tune.stage)
@@ -203,38 +205,45 @@ def _facts(work: _Work, tried: list[Setting]) -> tuple[tuple[str, ...], int]:
     return tuple(subjects), sum(data.n_validation for data in folds)
 
 
-def _setting(one: "FrozenTrial") -> Setting | None:
+def _setting(trial: "FrozenTrial") -> Setting | None:
     states: dict[str, State] = {
         "COMPLETE": "complete", "PRUNED": "stopped early", "FAIL": "failed", "RUNNING": "running",
     }  # fmt: skip
-    if one.state.name not in states or "values" not in one.user_attrs:
+    if trial.state.name not in states or "values" not in trial.user_attrs:
         return None  # it waits, or its process has only just begun
-    attrs = one.user_attrs
+    attrs = trial.user_attrs
     scores = tuple(Score(*each) for each in attrs.get("scores", ()))
     return Setting(
-        one.number, states[one.state.name], dict(attrs["values"]),
-        mean_of(scores) if one.state.name == "COMPLETE" else None, scores,
-        max(one.intermediate_values, default=0), attrs.get("reason", ""), _folder(one.number),
+        trial.number, states[trial.state.name], dict(attrs["values"]),
+        mean_of(scores) if trial.state.name == "COMPLETE" else None, scores,
+        max(trial.intermediate_values, default=0), attrs.get("reason", ""), _folder(trial.number),
     )  # fmt: skip
 
 
-def _axis(name: str, one: Dimension) -> Axis:
-    places = (name, *one.also)
-    if isinstance(one, Simplex):
-        return Axis(name, "simplex", places, one.parts, one.low)
-    if isinstance(one, Choice):
-        return Axis(name, "choice", places, values=tuple(one.values))
-    assert isinstance(one, Number)
-    return Axis(name, "number", places, low=float(one.low), high=float(one.high), log=one.log)
+def _axis(name: str, dimension: Dimension) -> Axis:
+    places = (name, *dimension.also)
+    if isinstance(dimension, Simplex):
+        return Axis(name, "simplex", places, dimension.parts, dimension.low)
+    if isinstance(dimension, Choice):
+        return Axis(name, "choice", places, values=tuple(dimension.values))
+    assert isinstance(dimension, Number)
+    return Axis(
+        name,
+        "number",
+        places,
+        low=float(dimension.low),
+        high=float(dimension.high),
+        log=dimension.log,
+    )
 
 
 def _own(search: Search, tried: list[Setting]) -> int | None:
     """Return the setting that is the recipe's own."""
     from tutelage.study.tune.space import at
 
-    for one in tried:
-        if all(_same(at(search.known, place), value) for place, value in one.values.items()):
-            return one.number
+    for setting in tried:
+        if all(_same(at(search.known, place), value) for place, value in setting.values.items()):
+            return setting.number
     return None
 
 

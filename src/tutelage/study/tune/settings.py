@@ -107,21 +107,21 @@ class Search:
 
     def grid(self) -> list[dict[str, Any]]:
         """Return the parameters of every point of the grid."""
-        axes = [one.grid(name) for name, one in self.space.items()]
+        axes = [axis.grid(name) for name, axis in self.space.items()]
         return [{k: v for part in point for k, v in part.items()} for point in product(*axes)]
 
     def first(self) -> list[dict[str, Any]]:
         """Return what is tried before anything is guessed: the recipe's own values, and equal parts."""
-        found: list[dict[str, Any]] = []
-        given = {name: one.given(name, self.known) for name, one in self.space.items()}
+        points: list[dict[str, Any]] = []
+        given = {name: axis.given(name, self.known) for name, axis in self.space.items()}
         if all(own is not None for own in given.values()):
-            found.append({k: v for own in given.values() for k, v in (own or {}).items()})
-        for name, one in self.space.items():
-            if isinstance(one, Simplex) and found:
-                equal = found[0] | one.equal(name)
-                if any(abs(equal[key] - found[0][key]) > 1e-6 for key in one.equal(name)):
-                    found.append(equal)
-        return found
+            points.append({k: v for own in given.values() for k, v in (own or {}).items()})
+        for name, axis in self.space.items():
+            if isinstance(axis, Simplex) and points:
+                equal = points[0] | axis.equal(name)
+                if any(abs(equal[key] - points[0][key]) > 1e-6 for key in axis.equal(name)):
+                    points.append(equal)
+        return points
 
 
 def search_of(study: Study) -> Search:
@@ -142,9 +142,9 @@ def search_of(study: Study) -> Search:
     content = _alone(recipe, tune)
     known = _known(recipe_of(content, "tune"))
     space = {name: dimension(name, described) for name, described in tune.space.items()}
-    for name, one in space.items():
-        for place in (name, *one.also):
-            spelled = [f"{place}.{part}" for part in one.parts] or [place]
+    for name, axis in space.items():
+        for place in (name, *axis.also):
+            spelled = [f"{place}.{part}" for part in axis.parts] or [place]
             for each in spelled:
                 refuse_unknown(known, each, f"tune.space.{name}")
     seeds = recipe_of(content, "tune").seeds
@@ -227,8 +227,8 @@ def _refuse_useless(search: Search, name: str) -> None:
     """Refuse a dimension that no stage feels, because the stage says the same itself."""
     from optuna.trial import FixedTrial
 
-    one = search.space[name]
-    ends = [one.suggest(FixedTrial(point), name) for point in one.grid(name)]  # type: ignore[arg-type]
+    axis = search.space[name]
+    ends = [axis.suggest(FixedTrial(point), name) for point in axis.grid(name)]  # type: ignore[arg-type]
     felt = []
     for values in (ends[0], ends[-1]):
         known = _known(search.recipe_at(values))

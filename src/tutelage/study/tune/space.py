@@ -89,8 +89,8 @@ class Number(Dimension):
         if self.whole:
             value = trial.suggest_int(name, int(self.low), int(self.high), log=self.log)
         else:
-            found = trial.suggest_float(name, float(self.low), float(self.high), log=self.log)
-            value = float(f"{found:.{DIGITS}g}")
+            drawn = trial.suggest_float(name, float(self.low), float(self.high), log=self.log)
+            value = float(f"{drawn:.{DIGITS}g}")
         return self._everywhere(name, {"": value})
 
     def grid(self, name: str) -> list[dict[str, float | int | str | bool]]:
@@ -98,8 +98,8 @@ class Number(Dimension):
         ends = [math.log(x) if self.log else float(x) for x in (self.low, self.high)]
         step = (ends[1] - ends[0]) / (self.points - 1)
         raw = [ends[0] + step * i for i in range(self.points)]
-        found = [math.exp(x) if self.log else x for x in raw]
-        inside = [min(max(x, float(self.low)), float(self.high)) for x in found]
+        points = [math.exp(x) if self.log else x for x in raw]
+        inside = [min(max(x, float(self.low)), float(self.high)) for x in points]
         if self.whole:
             return [{name: number} for number in dict.fromkeys(round(x) for x in inside)]
         return [{name: float(f"{x:.{DIGITS}g}")} for x in inside]
@@ -182,8 +182,8 @@ class Simplex(Dimension):
         count, size = round(1 / self.step), len(self.simplex)
         bars = itertools.combinations(range(count + size - 1), size - 1)
         edges = [(-1, *places, count + size - 1) for places in bars]
-        whole = [[b - a - 1 for a, b in itertools.pairwise(one)] for one in edges]
-        return [self._sticks(name, [part / count for part in one]) for one in whole]
+        whole = [[b - a - 1 for a, b in itertools.pairwise(parts)] for parts in edges]
+        return [self._sticks(name, [part / count for part in parts]) for parts in whole]
 
     def given(self, name: str, content: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the recipe's parts if they are a whole."""
@@ -235,10 +235,10 @@ def dimension(name: str, described: Mapping[str, Any]) -> Dimension:
 
 def at(content: Mapping[str, Any], place: str) -> Any:
     """Return what stands at a place of the recipe, None where nothing does."""
-    found: Any = content
+    item: Any = content
     for key in place.split("."):
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found
+        item = item.get(key) if isinstance(item, Mapping) else None
+    return item
 
 
 def refuse_unknown(content: Mapping[str, Any], place: str, where: str) -> None:
@@ -252,11 +252,11 @@ def refuse_unknown(content: Mapping[str, Any], place: str, where: str) -> None:
         where: for the sentence.
     """
     *path, last = place.split(".")
-    found: Any = content
+    item: Any = content
     for i, key in enumerate(path):
-        if not isinstance(found, Mapping) or key not in found:
-            names = list(found) if isinstance(found, Mapping) else []
+        if not isinstance(item, Mapping) or key not in item:
+            names = list(item) if isinstance(item, Mapping) else []
             raise unknown(f"{where}: {'.'.join(path[:i]) or 'recipe'}", "key", key, names)
-        found = found[key]
-    if not isinstance(found, Mapping):
-        raise UserError(f"{where}: {'.'.join(path)} is {found!r} in the recipe, it has no {last!r}")
+        item = item[key]
+    if not isinstance(item, Mapping):
+        raise UserError(f"{where}: {'.'.join(path)} is {item!r} in the recipe, it has no {last!r}")

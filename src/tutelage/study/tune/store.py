@@ -78,7 +78,7 @@ class Store:
         tune = self.search.tune
         asked: dict[str, Any] = {
             "recipe": dict(self.search.content),
-            "space": {name: one.model_dump() for name, one in self.search.space.items()},
+            "space": {name: dimension.model_dump() for name, dimension in self.search.space.items()},
             "stage": tune.stage, "metric": tune.metric, "grid": tune.method == "grid",
         }  # fmt: skip
         asked = json.loads(json.dumps(asked))  # as it will be read: keys are texts, tuples lists
@@ -138,8 +138,8 @@ class Store:
 
     def _values(self, trial: "Trial") -> dict[str, Any]:
         values: dict[str, Any] = {}
-        for name, one in self.search.space.items():
-            values |= one.suggest(trial, name)
+        for name, dimension in self.search.space.items():
+            values |= dimension.suggest(trial, name)
         return values
 
     def _sampler(self, number: int) -> Any:
@@ -155,7 +155,7 @@ class Store:
         """Return why no further setting is begun; empty if one is."""
         tune, trials = self.search.tune, self.trials()
         state = self.optuna.trial.TrialState
-        begun = [one for one in trials if one.state != state.WAITING]
+        begun = [trial for trial in trials if trial.state != state.WAITING]
         if tune.method == "grid" and len(begun) == len(trials):
             return f"all {len(trials)} points of the grid were tried"
         limit = tune.budget.runs
@@ -171,9 +171,9 @@ class Store:
     def _since_best(self) -> int:
         """Return how many settings ended after the best one."""
         state = self.optuna.trial.TrialState
-        ended = [one for one in self.trials() if one.state.is_finished()]
-        ended.sort(key=lambda one: str(one.datetime_complete))
-        values = [one.value if one.state == state.COMPLETE else None for one in ended]
+        ended = [trial for trial in self.trials() if trial.state.is_finished()]
+        ended.sort(key=lambda trial: str(trial.datetime_complete))
+        values = [trial.value if trial.state == state.COMPLETE else None for trial in ended]
         sign = -1 if self.search.tune.metric == "nll" else 1
         known = [sign * value for value in values if value is not None]
         if not known:
@@ -203,14 +203,14 @@ class _JournalLock:
 
 
 def _seconds(path: Path) -> float:
-    found = 0.0
+    total = 0.0
     for line in path.read_text().splitlines():
         try:
             row: Mapping[str, float] = json.loads(line)
         except json.JSONDecodeError:  # the last line of a command that was killed
             continue
-        found += row["seconds"]
-    return found
+        total += row["seconds"]
+    return total
 
 
 def _mend(journal: Path) -> None:

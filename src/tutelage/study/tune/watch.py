@@ -107,19 +107,19 @@ class Watch:
                 raise GivenUp(f"setting {self.trial.number}, step {step}")
 
     def _steps(self) -> list[tuple[int, float]]:
-        found, finished = list[tuple[int, float]](), 0.0
+        steps, finished = list[tuple[int, float]](), 0.0
         for i, rows in enumerate(self.rows):
             for epoch in range(self.epochs):
                 if epoch not in rows:
                     break
                 value = self._kept([rows[e] for e in range(epoch + 1)])
-                found.append((i * self.epochs + epoch + 1, (finished + value) / (i + 1)))
+                steps.append((i * self.epochs + epoch + 1, (finished + value) / (i + 1)))
             if i not in self.final:
                 break
             finished += self.final[i]
             if len(rows) < self.epochs:  # found complete elsewhere: only its end is known
-                found.append(((i + 1) * self.epochs, finished / (i + 1)))
-        return found
+                steps.append(((i + 1) * self.epochs, finished / (i + 1)))
+        return steps
 
     def _kept(self, rows: Sequence[Mapping[str, float]]) -> float:
         """Return the metric of the epoch that would be kept of these."""

@@ -1,0 +1,111 @@
+"""One pass over the training split."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tutelage.augment import augmented
+from tutelage.batches import batches, class_aware, order
+from tutelage.objectives import Losses
+from tutelage.seeds import derive, generator
+from tutelage.steps.base import Device
+from tutelage.train.guard import refuse_non_finite
+from tutelage.train.settings import Settings, Training
+from tutelage.types import Batch, Clock, Output
+
+
+class TrainingEpoch:
+    """One pass over the training split: an iterator over what is seen in each step, and what was noted of it.
+
+    Args:
+        training: who learns, from whom, on what.
+        settings: length and order.
+        device: where the networks are.
+        start: the clock before the first step.
+    """
+
+    def __init__(
+        self, training: Training, settings: Settings, device: Device, start: Clock
+    ) -> None:
+        self.restart()
+        training.student.train()
+        training.distiller.train()
+        # Dropout and the like draw from the global stream: seeded per epoch, a resumed run repeats it.
+        torch.manual_seed(derive(settings.seed, "forward", start.epoch))
+        self.training, self.settings, self.device, self.start = training, settings, device, start
+        self.random = generator(settings.seed, "augment", start.epoch)
+        draws = generator(settings.seed, "order", start.epoch)
+        if settings.sampler == "class_aware":
+            self.ids = class_aware(training.train, training.samples.labels, draws)
+        else:
+            self.ids = order(training.train, draws)
+        self.rows: list[Tensor] = []
+        self.traced: dict[str, list[Tensor]] = {}
+        self.predicted = torch.zeros(len(training.samples.class_names), device=device.device)
+
+    def __iter__(self) -> Iterator[tuple[Batch, Mapping[str, Output], Clock]]:
+        """Yield what the student sees, what the teachers say, and the clock, of each step."""
+        training, settings, device = self.training, self.settings, self.device.device
+        changes, clock = settings.augmentation, self.start
+        for batch in batches(training.samples, self.ids, settings.batch_size, drop_last=True):
+            seen = augmented(batch, changes.augments, self.random)
+            if changes.mix is not None:
+                seen = changes.mix(seen, self.random)
+            shown = (seen if changes.teachers_too else batch).to(device, non_blocking=True)
+            outputs = {} if training.teachers is None else training.teachers(shown)
+            yield seen.to(device, non_blocking=True), outputs, clock
+            clock = replace(clock, step=clock.step + 1)
+
+    @property
+    def seconds(self) -> float:
+        """How long this epoch has taken so far."""
+        return time.perf_counter() - self.started
+
+    def restart(self, seconds: float = 0.0) -> None:
+        """Count its time from now on, as if it had taken so many seconds already."""
+        self.started = time.perf_counter() - seconds
+
+    def note(self, seen: Batch, losses: Losses, output: Output) -> None:
+        """Note what a step led to."""
+        classes = output.logits.detach().argmax(dim=1)
+        if len(self.rows) >= self.start.steps_per_epoch // 2:
+            self.predicted[classes] = 1.0
+        hits = (classes == seen.labels).float()
+        parts = [part.detach().float().mean() for part in losses.parts.values()]
+        self.rows.append(torch.stack([losses.total.detach().float().mean(), *parts, hits.mean()]))
+        for name, values in losses.traces.items():
+            self.traced.setdefault(name, []).append(values.detach().float())
+
+    def result(self) -> tuple[dict[str, float], Tensor, dict[str, Tensor]]:
+        """Return the means of the epoch, the ids in the order they were seen, and the traces of each.
+
+        Raises:
+            DivergedError: a loss is not finite.
+        """
+        names = ["loss", *self.training.distiller.objectives, "accuracy"]
+        table = torch.stack(self.rows).cpu()
+        refuse_non_finite(table, names, self.start.epoch)
+        means = dict(zip(names, table.mean(dim=0).tolist(), strict=True))
+        if not self.training.labelled:
+            del means["accuracy"]
+        seen = self.ids[: len(self.rows) * self.settings.batch_size]
+        traces = {name: torch.cat(values).cpu() for name, values in self.traced.items()}
+        return means | {"classes_predicted": float(self.predicted.sum())}, seen, traces
+
+
+def summary(
+    traces: Mapping[str, Tensor], training: Training, index: Tensor
+) -> dict[str, dict[str, Any]]:
+    """Return the mean of each trace, over all samples and per class (None for a class not seen)."""
+    labels, classes = training.samples.labels[index], len(training.samples.class_names)
+    counts = torch.bincount(labels, minlength=classes) * training.labelled
+    found = {}
+    for name, values in traces.items():
+        sums = torch.zeros(classes).index_add_(0, labels, values)
+        by_class = [float(s / n) if n else None for s, n in zip(sums, counts, strict=True)]
+        found[name] = {"mean": float(values.mean()), "by_class": by_class}
+    return found
