@@ -13,11 +13,17 @@ from torch import Tensor, nn
 from tutelage.errors import UserError, library, one_line
 from tutelage.vlm.base import EncoderSource, digest_of, files_of
 from tutelage.vlm.pictures import PictureEncoder, Preparation
+from tutelage.vlm.weights import read_weights
 
 __all__ = ["OpenClip", "OpenClipEncoder", "import_open_clip", "new_open_clip", "save_open_clip"]
 
 _CONFIG = "open_clip_config.json"
 _WEIGHTS = "open_clip_model.safetensors"
+_OPENAI = {
+    "input_resolution",
+    "context_length",
+    "vocab_size",
+}  # what only OpenAI's archives hold besides weights
 
 
 class OpenClipEncoder(PictureEncoder):
@@ -91,16 +97,53 @@ class OpenClip(EncoderSource):
             # Weights of a network with another activation fit, and answer wrongly.
             warnings.filterwarnings("error", message="QuickGELU mismatch")
             try:
-                model = open_clip.create_model(
-                    self._name, pretrained=self.weights, require_pretrained=True
-                )
+                model = self._model(open_clip)
                 tokeniser = open_clip.get_tokenizer(self._name)
-            except (RuntimeError, ValueError, OSError, UserWarning) as error:
+            except UserError:
+                raise
+            except Exception as error:  # other people's files can make it raise nearly anything
                 raise UserError(
                     f"encoder: open_clip cannot load {self.model!r}: {one_line(error)}"
                 ) from error
         encoder = _encoder(model, tokeniser, open_clip.get_model_preprocess_cfg(model))
         return encoder.eval().requires_grad_(False)
+
+    def _model(self, open_clip: Any) -> nn.Module:
+        file = Path(self.weights or "")
+        if not file.is_file() or file.suffix in (".npy", ".npz"):  # the latter are Google's own
+            loaded: nn.Module = open_clip.create_model(
+                self._name, pretrained=self.weights, require_pretrained=True
+            )
+            return loaded
+        state = read_weights(file)
+        model: nn.Module = open_clip.create_model(
+            self._name, pretrained_image=False, pretrained_text=False
+        )
+        if state.keys() >= _OPENAI and not _quick(model):
+            raise UserError(
+                f"weights: {file} is of OpenAI, trained with another activation than {self.model!r} has (allowed: "
+                f"model: {self.model}-quickgelu)"
+            )
+        state = {
+            name: values
+            for name, values in state.items()
+            if name not in _OPENAI and not name.endswith("attn_mask")  # computed, not learned
+        }
+        state = open_clip.convert.convert_state_dict(model, state)
+        own = model.state_dict()
+        if (
+            "positional_embedding" in state.keys() - own.keys()
+        ):  # with the text tower of an older layout
+            state = open_clip.model.convert_to_custom_text_state_dict(state)
+        for name in {"logit_scale", "logit_bias"} & state.keys() & own.keys():
+            state[name] = state[name].reshape(own[name].shape)
+        model.load_state_dict(state)
+        return model
+
+
+def _quick(model: nn.Module) -> bool:
+    """Return whether a model has OpenAI's activation."""
+    return any(type(part).__name__ == "QuickGELU" for part in model.modules())
 
 
 def new_open_clip(config: Mapping[str, Any], preparation: Preparation) -> OpenClipEncoder:

@@ -1,6 +1,7 @@
 """Weights that other people wrote, as tensors by name: nothing of a file is run, and nothing of it is imported."""
 
 import io
+import re
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -53,6 +54,8 @@ _TYPES = {
 }  # fmt: skip
 _NAMES: Mapping[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
+    **{("collections", name): lambda *_: {} for name in ("Counter", "defaultdict")},
+    **{(module, "dict"): dict for module in ("builtins", "__builtin__")},
     ("torch._utils", "_rebuild_tensor_v2"): _tensor,
     ("torch._utils", "_rebuild_parameter"): lambda values, *_: values,
     **{("torch.jit._pickle", f"build_{kind}list"): list for kind in ("int", "double", "bool", "tensor")},
