@@ -227,7 +227,7 @@ def test_a_stage_is_taught_and_chosen_on_its_classes_and_tested_on_all(finished)
 def test_other_classes_do_not_compete_in_training(tmp_path):
     torch.manual_seed(0)
     network = Named(3, NAMES).train()
-    network.train_among(BASE)
+    network.restrict_classes(BASE)
     x, labels = torch.rand(6, 3, 8, 8), torch.tensor([0, 1, 2, 0, 1, 2])
     loss = torch.nn.functional.cross_entropy(network(x).logits, labels)
     small = Named(3, BASE).train()

@@ -24,10 +24,11 @@ from tutelage.recipe.groups import taught
 from tutelage.recipe.networks import save_network
 from tutelage.recipe.resolve import Job, order_of
 from tutelage.runs.writer import RunFolder
+from tutelage.teachers import CachedTeachers
 from tutelage.train import State, TrainingRun
 from tutelage.training.assemble import Assembled, Context, assemble
 from tutelage.training.single import begin, finish
-from tutelage.training.stage import adopt, network_for, settle
+from tutelage.training.stage import adopt, fit_once, network_for
 
 __all__ = ["Cost", "TeacherCost", "probe"]
 
@@ -124,7 +125,7 @@ def _measure(made: Assembled, assembling: float, seconds: float, path: Path) -> 
     _, predicting = _timed(lambda: predict(made.training.student, made.samples, index))
     _, finishing = _timed(lambda: finish(made, folder, state))
     teachers = {name: _teacher(made, network) for name, network in made.ready.teachers.items()}
-    live = made.training.teachers is None or not hasattr(made.training.teachers, "arrays")
+    live = not isinstance(made.training.teachers, CachedTeachers)
     traces = path / "traces.npz"
     return Cost(
         step, writing, predicting / len(index), assembling + finishing,
@@ -218,7 +219,7 @@ def _stand_ins(task: Task, data: Fold, folder: Path) -> dict[str, Path]:
         network, spec = network_for(recipe, name, data, samples, 0)
         spec["network"] |= adopt(network, teachers, samples, 0)
         index: Tensor = torch.from_numpy(data.split.train)
-        spec["network"] |= settle(network, samples, index, 0, f"stages.{name}")
+        spec["network"] |= fit_once(network, samples, index, 0, f"stages.{name}")
         networks[name] = network
         found[job.fingerprint] = folder / "stand-ins" / name
         found[job.fingerprint].mkdir(parents=True)

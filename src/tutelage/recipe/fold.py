@@ -11,7 +11,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from tutelage import checkpoint, seals
@@ -20,6 +19,7 @@ from tutelage.batches import Samples
 from tutelage.data import DataSet, leakage
 from tutelage.data.split import Split
 from tutelage.errors import UserError, unknown
+from tutelage.modalities import Representation
 from tutelage.modalities.cache import Blocks, is_represented, represent
 from tutelage.modalities.stored import Stored
 from tutelage.moments import Moments, resolution
@@ -173,7 +173,7 @@ class Fold:
         parts = [self.dataset.fingerprint]
         if name != self.dataset.modality:
             parts += [json.dumps(self.modalities[name], sort_keys=True), self.train_hash]
-            content = getattr(self._modality(name), "content", "")
+            content = self._modality(name).content
             parts += [content] if content else []
         return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
@@ -229,14 +229,14 @@ class Fold:
 
     def _modality(self, name: str) -> Any:
         return build(
-            "tutelage.modalities", self.modalities[name], f"modalities.{name}", base=BaseEstimator
+            "tutelage.modalities", self.modalities[name], f"modalities.{name}", base=Representation
         )
 
     def encoder(self, name: str) -> EncoderSource | None:
         """Return the dual encoder that makes a modality, with texts remembered on disk; None where none does."""
         if name == self.dataset.modality:
             return None
-        source = getattr(self._modality(name), "encoder", None)
+        source = self._modality(name).encoder
         return None if source is None else Remembering(source, self.cache / "texts")
 
     def _stored(self, modality: Stored, name: str) -> npt.NDArray[Any]:
@@ -274,7 +274,7 @@ class Fold:
             name: of the modality.
             values: its samples, [N, channels, ...].
         """
-        if name != self.dataset.modality and getattr(self._modality(name), "as_is", False):
+        if name != self.dataset.modality and self._modality(name).as_is:
             return torch.zeros(values.shape[1]), torch.ones(values.shape[1])
         if self.picked is not None:
             return self._statistics(values)

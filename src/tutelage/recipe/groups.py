@@ -13,7 +13,14 @@ from tutelage.models import On
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.fold import Fold
 
-__all__ = ["TrainingSubset", "compete", "groups_of", "training_subset", "refuse_unfit", "taught"]
+__all__ = [
+    "TrainingSubset",
+    "restrict_classes",
+    "groups_of",
+    "training_subset",
+    "refuse_unfit",
+    "taught",
+]
 
 
 def groups_of(recipe: Recipe, class_names: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -130,11 +137,10 @@ def of_classes(index: Tensor, samples: Samples, classes: Sequence[str], place: s
     return index[torch.isin(samples.labels[index], numbers)]
 
 
-def compete(student: On, classes: Sequence[str]) -> None:
+def restrict_classes(student: On, classes: Sequence[str]) -> None:
     """Let only these classes compete while a network is trained, where it knows how; all of them for no names."""
-    take = getattr(student.network, "train_among", None)
-    if classes and take is not None:
-        take(classes)
+    if classes:
+        student.network.restrict_classes(classes)
 
 
 def refuse_unfit(recipe: Recipe, data: Fold) -> None:

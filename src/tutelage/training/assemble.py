@@ -13,7 +13,7 @@ from tutelage.models import On, Size, measure
 from tutelage.ranks import Ranks
 from tutelage.recipe.config import Recipe, Train
 from tutelage.recipe.fold import Fold, Progress
-from tutelage.recipe.groups import TrainingSubset, compete, of_classes, training_subset
+from tutelage.recipe.groups import TrainingSubset, of_classes, restrict_classes, training_subset
 from tutelage.recipe.networks import load_network
 from tutelage.recipe.resolve import Job
 from tutelage.runs.folder import now
@@ -25,12 +25,12 @@ from tutelage.training.stage import (
     adopt,
     distiller_of,
     facts_of,
+    fit_once,
     load_teacher,
     make_fabric,
     network_for,
     refuse_misplaced,
     settings_of,
-    settle,
     start_from,
     step_of,
     teachers_live,
@@ -132,8 +132,8 @@ def assemble(
         for name, side in data.split.sides().items()
     }
     lesson = training_subset(recipe, job.stage, samples, sides, [job.seed, job.fold])
-    compete(student, lesson.classes)
-    spec["network"] |= settle(student, lesson.samples, lesson.index, job.seed, place)
+    restrict_classes(student, lesson.classes)
+    spec["network"] |= fit_once(student, lesson.samples, lesson.index, job.seed, place)
     size = measure(student.network, spec["input_shape"])
     if job.start is not None:
         other, _ = load_network(context.found[job.start.fingerprint] / "best.safetensors")

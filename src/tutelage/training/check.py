@@ -13,7 +13,7 @@ from tutelage.errors import UserError
 from tutelage.models import On, measure
 from tutelage.recipe.config import Recipe, Train
 from tutelage.recipe.fold import Fold
-from tutelage.recipe.groups import compete, of_classes, refuse_unfit, taught
+from tutelage.recipe.groups import of_classes, refuse_unfit, restrict_classes, taught
 from tutelage.recipe.instantiate import build
 from tutelage.recipe.resolve import order_of
 from tutelage.steps import Step
@@ -24,11 +24,11 @@ from tutelage.training.stage import (
     cpu_fabric,
     distiller_of,
     facts_of,
+    fit_once,
     load_teacher,
     network_for,
     refuse_misplaced,
     settings_of,
-    settle,
     start_from,
     step_of,
     teachers_live,
@@ -112,10 +112,10 @@ def _stage(
         network, spec = network_for(recipe, name, small, samples, seed=0)
         adopt(network, teachers, samples, seed=0)
         # As few as there are: a thousand classes' texts with gradients are more than a laptop holds.
-        compete(
+        restrict_classes(
             network, [samples.class_names[i] for i in sorted(set(samples.labels[index].tolist()))]
         )
-        settle(network, samples, index, 0, f"stages.{name}")
+        fit_once(network, samples, index, 0, f"stages.{name}")
     networks[name] = network
     ready = Ready(network, distiller_of(recipe, name), teachers, samples)
     validation = torch.from_numpy(small.split.validation)
@@ -171,7 +171,7 @@ def _refuse_labels(ready: Ready, train: Train, index: Tensor, place: str) -> Non
         raise UserError(
             f"{place}.train.sampler: class_aware reads labels, which are hidden ({wanted})"
         )
-    if hasattr(ready.student.network, "settle"):
+    if ready.student.network.fits_labels():
         raise UserError(f"{place}.network: it is settled by labels, which are hidden ({wanted})")
     batch = ready.samples.take(index)
     other = replace(batch, labels=(batch.labels + 1) % len(ready.samples.class_names))

@@ -77,7 +77,7 @@ def assess_variants(
     """Return what a network predicts in its other modes; empty for a network that has none.
 
     Args:
-        network: one whose inner network has ``variants`` and ``predicting(mode)``, such as a workspace.
+        network: such as a workspace.
         samples: the data.
         index: sample ids.
         fabric: device and precision.
@@ -85,8 +85,8 @@ def assess_variants(
     inner = network.network
     labels = samples.labels[index]
     found = {}
-    for mode in getattr(inner, "variants", ()):
-        with inner.predicting(mode):  # type: ignore[operator]
+    for mode in inner.variants:
+        with inner.predicting(mode):
             logits = predict(network, samples, index, context=fabric.autocast)
-        found[str(mode)] = monitor(logits, labels)
+        found[mode] = monitor(logits, labels)
     return found

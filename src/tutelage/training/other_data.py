@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tutelage import checkpoint
 from tutelage import data as datasets
@@ -18,8 +18,8 @@ from tutelage.evaluate import assess, predict
 from tutelage.models import On
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.fold import Progress, tensor_of
-from tutelage.recipe.instantiate import build, described
-from tutelage.recipe.networks import load_network
+from tutelage.recipe.instantiate import build
+from tutelage.recipe.networks import kind_of_network, load_network
 from tutelage.recipe.resolve import Job
 from tutelage.runs.folder import read_record
 from tutelage.runs.predictions import Predictions
@@ -69,10 +69,8 @@ def load_targets(
             )
         for stage in _stages(recipe, source):
             if recipe.stages[stage].run is None:
-                cls, _ = described(
-                    "tutelage.models", recipe.network_of(stage), f"stages.{stage}.network", base=nn.Module
-                )  # fmt: skip
-                if not hasattr(cls, "ask"):
+                kind, _ = kind_of_network(recipe.network_of(stage), f"stages.{stage}.network")
+                if not kind.knows_names():
                     _columns(source.class_names, dataset.class_names, f"{place}: stage {stage!r}")
         found.append(Target(name, dataset))
     return found
@@ -162,14 +160,13 @@ def _prepare(network: On, spec: Mapping[str, Any], dataset: DataSet, place: str)
     """
     inner = network.network
     shape = network.seen(dataset.inputs.shape[1:])
-    if shape != list(spec["input_shape"]) and not getattr(inner, "as_is", False):
+    if shape != list(spec["input_shape"]) and not inner.as_is:
         raise UserError(
             f"{place} was trained on inputs of {spec['input_shape']}, {dataset.name!r} has {shape}"
         )
     names = dataset.class_names
-    ask = getattr(inner, "ask", None)
-    if tuple(spec["class_names"]) != names and ask is not None:
-        ask(names)
+    if tuple(spec["class_names"]) != names and inner.knows_names():
+        inner.ask(names)
         return list(range(len(names)))
     return _columns(spec["class_names"], names, place)
 

@@ -18,6 +18,7 @@ from tutelage.batches import Samples
 from tutelage.errors import UserError
 from tutelage.evaluate import predict
 from tutelage.models import On
+from tutelage.modes import evaluating
 from tutelage.objectives import Distiller
 from tutelage.ranks import Divided, Ranks
 from tutelage.recipe.config import Recipe, Train
@@ -45,7 +46,6 @@ from tutelage.train import Augmentation, Settings
 from tutelage.types import (
     Batch,
     Clock,
-    Decoder,
     Facts,
     Survey,
     View,
@@ -57,10 +57,10 @@ __all__ = [
     "cpu_fabric",
     "distiller_of",
     "facts_of",
+    "fit_once",
     "make_fabric",
     "network_for",
     "refuse_misplaced",
-    "settle",
     "settings_of",
     "start_from",
     "step_of",
@@ -149,20 +149,16 @@ def adopt(student: On, teachers: Mapping[str, On], samples: Samples, seed: int) 
     Returns:
         Arguments of the network that are settled by the teachers: with them it is built again without teachers.
     """
-    take = getattr(student.network, "adopt", None)
-    if take is None:
+    if not student.network.adopts():
         return {}
     torch.manual_seed(derive(seed, "adopt"))
     batch = samples.take(torch.arange(1))
     with torch.no_grad():
         outputs = {name: teacher.eval()(batch) for name, teacher in teachers.items()}
-    settled: dict[str, Any] = take(
-        {name: teacher.network for name, teacher in teachers.items()}, outputs
-    )
-    return settled
+    return student.network.adopt({n: teacher.network for n, teacher in teachers.items()}, outputs)
 
 
-def settle(student: On, samples: Samples, index: Tensor, seed: int, place: str) -> dict[str, Any]:
+def fit_once(student: On, samples: Samples, index: Tensor, seed: int, place: str) -> dict[str, Any]:
     """Let a network that is fitted once on training samples do so: a bottleneck chooses its concepts.
 
     Args:
@@ -178,16 +174,14 @@ def settle(student: On, samples: Samples, index: Tensor, seed: int, place: str) 
     Raises:
         UserError: the network refuses the samples.
     """
-    take = getattr(student.network, "settle", None)
-    if take is None:
+    if not student.network.fits_labels():
         return {}
     torch.manual_seed(derive(seed, "settle"))
     inputs = samples.inputs[student.modality][index]
     try:
-        settled: dict[str, Any] = take(inputs, samples.labels[index], samples.class_names)
+        return student.network.fit_once(inputs, samples.labels[index], samples.class_names)
     except ValueError as error:
         raise UserError(f"{place}.network: {error}") from error
-    return settled
 
 
 def start_from(student: On, other: On, place: str, name: str) -> None:
@@ -202,12 +196,8 @@ def start_from(student: On, other: On, place: str, name: str) -> None:
     Raises:
         UserError: the networks differ.
     """
-    take = getattr(student.network, "start", None)
     try:
-        if take is not None:
-            take(other.network)
-        else:
-            student.network.load_state_dict(other.network.state_dict())
+        student.network.start(other.network)
     except RuntimeError as error:
         raise UserError(
             f"{place}.start_from: the network of {name!r} has other layers or sizes than this stage's; a start "
@@ -234,14 +224,11 @@ def facts_of(
         context: precision context of forward passes.
     """
     batch = ready.samples.take(index[:4])
-    training = ready.student.training
-    ready.student.eval()
     device = next(ready.student.parameters()).device
     batch = replace(batch, inputs={k: v.to(device) for k, v in batch.inputs.items()})
-    with torch.no_grad():
+    with evaluating(ready.student), torch.no_grad():
         teachers = {name: network.eval()(batch) for name, network in ready.teachers.items()}
         view = View(ready.student(batch), teachers, batch, Clock())
-    ready.student.train(training)
     labels = torch.full((len(ready.samples),), -1)
     labels[index] = ready.samples.labels[index]
     splits = {"train": index, "validation": validation}
@@ -253,16 +240,14 @@ def facts_of(
         logits = predict(ready.teachers[teacher], ready.samples, ids, context=context)
         return Survey(ids, ready.samples.labels[ids], logits)
 
-    heads = {
-        n: freeze(t.network) for n, t in ready.teachers.items() if hasattr(t.network, "decode")
-    }
+    heads = {n: freeze(t.network) for n, t in ready.teachers.items() if t.network.decodes()}
     return Facts(
         view,
         ready.samples.class_counts(index),
         ready.samples.class_names,
         labels,
         batch_size,
-        cast("dict[str, Decoder]", heads),
+        heads,
         survey,
         ready.student.network,
         ready.samples.concept_names,
@@ -437,9 +422,8 @@ def load_teacher(
         network.load_state_dict(checkpoint.read(folder / "last.safetensors")["student"])
     place = f"stages.{name}"
     names = list(data.dataset.class_names)
-    ask = getattr(network.network, "ask", None)
-    if spec["class_names"] != names and ask is not None:  # it knows classes by their names
-        ask(names)
+    if spec["class_names"] != names and network.network.knows_names():
+        network.network.ask(names)
     elif len(spec["class_names"]) != len(names):
         raise UserError(
             f"{place}: the network has {len(spec['class_names'])} classes "
