@@ -30,7 +30,7 @@ from tutelage.training.dissection import (
     present,
     strongest,
 )
-from tutelage.training.stage import cpu_fabric
+from tutelage.training.settings import cpu_fabric
 from tutelage.types import Stream
 
 __all__ = ["explain", "explains_itself", "try_explaining"]
