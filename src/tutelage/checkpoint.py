@@ -5,6 +5,7 @@ Nothing is unpickled, and a file is complete or absent: it is written beside its
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,12 +24,19 @@ _ITEMS = "__items__"
 
 def write(path: Path, tree: Mapping[str, Any]) -> None:
     """Write nested dicts and lists of tensors, numbers, strings and None; atomic."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors: dict[str, Tensor] = {}
     skeleton = _pack(tree, "", tensors)
-    with replacing(path) as unfinished:
-        save_file(tensors, unfinished, metadata={"json": json.dumps(skeleton)})
+    with replacing(path) as part:
+        try:
+            save_file(tensors, part, metadata={"json": json.dumps(skeleton)})
+        except SafetensorError as error:  # it hides what the system refused
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), str(error), str(path)) from error
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -11,10 +11,11 @@ from tutelage.execution.listener import Listener, Quiet
 from tutelage.execution.queue import (
     Found,
     Key,
-    Schedule,
+    Queue,
     Task,
     key_of,
 )
+from tutelage.execution.storage import clear_leftovers, refuse_unwritable
 from tutelage.execution.workers import Engine, RunConfig, make_workers
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.fold import folds
@@ -127,8 +128,9 @@ def make_plan(
         parent: folder that all of them share: of a study, whose cells they are.
 
     Raises:
-        UserError: a recipe is wrong.
+        UserError: a recipe is wrong, or the folder of runs cannot be written.
     """
+    refuse_unwritable(places.runs)
     kept = DataCache(places.data, places.cache, listener.progress)
     there = _complete(places.runs)
     planned = Plan([], places, kept, {}, [])
@@ -162,6 +164,7 @@ def carry_out(planned: Plan, listener: Listener, engine: Engine = make_workers) 
         own = task.recipe.input_of(task.job.stage, data.dataset.modality)
         data.values(own, listener.progress)
     code = code_version()
+    clear_leftovers(planned.places.cache, [e.folder for e in planned.experiments])
     # Where several experiments ask for one run, it lies in the first; all records say so from the beginning.
     there = planned.found | {task.key: task.folder / task.job.folder for task in missing}
     for experiment in planned.experiments:
@@ -177,9 +180,9 @@ def carry_out(planned: Plan, listener: Listener, engine: Engine = make_workers) 
             if any(key_of(job) == task.key for job in experiment.jobs):
                 _write(experiment, there)
 
-    schedule = Schedule(planned.tasks, planned.found, planned.places, code, listener, changed)
+    queue = Queue(planned.tasks, planned.found, planned.places, code, listener, changed)
     with engine(planned.places, len(missing), kept, listener) as workers:
-        schedule.carry_out(workers)
+        queue.carry_out(workers)
     for experiment in planned.experiments:
         _finish(experiment, planned, there, listener)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from tutelage import seals
 from tutelage.errors import UserError
-from tutelage.files import remove_abandoned, replacing
+from tutelage.files import bytes_in_words, remove_abandoned, replacing
 from tutelage.modalities.base import Modality, Pieces, spans
 from tutelage.modalities.topology.kernel import Array
 from tutelage.vlm.base import EncoderSource
@@ -223,7 +223,7 @@ def _refuse_full_disk(path: Path, size: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < size + SPARE:
         raise UserError(
-            f"{path.parent}: {size / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; "
+            f"{path.parent}: {bytes_in_words(size)} are needed and {bytes_in_words(free)} are free; "
             "free some space, choose another folder, a smaller size or dtype 'uint8'"
         )
 

@@ -54,9 +54,28 @@ class Status:
     left: float | None
     parallel: int
 
+    @property
+    def missing(self) -> str:
+        """A sentence of what a reader of results must know first, and the way on; empty where all is there."""
+        total = sum(self.counts.values())
+        absent = total - self.counts.get("done", 0)
+        if not absent:
+            return ""
+        words = {"missing": "not begun"}
+        why = ", ".join(
+            f"{self.counts[state]} {words.get(state, state)}"
+            for state in STATES[1:]
+            if self.counts.get(state)
+        )
+        verb = "is" if absent == 1 else "are"
+        return (
+            f"{absent} of {total} runs {verb} missing ({why}); the same `tutelage study run` command goes on, "
+            "and tries again what failed"
+        )
+
 
 @dataclass(frozen=True)
-class _Run:
+class _KnownRun:
     state: str
     stage: str
     cell: str
@@ -81,7 +100,7 @@ def status_of(folder: Path, runs: Path | None = None) -> Status:
         )
     study = read(STUDY, folder / "study.json")
     locks = (runs or folder.parent) / ".cache" / "locks"
-    known: dict[Path, _Run] = {}
+    known: dict[Path, _KnownRun] = {}
     cells = []
     for cell in study.cells:
         own = [_read(folder, cell, entry, locks, known) for entry in _entries(folder, cell)]
@@ -102,22 +121,22 @@ def _entries(folder: Path, cell: CellRecord) -> tuple[Entry, ...]:
 
 
 def _read(
-    folder: Path, cell: CellRecord, entry: Entry, locks: Path, known: dict[Path, _Run]
-) -> _Run:
+    folder: Path, cell: CellRecord, entry: Entry, locks: Path, known: dict[Path, _KnownRun]
+) -> _KnownRun:
     path = (folder / cell.path / entry.path).resolve()
     if path not in known:
         known[path] = _judged(path, cell, entry, locks)
     return known[path]
 
 
-def _judged(path: Path, cell: CellRecord, entry: Entry, locks: Path) -> _Run:
+def _judged(path: Path, cell: CellRecord, entry: Entry, locks: Path) -> _KnownRun:
     """Return what the record of a run says; one that cannot be read is to be run again."""
     asked = f"{entry.stage}, fold {entry.fold}, seed {entry.seed}"
     try:
         record = read_record(path)
     except UnreadableError as error:
         again = f"{asked}: {error}; it is run again"
-        return _Run(
+        return _KnownRun(
             _state(None, entry.fingerprint, locks), entry.stage, cell.name, None, 0.0, again
         )
     state = _state(record, entry.fingerprint, locks)
@@ -127,7 +146,7 @@ def _judged(path: Path, cell: CellRecord, entry: Entry, locks: Path) -> _Run:
         failure = f"{asked}: {why}"
     seconds = _seconds(record) if record is not None and state == "done" else None
     share = 0.0 if record is None else _share(path, record)
-    return _Run(state, entry.stage, cell.name, seconds, share, failure)
+    return _KnownRun(state, entry.stage, cell.name, seconds, share, failure)
 
 
 def _state(record: RunRecord | None, fingerprint: str, locks: Path) -> str:
@@ -140,6 +159,8 @@ def _state(record: RunRecord | None, fingerprint: str, locks: Path) -> str:
                 pass
         except Timeout:
             return "running"
+        except OSError:  # a folder that may only be read: nobody trains in it
+            pass
     if record is None:
         return "missing"
     return "failed" if record.status == "failed" else "stopped"
@@ -163,7 +184,7 @@ def _share(path: Path, record: RunRecord) -> float:
     return min(1.0, done / epochs) if epochs else 0.0
 
 
-def _left(runs: Iterable[_Run]) -> float | None:
+def _left(runs: Iterable[_KnownRun]) -> float | None:
     """Return the seconds of what is left: as the finished runs of the same stage took, best in the same cell."""
     walls: dict[tuple[str, ...], list[float]] = {}
     runs = list(runs)
