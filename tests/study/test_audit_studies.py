@@ -47,7 +47,7 @@ def whole(tmp_path_factory):
             if path.parent.parent.name == "annsp":
                 objectives["similarity"] = {"type": "MergedSimilarity", "coefficient": 100}
             edit(path, lambda c, value=value, objectives=objectives: (
-                c["selected"].update(value=value), c.update(config={"distiller": objectives})))  # fmt: skip
+                c["selected"].update(value=value), c.update(config={"distiller": objectives, "train": {"epochs": 2}})))  # fmt: skip
     return folder
 
 

@@ -34,7 +34,11 @@ def _is_range(sentence: str) -> bool:
 def missing_runs(study: StudyLedger) -> Iterable[Finding]:
     """Find runs and whole cells that were asked for and gave no number."""
     for cell in study.cells:
-        holes = [hole for hole in study.missing if hole.cell == cell.name and hole.kind not in ("failed", "unreadable")]
+        holes = [
+            hole
+            for hole in study.missing
+            if hole.cell == cell.name and hole.kind not in ("failed", "unreadable")
+        ]
         if cell.experiment is None:
             if not cell.problem.startswith("refused: "):
                 yield Finding(
