@@ -40,7 +40,7 @@ def plan(
 
     from tutelage.cli.progress import Screen, show_estimate
     from tutelage.execution.estimation import estimate, refuse_unfit
-    from tutelage.execution.stack_words import ways_of
+    from tutelage.execution.stack_engine import ways_of
     from tutelage.execution.workers import RunConfig
     from tutelage.study.file import load_study
     from tutelage.study.run import plan_study

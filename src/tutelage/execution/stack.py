@@ -63,13 +63,13 @@ def stack_outcomes(asked: Sequence[Asked], kept: DataCache, listener: Listener) 
     """
     found: dict[int, Outcome] = {}
     with ExitStack() as held:
-        stacks: dict[Any, list[_Run]] = {}
+        stacks: dict[Any, list[_StackedRun]] = {}
         for number, (context, job) in enumerate(asked):
             settled = held.enter_context(claimed(context, job))
             if settled is not None:
                 found[number] = settled
                 continue
-            run = _Run(number, context, job, kept, listener)
+            run = _StackedRun(number, context, job, kept, listener)
             begun = outcome_of(run.path, run.begin)
             if begun.path is None:
                 found[number] = begun
@@ -120,7 +120,7 @@ def measure_stack(asked: Sequence[Asked], kept: DataCache, listener: Listener) -
 
 
 @dataclass
-class _Run:
+class _StackedRun:
     """One of the runs, from its folder to its evaluation."""
 
     number: int
@@ -173,7 +173,7 @@ class _Run:
         return finish(self.made, self.folder, end)
 
 
-def _train(runs: Sequence[_Run]) -> dict[int, Outcome]:
+def _train(runs: Sequence[_StackedRun]) -> dict[int, Outcome]:
     if len(runs) == 1:
         return {runs[0].number: outcome_of(runs[0].path, runs[0].alone)}
     found = {}
