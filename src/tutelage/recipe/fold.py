@@ -19,7 +19,7 @@ from tutelage import checkpoint
 from tutelage import data as datasets
 from tutelage.batches import Samples
 from tutelage.data import DataSet, leakage
-from tutelage.data.split import Split
+from tutelage.data.split import Split, refuse_one_class
 from tutelage.errors import UserError, unknown
 from tutelage.modalities.cache import Blocks, is_represented, represent
 from tutelage.modalities.stored import Stored
@@ -77,8 +77,10 @@ def split_of(recipe: Recipe, dataset: DataSet, fold: int, cache: Path) -> Split:
             "split.validation: found 0; the honest protocol chooses the epoch on validation subjects "
             "(allowed: 1 or more; train: {select: last}, which chooses nothing; or protocol: legacy)"
         )
+    refuse_one_class(dataset, split)
     # Of this version of the scan: a stricter one must look again.
-    clean = cache / "clean" / _hash_of(split, f"{leakage.VERSION}|{dataset.fingerprint}")
+    scanned = f"{leakage.VERSION}|{dataset.fingerprint}{'|within subjects' * split.within_subjects}"
+    clean = cache / "clean" / _hash_of(split, scanned)
     if not clean.exists():
         leakage.refuse_leakage(dataset, split)
         clean.parent.mkdir(parents=True, exist_ok=True)
