@@ -223,8 +223,8 @@ def _marks(table: np.ndarray, recordings: list[tuple[int, int]]) -> np.ndarray:
             )
         if not 0 <= first <= last:
             raise UserError(
-                f"{place}: line {line}: found rows {first} to {last}, allowed is a first row from 0 and no last row "
-                "before it"
+                f"{place}: line {line}: found rows {first} to {last}, allowed is a first row from 0 and no "
+                "last row before it"
             )
     return marks
 

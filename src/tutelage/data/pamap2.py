@@ -116,8 +116,8 @@ class Pamap2(ParsedLoader):
             if not longest:
                 known = ", ".join(str(number) for number in sorted(LABELS))
                 raise UserError(
-                    f"pamap2: found no row of the activities {known} in {', '.join(files)}; are these the files of "
-                    "the folder Protocol?"
+                    f"pamap2: found no row of the activities {known} in {', '.join(files)}; are these "
+                    "the files of the folder Protocol?"
                 )
             raise UserError(
                 f"Pamap2.window: found {self.window}, longer than every recording, of which the longest has "
@@ -229,13 +229,13 @@ def read_table(file: IO[bytes], subject: str) -> np.ndarray:
 def _refuse_ragged(text: bytes, subject: str) -> None:
     """Refuse rows with too few numbers, which pandas would fill up with NaN."""
     rows = text.strip().split(b"\n")
-    gaps = rows[0].strip().count(b" ")
-    if text.strip().count(b" ") != gaps * len(rows):
-        line, row = next((n, r) for n, r in enumerate(rows, 1) if r.strip().count(b" ") != gaps)
-        raise UserError(
-            f"pamap2: subject {subject}: line {line}: found {row.strip().count(b' ') + 1} numbers, the first line has "
-            f"{gaps + 1}"
-        )
+    wanted = rows[0].count(b" ")
+    for line, row in enumerate(rows, 1):
+        if row.count(b" ") != wanted:
+            raise UserError(
+                f"pamap2: subject {subject}: line {line}: found {row.count(b' ') + 1} numbers, the first line has "
+                f"{wanted + 1}"
+            )
 
 
 def prepare_rows(table: np.ndarray) -> tuple[np.ndarray, Ints]:
