@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tutelage.concepts import (
     Concept,
     ConceptSet,
-    Origin,
+    Provenance,
     Rules,
     clean,
 )
@@ -20,7 +20,7 @@ def raw(*phrases, prompt=""):
         "x",
         CLASSES,
         [
-            Concept(text, (owner,), (Origin(owner, "model", prompt=prompt),))
+            Concept(text, (owner,), (Provenance(owner, "model", prompt=prompt),))
             for text, owner in phrases
         ],
     )
@@ -169,7 +169,9 @@ def test_phrases_that_only_look_like_a_name_or_a_prompt_stay():
         ],
     }
     pairs = [
-        Concept(text, (owner,), (Origin(owner, "file"),)) for owner in said for text in said[owner]
+        Concept(text, (owner,), (Provenance(owner, "file"),))
+        for owner in said
+        for text in said[owner]
     ]
     found = clean(ConceptSet.join("x", tuple(said), pairs))
     assert {concept.text for concept in found.concepts.concepts} == {

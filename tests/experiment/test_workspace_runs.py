@@ -14,7 +14,7 @@ from tutelage.evaluate import predict
 from tutelage.recipe.config import Recipe, parse
 from tutelage.recipe.fold import Fold, load_data
 from tutelage.recipe.networks import load_network
-from tutelage.runs.folder import RunFolder
+from tutelage.runs.writer import RunFolder
 
 SLOTS = 3
 STAGES = {"two": ["sig", "pi"], "three": ["sig", "pi", "gaf"]}
@@ -245,7 +245,7 @@ def broken(path, value):
         (
             "distiller.workspace.objectives.soft.coefficient",
             -1,
-            "soft.coefficient: -1.* is negative",
+            "soft.coefficient: -1.* must be >= 0",
         ),
         ("distiller.workspace.objectives.soft.term", "SoftTarget", "did you mean 'SoftTargets'"),
         ("distiller.workspace.tap", "stage9", "workspace: no feature 'stage9'"),

@@ -23,7 +23,7 @@ from tutelage.execution.stacked_training import (
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.instantiate import described
 from tutelage.recipe.resolve import Job
-from tutelage.runs.folder import Unrecorded
+from tutelage.runs.writer import Unrecorded
 from tutelage.train import (
     DivergedError,
     Record,
@@ -34,7 +34,7 @@ from tutelage.training.assemble import Assembled, Context, assemble
 from tutelage.training.single import begin, fail, finish
 from tutelage.training.stage import distiller_of, step_of
 
-__all__ = ["Seconds", "measure_stack", "train_together", "why_alone"]
+__all__ = ["Seconds", "measure_stack", "stack_outcomes", "why_alone"]
 
 Asked = tuple[Context, Job]
 
@@ -50,7 +50,7 @@ def why_alone(recipe: Recipe, stage: str) -> str | None:
     return why_not(network, distiller_of(recipe, stage), step_of(train, f"{place}.train"))
 
 
-def train_together(asked: Sequence[Asked], kept: DataCache, listener: Listener) -> list[Outcome]:
+def stack_outcomes(asked: Sequence[Asked], kept: DataCache, listener: Listener) -> list[Outcome]:
     """Train runs in this process: those of one shape as one stack, the others one after the other.
 
     Args:
@@ -63,13 +63,13 @@ def train_together(asked: Sequence[Asked], kept: DataCache, listener: Listener) 
     """
     found: dict[int, Outcome] = {}
     with ExitStack() as held:
-        stacks: dict[Any, list[_Run]] = {}
+        stacks: dict[Any, list[_StackedRun]] = {}
         for number, (context, job) in enumerate(asked):
             settled = held.enter_context(claimed(context, job))
             if settled is not None:
                 found[number] = settled
                 continue
-            run = _Run(number, context, job, kept, listener)
+            run = _StackedRun(number, context, job, kept, listener)
             begun = outcome_of(run.path, run.begin)
             if begun.path is None:
                 found[number] = begun
@@ -120,7 +120,7 @@ def measure_stack(asked: Sequence[Asked], kept: DataCache, listener: Listener) -
 
 
 @dataclass
-class _Run:
+class _StackedRun:
     """One of the runs, from its folder to its evaluation."""
 
     number: int
@@ -173,7 +173,7 @@ class _Run:
         return finish(self.made, self.folder, end)
 
 
-def _train(runs: Sequence[_Run]) -> dict[int, Outcome]:
+def _train(runs: Sequence[_StackedRun]) -> dict[int, Outcome]:
     if len(runs) == 1:
         return {runs[0].number: outcome_of(runs[0].path, runs[0].alone)}
     found = {}

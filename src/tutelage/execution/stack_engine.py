@@ -20,13 +20,14 @@ import torch
 
 from tutelage import checkpoint
 from tutelage.errors import unknown
-from tutelage.execution.claim import train_once
+from tutelage.execution.claim import run_outcome
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.listener import Listener
+from tutelage.execution.run import Plan
 from tutelage.execution.stack import (
     Seconds,
     measure_stack,
-    train_together,
+    stack_outcomes,
     why_alone,
 )
 from tutelage.execution.workers import (
@@ -39,7 +40,7 @@ from tutelage.recipe.config import Recipe
 from tutelage.recipe.resolve import Job
 from tutelage.training.assemble import Context
 
-__all__ = ["WAYS", "known_seconds", "stacking"]
+__all__ = ["WAYS", "known_seconds", "stacking", "ways_of"]
 
 MOST = 16  # students of one stack: more gain little, and a killed stack loses an epoch of each
 _WORTH = 4  # runs of a kind that wait: for fewer, a measurement would take longer than it saves
@@ -86,6 +87,27 @@ def known_seconds(recipe: Recipe, stage: str, cache: Path, accelerator: str) -> 
     return Seconds(**checkpoint.read_json(path)["seconds"]) if path.exists() else None
 
 
+def ways_of(planned: Plan) -> list[str]:
+    """Say which missing runs can be trained in stacks, how fast that was here, and why others cannot be."""
+    stacked, alone = dict[str, set[str]](), dict[str, set[str]]()
+    for task in planned.missing:
+        stage, places = task.job.stage, planned.places
+        why = why_alone(task.recipe, stage)
+        if why is not None:
+            alone.setdefault(why, set()).add(stage)
+            continue
+        known = known_seconds(task.recipe, stage, places.cache, places.accelerator)
+        speed = "not measured here yet"
+        if known is not None and known.members:
+            speed = (
+                f"a step takes {1000 * known.alone:.1f} ms alone and {1000 * known.stacked:.1f} ms in a stack "
+                f"of {known.members}, so {'stacks' if known.pays else 'one by one'}"
+            )
+        stacked.setdefault(speed, set()).add(stage)
+    lines = [f"can be stacked: {_listed(names)} ({speed})" for speed, names in stacked.items()]
+    return lines + [f"one by one: {_listed(names)} ({why})" for why, names in alone.items()]
+
+
 @dataclass(frozen=True, eq=False)
 class _Item:
     """A run that waits for a worker; ``kind`` is None where it cannot be part of a stack."""
@@ -112,7 +134,7 @@ class _Stacking:
 
     def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Take a run; anything else is no business of stacks."""
-        if work is not train_once:
+        if work is not run_outcome:
             return self.workers.submit(work, *arguments)
         context, job = arguments
         kind = None
@@ -175,9 +197,9 @@ class _Stacking:
         for item in group:
             self._waiting.remove(item)
         if len(group) == 1:
-            future = self.workers.submit(train_once, *group[0].asked)
+            future = self.workers.submit(run_outcome, *group[0].asked)
         else:
-            future = self.workers.submit(train_together, [item.asked for item in group])
+            future = self.workers.submit(stack_outcomes, [item.asked for item in group])
         self._running[future] = list(group)
 
     def _end(self, future: Future[Any]) -> None:
@@ -223,3 +245,7 @@ def _machine() -> dict[str, Any]:
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         "torch": torch.__version__,
     }
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(sorted(names))

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import torch
 
 from tutelage.errors import UserError
-from tutelage.modalities._numba import Array
 from tutelage.modalities.base import Modality
+from tutelage.modalities.topology.kernel import Array
 from tutelage.vlm.base import DualEncoder, EncoderSource
 
 _TOGETHER = 256  # samples encoded at a time

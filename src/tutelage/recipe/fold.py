@@ -7,22 +7,22 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tutelage import checkpoint
+from tutelage import checkpoint, seals
 from tutelage import data as datasets
 from tutelage.batches import Samples
 from tutelage.data import DataSet, leakage
-from tutelage.data.splits import Split
+from tutelage.data.split import Split
 from tutelage.errors import UserError, unknown
 from tutelage.modalities import Representation
 from tutelage.modalities.cache import Blocks, is_represented, represent
 from tutelage.modalities.stored import Stored
+from tutelage.moments import Moments, resolution
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.instantiate import build
 from tutelage.vlm import EncoderSource
@@ -32,6 +32,7 @@ __all__ = ["Fold", "choosing", "folds", "load_data", "tensor_of"]
 
 Progress = Callable[[str, float], None]
 Statistics = tuple[Tensor, Tensor]
+STATISTICS = 2  # version of these numbers; those that an earlier one kept are computed again
 
 
 def load_data(recipe: Recipe, home: Path | None, progress: Progress | None) -> DataSet:
@@ -79,10 +80,12 @@ def split_of(recipe: Recipe, dataset: DataSet, fold: int, cache: Path) -> Split:
         )
     # Of this version of the scan: a stricter one must look again.
     clean = cache / "clean" / _hash_of(split, f"{leakage.VERSION}|{dataset.fingerprint}")
-    if not clean.exists():
+
+    def scan() -> str:
         leakage.refuse_leakage(dataset, split)
-        clean.parent.mkdir(parents=True, exist_ok=True)
-        clean.touch()
+        return "clean\n"
+
+    seals.kept(clean, Path.read_text, scan, Path.write_text)
     return split
 
 
@@ -275,39 +278,37 @@ class Fold:
             return torch.zeros(values.shape[1]), torch.ones(values.shape[1])
         if self.picked is not None:
             return self._statistics(values)
-        key = hashlib.sha256(f"{self.key(name)}|{self.hash}".encode()).hexdigest()[:32]
+        key = hashlib.sha256(f"{STATISTICS}|{self.key(name)}|{self.hash}".encode()).hexdigest()[:32]
         kept = self.cache / "statistics" / f"{key}.safetensors"
-        if not kept.exists():
-            mean, std = self._statistics(values)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            # Workers side by side may come here together: each writes a file of its own, and the last name wins.
-            own = kept.with_name(f"{key}.{uuid4().hex}.safetensors")
-            checkpoint.write(own, {"mean": mean, "std": std})
-            own.replace(kept)
-        found = checkpoint.read(kept)
-        return found["mean"], found["std"]
+        return seals.kept(
+            kept, _read_statistics, lambda: self._statistics(values), _write_statistics
+        )
 
     def _statistics(self, values: Tensor) -> Statistics:
         train = torch.from_numpy(self.split.train)
-        total = square = within = torch.zeros(values.shape[1], dtype=torch.float64)
-        count = 0
+        channels = values.shape[1]
+        moments, within = Moments(), np.zeros(channels)
         # At most half a gigabyte in double precision at a time.
         rows = max(1, min(512, 2**26 // values[0].numel()))
         for start in range(0, len(train), rows):
             x = values[train[start : start + rows]].double()
-            x = x.reshape(len(x), values.shape[1], -1)  # vectors are of one point
-            total = total + x.sum(dim=(0, 2))
-            square = square + x.square().sum(dim=(0, 2))
-            within = within + x.std(dim=2, correction=0).sum(dim=0)
-            count += len(x)
-        points = count * values[0, 0].numel()
-        mean = total / points
-        if self.standardise == "global":
-            std = (square / points - mean.square()).clamp_min(0).sqrt()
-        else:
-            std = within / count
-        std = torch.where(std > 1e-6 * mean.abs().clamp_min(1e-6), std, 1.0)
-        return mean.float(), std.float()
+            x = x.reshape(len(x), channels, -1)  # vectors are of one point
+            moments.add(x.transpose(0, 1).reshape(channels, -1).numpy())
+            within += x.std(dim=2, correction=0).sum(dim=0).numpy()
+        std = moments.std if self.standardise == "global" else within / len(train)
+        # What differs by rounding alone is not scaled up; and what is too small for float32 cannot be.
+        least = resolution(values.numpy().dtype) * moments.largest
+        std = np.where((std > least) & (std > np.finfo(np.float32).tiny), std, 1.0)
+        return torch.from_numpy(moments.mean).float(), torch.from_numpy(std).float()
+
+
+def _read_statistics(path: Path) -> Statistics:
+    known = checkpoint.read(path)
+    return known["mean"], known["std"]
+
+
+def _write_statistics(path: Path, statistics: Statistics) -> None:
+    checkpoint.write(path, {"mean": statistics[0], "std": statistics[1]})
 
 
 def _hash_of(split: Split, salt: str) -> str:
