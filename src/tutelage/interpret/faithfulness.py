@@ -9,7 +9,7 @@ from torch import Tensor
 from tutelage.interpret.ablation import ablate, additivity
 from tutelage.interpret.agreement import concept_accuracies, concept_chances
 from tutelage.interpret.attributions import integrated_gradients, occlusion
-from tutelage.interpret.curves import ORDERS, Curve, concept_curves
+from tutelage.interpret.curves import ORDERS, Curve, concept_curves, deletion, insertion
 from tutelage.interpret.network import asking, predicted
 from tutelage.interpret.places import attention_map, attribution_map, contribution_map, stream_of
 from tutelage.interpret.stability import stability
