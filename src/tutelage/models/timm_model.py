@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tutelage.errors import UserError, library, near
+from tutelage.errors import UserError, library, near, one_line
 from tutelage.models.network import Network
 from tutelage.models.tapped import Tapped
 from tutelage.types import Output
@@ -53,6 +53,8 @@ class Timm(Network):
             model: Any = timm.create_model(name, **given, **(options or {}))
         except TypeError as error:
             raise UserError(f"options: timm's {name!r} refuses them ({error})") from error
+        except Exception as error:  # other people's weights can make it raise nearly anything
+            raise UserError(f"name: timm cannot make {name!r} so ({one_line(error)})") from error
         if taps is None:
             stages = [info["module"] for info in said(model, "feature_info", [])]
             layers = dict(model.named_modules())

@@ -15,7 +15,14 @@ from tutelage.vlm.base import EncoderSource, digest_of, files_of
 from tutelage.vlm.pictures import PictureEncoder, Preparation
 from tutelage.vlm.weights import read_weights
 
-__all__ = ["OpenClip", "OpenClipEncoder", "import_open_clip", "new_open_clip", "save_open_clip"]
+__all__ = [
+    "OpenClip",
+    "OpenClipEncoder",
+    "has_quick_gelu",
+    "import_open_clip",
+    "new_open_clip",
+    "save_open_clip",
+]
 
 _CONFIG = "open_clip_config.json"
 _WEIGHTS = "open_clip_model.safetensors"
@@ -119,7 +126,7 @@ class OpenClip(EncoderSource):
         model: nn.Module = open_clip.create_model(
             self._name, pretrained_image=False, pretrained_text=False
         )
-        if state.keys() >= _OPENAI and not _quick(model):
+        if state.keys() >= _OPENAI and not has_quick_gelu(model):
             raise UserError(
                 f"weights: {file} is of OpenAI, trained with another activation than {self.model!r} has (allowed: "
                 f"model: {self.model}-quickgelu)"
@@ -141,7 +148,7 @@ class OpenClip(EncoderSource):
         return model
 
 
-def _quick(model: nn.Module) -> bool:
+def has_quick_gelu(model: nn.Module) -> bool:
     """Return whether a model has OpenAI's activation."""
     return any(type(part).__name__ == "QuickGELU" for part in model.modules())
 
