@@ -8,14 +8,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tutelage.errors import UserError
-from tutelage.vlm.base import EncoderSource, digest_of
+from tutelage.errors import UserError, library, one_line
+from tutelage.vlm.base import EncoderSource, digest_of, files_of
 from tutelage.vlm.open_clip import OpenClipEncoder
 from tutelage.vlm.pictures import PictureEncoder, Preparation
 
 __all__ = ["HuggingFace", "HuggingFaceEncoder", "export_hugging_face"]
 
-_HOLD = (".json", ".safetensors", ".bin", ".txt")  # files that decide an encoder
 _MODES = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 _BLOCK = {
     "ln_1": "layer_norm1",
@@ -75,8 +74,7 @@ class HuggingFace(EncoderSource):
         """A hash of the folder's files, or of the hub name."""
         folder = Path(self.folder)
         if folder.is_dir():
-            kept = (path for path in folder.iterdir() if path.suffix in _HOLD)
-            return digest_of(*sorted(kept))
+            return digest_of(*files_of(folder))
         return hashlib.sha256(f"hugging_face|{self.folder}".encode()).hexdigest()
 
     def load(self) -> HuggingFaceEncoder:
@@ -85,19 +83,21 @@ class HuggingFace(EncoderSource):
         Raises:
             UserError: transformers is not installed, something is missing in the folder, or a weight is.
         """
-        library = _import_transformers()
+        transformers = library("transformers", "encoder: HuggingFace", "clip")
         try:
-            model, found = library.CLIPModel.from_pretrained(self.folder, output_loading_info=True)
-            tokeniser = library.AutoTokenizer.from_pretrained(self.folder)
-            images = library.AutoImageProcessor.from_pretrained(self.folder)
+            model, found = transformers.CLIPModel.from_pretrained(
+                self.folder, output_loading_info=True
+            )
+            tokeniser = transformers.AutoTokenizer.from_pretrained(self.folder)
+            images = transformers.AutoImageProcessor.from_pretrained(self.folder)
         except (OSError, ValueError, RuntimeError) as error:
-            said = " ".join(str(error).split())
-            raise UserError(f"encoder: transformers cannot load {self.folder!r}: {said}") from error
+            raise UserError(
+                f"encoder: transformers cannot load {self.folder!r}: {one_line(error)}"
+            ) from error
         self._refuse_gaps(found)
         length = int(model.config.text_config.max_position_embeddings)
         encoder = HuggingFaceEncoder(model.float(), tokeniser, _preparation(images), length)
-        encoder.eval().requires_grad_(False)
-        return encoder
+        return encoder.eval().requires_grad_(False)
 
     def _refuse_gaps(self, found: Mapping[str, Any]) -> None:
         """Refuse what transformers would fill with random numbers."""
@@ -119,7 +119,7 @@ def export_hugging_face(folder: Path, encoder: OpenClipEncoder, config: Mapping[
         encoder: a plain CLIP with a vision transformer.
         config: what it was built from.
     """
-    library = _import_transformers()
+    transformers = library("transformers", "encoder: HuggingFace", "clip")
     vision, text = config["vision_cfg"], config["text_cfg"]
     vocabulary = encoder.tokeniser.encoder
     end = vocabulary["<end_of_text>"]
@@ -140,7 +140,7 @@ def export_hugging_face(folder: Path, encoder: OpenClipEncoder, config: Mapping[
         },
         "projection_dim": config["embed_dim"],
     }  # fmt: skip
-    model = library.CLIPModel(library.CLIPConfig(**shape))
+    model = transformers.CLIPModel(transformers.CLIPConfig(**shape))
     state = dict(_renamed(encoder.model.state_dict()))
     wanted = {name for name, _ in model.named_parameters()}
     if wanted != state.keys():
@@ -150,10 +150,10 @@ def export_hugging_face(folder: Path, encoder: OpenClipEncoder, config: Mapping[
         )
     model.load_state_dict(state, strict=False)  # buffers that only count positions are not in it
     model.save_pretrained(folder)
-    _tokeniser(library, encoder).save_pretrained(folder)
+    _tokeniser(encoder).save_pretrained(folder)
     kept = encoder.preparation
     rows, columns = kept.size
-    library.CLIPImageProcessor(
+    transformers.CLIPImageProcessor(
         size={"shortest_edge": min(kept.size)}, crop_size={"height": rows, "width": columns},
         image_mean=list(kept.mean), image_std=list(kept.std),
     ).save_pretrained(folder)  # fmt: skip
@@ -194,10 +194,11 @@ def _block(state: Mapping[str, Tensor], old: str, new: str) -> Iterator[tuple[st
             yield f"{new}self_attn.{name}_proj.{kind}", part
 
 
-def _tokeniser(library: Any, encoder: OpenClipEncoder) -> Any:
+def _tokeniser(encoder: OpenClipEncoder) -> Any:
+    transformers = library("transformers", "encoder: HuggingFace", "clip")
     other = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
     kept = encoder.tokeniser
-    return library.CLIPTokenizer(
+    return transformers.CLIPTokenizer(
         vocab={other.get(word, word): number for word, number in kept.encoder.items()},
         merges=list(kept.bpe_ranks),
         model_max_length=kept.context_length,
@@ -219,13 +220,3 @@ def _preparation(images: Any) -> Preparation:
         _MODES.get(int(images.resample), str(images.resample)),
         "shortest" if images.do_center_crop else "squash",
     )
-
-
-def _import_transformers() -> Any:
-    try:
-        import transformers
-    except ImportError as error:
-        raise UserError(
-            f"encoder: HuggingFace needs transformers: pip install 'tutelage[clip]' ({error})"
-        ) from error
-    return transformers

@@ -109,12 +109,6 @@ class PictureEncoder(DualEncoder):
         self.input_shape = (len(preparation.mean), *preparation.size)
         self.embed_dim = int(self._tokens(self.tokenise(["a photo"])).shape[1])
 
-    @property
-    def logit_scale(self) -> Tensor:
-        """What cosines are multiplied by."""
-        scale: Tensor = self.model.logit_scale.exp()  # type: ignore[operator]
-        return scale.reshape(())
-
     def prepare(self, x: Tensor) -> Tensor:
         """Return images resized, cut and standardised as the model was trained with."""
         return self.preparation(x)

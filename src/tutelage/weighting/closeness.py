@@ -61,8 +61,8 @@ class Closeness(Weighting):
         with torch.no_grad():
             raw = _shares(_distances(view, self.tap).double(), self.more)
             low, high = self._bounds(list(view.teachers))
-            found = bounded(raw, raw.new_tensor(low), raw.new_tensor(high))
-            return found.to(torch.promote_types(losses.dtype, torch.float32))[:, None]
+            weights = bounded(raw, raw.new_tensor(low), raw.new_tensor(high))
+            return weights.to(torch.promote_types(losses.dtype, torch.float32))[:, None]
 
     def _bounds(self, names: list[str]) -> tuple[list[float], list[float]]:
         for bound in (self.floor, self.cap):
@@ -116,5 +116,5 @@ def bounded(weights: Tensor, low: Tensor, high: Tensor) -> Tensor:
     rise = above - below
     part = torch.where(rise > 0, (1 - below) / rise.clamp(min=1e-300), torch.ones_like(rise))
     c = start + part * (end - start)
-    found: Tensor = (c * weights).clamp(low, high)
-    return found
+    clipped: Tensor = (c * weights).clamp(low, high)
+    return clipped
