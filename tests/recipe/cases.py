@@ -32,7 +32,7 @@ def images(**more):
         "split": {"type": "RandomSplit", "validation": 0.2, "test": 0.2},
         "seeds": [0, 1],
         "network": {"type": "WideResNet", "depth": 10, "width": 1},
-        "train": {"epochs": 1, "batch_size": 16},
+        "train": {"epochs": 1, "batch_size": 8},
         "stages": {"teacher": {}, "student": {"teachers": ["teacher"]}},
         "distiller": {"soft": {"type": "PerTeacher", "term": "SoftTargets"}},
     } | more
