@@ -7,6 +7,7 @@ import typer
 
 import tutelage
 from tutelage.cli import concepts as concept_commands
+from tutelage.cli import main
 from tutelage.cli import study as study_commands
 from tutelage.cli.groups import AskingGroup, SentenceGroup
 from tutelage.cli.options import (
@@ -181,11 +182,6 @@ def data(
             home or datasets.home(), screen.progress
         )
     typer.echo(str(describe(dataset)))
-
-
-def main() -> None:
-    """Entry point of the ``tutelage`` command."""
-    app(prog_name="tutelage")
 
 
 if __name__ == "__main__":
