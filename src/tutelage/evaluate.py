@@ -86,10 +86,6 @@ def assess(
         Guo et al. 2017, arXiv:1706.04599 (ECE); Nixon et al. 2019, arXiv:1904.01685 (class-wise, "SCE").
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-    from torchmetrics.functional.classification import (
-        binary_calibration_error,
-        multiclass_calibration_error,
-    )
 
     classes = len(class_names)
     probabilities = torch.softmax(logits.double(), dim=1)
@@ -99,22 +95,15 @@ def assess(
     )
     present = support > 0
     onehot = torch.nn.functional.one_hot(labels, classes)
-    per_class_error = [
-        binary_calibration_error(
-            probabilities[:, c].contiguous(), onehot[:, c], n_bins=BINS, norm="l1"
-        )
-        for c in range(classes)
-    ]
+    by_class = [_calibration(probabilities[:, c], onehot[:, c]) for c in range(classes)]
     return {
         "n": len(labels),
         "accuracy": float((predicted == labels).double().mean()),
         "macro_f1": float(np.mean(f1[present])),
         "nll": float(torch.nn.functional.cross_entropy(logits.double(), labels)),
         "brier": float((probabilities - onehot).square().sum(dim=1).mean()),
-        "ece": float(
-            multiclass_calibration_error(probabilities, labels, num_classes=classes, n_bins=BINS)
-        ),
-        "classwise_ece": float(torch.stack(per_class_error).mean()),
+        "ece": _calibration(probabilities.amax(dim=1), predicted == labels),
+        "classwise_ece": float(np.mean(by_class)),
         "per_class": {
             name: {
                 "precision": float(precision[c]),
@@ -169,6 +158,17 @@ def assess_groups(
     whole = len(found) == len(groups)
     scores = [metrics["accuracy"] for metrics in found.values()]
     return {"groups": found, "harmonic_mean": harmonic_mean(scores) if whole else None}
+
+
+def _calibration(confidence: Tensor, right: Tensor) -> float:
+    """Return the mean distance of confidence [n] and frequency over equal bins, weighted by their samples.
+
+    A bin begins with its lower border; the last one has 1, too.
+    """
+    borders = torch.linspace(0, 1, BINS + 1, dtype=torch.float64)
+    bins = (torch.bucketize(confidence.contiguous(), borders, right=True) - 1).clamp_max(BINS - 1)
+    gap = torch.zeros(BINS, dtype=torch.float64).index_add_(0, bins, right.double() - confidence)
+    return float(gap.abs().sum() / len(confidence))
 
 
 def harmonic_mean(values: Sequence[float]) -> float:

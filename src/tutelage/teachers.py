@@ -20,7 +20,13 @@ from tutelage.errors import UserError
 from tutelage.files import bytes_in_words, replacing_folder
 from tutelage.types import Batch, Needs, Output
 
-__all__ = ["CachedTeachers", "LiveTeachers", "Teachers", "cache_teacher", "state_hash"]
+__all__ = [
+    "CachedTeachers",
+    "LiveTeachers",
+    "Teachers",
+    "cache_teacher",
+    "state_hash",
+]
 
 _VERSION = 3  # of the cached numbers; raise it when the same inputs would give other ones
 _SMALL = (

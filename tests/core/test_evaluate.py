@@ -61,3 +61,14 @@ def test_monitor_counts_predicted_classes():
     found = monitor(torch.tensor([[1.0, 0], [2, 0], [0.5, 0]]), torch.tensor([0, 1, 0]))
     assert found["classes_predicted"] == 1
     assert found["accuracy"] == pytest.approx(2 / 3)
+
+
+def test_a_confidence_of_exactly_one_lies_in_the_last_bin():
+    logits = torch.tensor([[3.2, 0.0], [40.0, 0.0]], dtype=torch.float64)
+    found = assess(logits, torch.tensor([0, 1]), ["a", "b"])
+    sure = 1 / (1 + np.exp(-3.2))
+    assert found["ece"] == pytest.approx((sure + 1) / 2 - 1 / 2, rel=1e-9)
+    assert round(found["ece"], 3) == 0.480
+    # Class by class: 0 and 1 are probabilities of the first and the last bin.
+    by_class = [abs((sure - 1) + 1) / 2, ((1 - sure) - 0 + (0 - 1)) / 2]
+    assert found["classwise_ece"] == pytest.approx(np.mean(np.abs(by_class)), rel=1e-9)

@@ -175,3 +175,77 @@ def test_gradcheck_in_float64():
             e[i, j] = 1e-2
             numeric[i, j] = (kl(Z_S + e) - kl(Z_S - e)).sum() / 2e-2
     torch.testing.assert_close(analytic, numeric, rtol=1e-2, atol=1e-3)
+
+
+MASKED = torch.tensor([[2.0, 1.0, -torch.inf]])
+
+
+def student_of(values):
+    return torch.tensor([values], requires_grad=True)
+
+
+def test_a_class_that_the_teacher_masks_adds_nothing():
+    student = student_of([1.0, 2.0, 3.0])
+    found = losses.soft_targets(student, MASKED, temperature=4.0)
+    # By hand: the teacher's two classes against the student's probabilities of all three.
+    q = softmax([0.25, 0.5, 0.75])
+    p = softmax([0.5, 0.25])
+    wanted = 16 * sum(a * math.log(a / b) for a, b in zip(p, q[:2], strict=True))
+    assert found.item() == pytest.approx(wanted, rel=1e-6)
+    assert round(found.item(), 2) == 9.19
+    found.sum().backward()
+    expected = torch.tensor([[*(b - a for a, b in zip(p, q[:2], strict=True)), q[2]]]) * 4
+    torch.testing.assert_close(student.grad, expected)
+
+
+def test_decoupled_targets_with_a_masked_class():
+    student = student_of([1.0, 2.0, 3.0])
+    label = torch.tensor([0])
+    found = losses.decoupled_targets(
+        student, MASKED, label, target=1.0, nontarget=8.0, temperature=4.0
+    )
+    q, p = softmax([0.25, 0.5, 0.75]), softmax([0.5, 0.25])
+    own = sum(a * math.log(a / b) for a, b in zip(p, (q[0], 1 - q[0]), strict=True))
+    rest = -math.log(softmax([0.5, 0.75])[0])  # of the other classes the teacher leaves the first
+    assert found.item() == pytest.approx(16 * (own + 8 * rest), rel=1e-6)
+    found.sum().backward()
+    assert student.grad.isfinite().all()
+    for wrong in (torch.tensor([2]), torch.tensor([1])):  # the true class itself is masked, or not
+        assert losses.decoupled_targets(student, MASKED, wrong).isfinite().all()
+    alone = torch.tensor([[1.0, -torch.inf, -torch.inf]])
+    assert losses.decoupled_targets(student, alone, label).isfinite().all()
+
+
+def test_entropy_of_a_masked_class():
+    p = softmax([2.0, 1.0])
+    wanted = -sum(a * math.log(a) for a in p)
+    assert losses.entropy(MASKED).item() == pytest.approx(wanted, rel=1e-6)
+    assert round(wanted, 3) == 0.582
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda a, b: losses.similarity_maps(a @ a.T, b @ b.T),
+        losses.discriminative_consistent,
+        lambda a, b: losses.channel_distance(a.view(4, 2, 3), b.view(4, 2, 3), torch.ones(4, 2)),
+        lambda a, b: losses.attention_transfer(a.view(4, 2, 3), b.view(4, 2, 3), power=1.0),
+        lambda a, b: losses.orthogonal_features(a @ a.T, b @ b.T, patches=2),
+        losses.class_relations,
+        lambda a, b: losses.angular_margin(a.view(4, 2, 3), b.view(4, 2, 3)),
+    ],
+)
+def test_features_that_are_all_zero_get_a_gradient_of_the_size_of_the_others(loss):
+    torch.manual_seed(0)
+    whole = torch.randn(4, 6)
+    teacher = torch.randn(4, 6)
+    largest = []
+    for dead in (0, 1):
+        student = whole.clone()
+        student[:dead] = 0
+        student.requires_grad_()
+        found = loss(student, teacher)
+        assert found.isfinite().all()
+        found.sum().backward()
+        largest.append(student.grad.abs().max().item())
+    assert largest[1] < 100 * largest[0]

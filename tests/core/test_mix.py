@@ -2,10 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from tutelage.augment import CutMix, Mix, Mixup
+from tutelage.augment import CutMix, Mix, Mixup, of_mixtures
 from tutelage.errors import UserError
+from tutelage.objectives import Labels, PerTeacher
 from tutelage.recipe.instantiate import build
-from tutelage.types import Batch
+from tutelage.terms import ClassRelations, DecoupledTargets, SoftTargets, Standardised
+from tutelage.types import Batch, Clock, Output, View
+from tutelage.weighting import Confidence
 
 
 def random(seed=0):
@@ -172,3 +175,91 @@ def test_mixes_are_built_from_a_recipe():
     ) == Mixup(0.2)
     with pytest.raises(UserError, match="unknown augmentation 'Jitter'"):
         build("tutelage.augment", {"type": "Jitter"}, "train.mix", base=Mix)
+
+
+def answered(share=0.59, kind=torch.float32):
+    """Three samples, each mixed with the next one, and what a teacher said of the unmixed ones."""
+    given = Batch({}, torch.tensor([0, 1, 2]), torch.tensor([7, 3, 5]))
+    partners = torch.tensor([1, 2, 0])
+    mixed = Batch(
+        {},
+        given.labels,
+        given.index,
+        {},
+        given.labels[partners],
+        torch.full((3,), share),
+        given.index[partners],
+    )
+    logits = torch.tensor([[4.0, 0.0, 1.0], [0.0, 3.0, -1.0], [1.0, 0.5, 2.0]]).to(kind)
+    return given, mixed, Output(logits)
+
+
+def test_answers_of_teachers_are_mixed_by_share():
+    given, mixed, teacher = answered()
+    found = of_mixtures({"t": teacher}, given, mixed)["t"].logits.softmax(dim=1)
+    p = teacher.logits.softmax(dim=1)
+    for i in range(3):
+        torch.testing.assert_close(found[i], 0.59 * p[i] + 0.41 * p[(i + 1) % 3])
+    # Nothing is mixed in, or nothing of the own sample is left: one answer alone, not a NaN.
+    for share, own in ((1.0, [0, 1, 2]), (0.0, [1, 2, 0])):
+        given, mixed, teacher = answered(share)
+        found = of_mixtures({"t": teacher}, given, mixed)["t"].logits
+        torch.testing.assert_close(found, teacher.logits.log_softmax(dim=1)[own])
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        SoftTargets(1.0),
+        SoftTargets(4.0),
+        DecoupledTargets(),
+        ClassRelations(),
+        Standardised(SoftTargets(2.0)),
+    ],
+)
+def test_a_student_that_is_right_about_a_mixture_is_not_punished(term):
+    given, mixed, teacher = answered()
+    p = teacher.logits.softmax(dim=1)
+    right = Output((0.59 * p + 0.41 * p[[1, 2, 0]]).log().requires_grad_())
+    outputs = of_mixtures({"t": teacher}, given, mixed)
+    loss = PerTeacher(term)(View(right, outputs, mixed, Clock()))
+    assert loss.abs().max() < 1e-4
+    unmixed = PerTeacher(term)(View(right, {"t": teacher}, mixed, Clock()))
+    assert unmixed.max() > 0.1
+    loss.sum().backward()
+    assert right.logits.grad.abs().max() < 1e-2
+
+
+def test_the_sample_mixed_in_is_found_by_its_id_even_if_a_sampler_drew_it_twice():
+    given, _, teacher = answered()
+    twice = Batch({}, given.labels[[0, 1, 1]], given.index[[0, 1, 1]])
+    other = Batch(
+        {},
+        twice.labels,
+        twice.index,
+        {},
+        twice.labels,
+        torch.full((3,), 0.5),
+        twice.index[[2, 0, 0]],
+    )
+    logits = teacher.logits[[0, 1, 1]]
+    found = of_mixtures({"t": Output(logits)}, twice, other)["t"].logits.softmax(dim=1)
+    p = logits.softmax(dim=1)
+    torch.testing.assert_close(found, (p + p[[1, 0, 0]]) / 2)
+
+
+@pytest.mark.parametrize("mix", [Mixup(), CutMix()])
+def test_a_mix_says_whom_it_mixed_in(mix):
+    given = batch()
+    found = mix(given, random())
+    assert found.partner_index.tolist() == given.index[partners_of(12)].tolist()
+    assert torch.equal(found.partner, given.labels[found.partner_index - 100])
+
+
+def test_a_teacher_of_a_mixture_is_judged_by_both_classes():
+    _, mixed, teacher = answered()
+    other = Output(teacher.logits.flip(0))
+    view = View(Output(torch.zeros(3, 3)), {"a": teacher, "b": other}, mixed, Clock())
+    surprise = torch.stack([Labels()(View(one, {}, mixed, Clock())) for one in (teacher, other)])
+    found = Confidence()(torch.zeros(2, 3), view)
+    torch.testing.assert_close(found, 1 - surprise.softmax(dim=0))

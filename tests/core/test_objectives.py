@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -110,6 +111,10 @@ def test_coefficients_and_temperatures_follow_the_clock():
     torch.testing.assert_close(late_losses.parts["soft"], at_five)
 
 
+def named(name):
+    return Distiller({name: Weighted(Labels())})
+
+
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
@@ -121,6 +126,15 @@ def test_coefficients_and_temperatures_follow_the_clock():
             r"distiller\.x\.coefficient: -1\.0 must be >= 0",
         ),
         (lambda: SoftTargets(-1.0), "temperature: -1.0 must be > 0"),
+        (lambda: SoftTargets(float("nan")), "temperature: nan must be > 0"),
+        (lambda: SoftTargets(float("inf")), "temperature: inf must be > 0 and finite"),
+        *(
+            (partial(named, name), rf"distiller\.{name}: the log has a column of this name already")
+            for name in ("loss", "accuracy", "classes_predicted")
+        ),
+        (partial(named, "forward"), r"distiller\.forward: networks use this name themselves"),
+        (partial(named, "a.b"), r"found an objective named 'a\.b'; allowed: a name without a dot"),
+        (partial(named, ""), "found an objective named ''"),
     ],
 )
 def test_impossible_objectives_are_refused(make, sentence):

@@ -107,7 +107,7 @@ MISTAKES = {
     ),
     "negative coefficient": (
         put("distiller.labels.coefficient", -1.0),
-        r"distiller\.labels\.coefficient: -1\.0 is negative",
+        r"distiller\.labels\.coefficient: -1\.0 must be >= 0",
     ),
     "learning rate twice": (
         put("train.optimizer", {"type": "SGD", "lr": 0.1}),
@@ -130,6 +130,14 @@ MISTAKES = {
         r"^stages\.alone: distiller\.labels: class_weights: 2 weights for 3 classes"
         r"|^distiller\.labels: class_weights: 2 weights for 3 classes",
     ),
+    "features of teachers beside a mix": (
+        put("train.mix", {"type": "Mixup"}),
+        r"stages\.annsp\.train\.mix: the student sees mixtures, and an objective reads stage1, stage2, stage3",
+    ),
+    "the name of a column": (
+        put("distiller.accuracy", {"type": "Labels"}),
+        r"distiller\.accuracy: the log has a column of this name already",
+    ),
 }
 
 
@@ -147,6 +155,13 @@ def test_the_sound_recipe_passes_and_every_objective_reaches_the_student(tmp_pat
     assert set(found["annsp"].reach) == {"labels", "soft", "similarity"}
     assert all(norm > 0 for row in found.values() for norm in row.reach.values())
     assert found["pi"].network == "WideResNet"
+
+
+def test_teachers_may_be_shown_the_mixture_instead(tmp_path):
+    def change(content):
+        content["train"] |= {"mix": {"type": "Mixup"}, "augment_teachers": True}
+
+    assert {row.stage for row in examine(recipe(change), tmp_path)} >= {"base", "annsp"}
 
 
 def test_an_objective_that_trains_nothing_is_found(tmp_path):

@@ -1,7 +1,9 @@
 """Statistics of the training side: computed once, by however many workers, and read back exactly."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -33,6 +35,47 @@ def test_they_are_those_of_the_training_side_and_are_read_back(tmp_path, monkeyp
     again = data.statistics("signal", values)
     assert torch.equal(again[0], mean)
     assert torch.equal(again[1], std)
+
+
+def of_channels(tmp_path, channels, standardise="global"):
+    data = replace(fold(tmp_path), standardise=standardise)
+    count = len(data.split.train) + len(data.split.validation) + len(data.split.test)
+    noise = torch.from_numpy(np.random.default_rng(0).normal(size=(count, 1, 32)))
+    values = torch.cat([channel(noise) for channel in channels], dim=1)
+    train = values[torch.from_numpy(data.split.train)].double()
+    return train, *data._statistics(values)
+
+
+@pytest.mark.parametrize("standardise", ["global", "within_window"])
+def test_every_scale_and_offset_is_standardised(tmp_path, standardise):
+    channels = [lambda x, k=k: x * 10.0**k for k in range(-18, 19, 3)]
+    channels += [lambda x: 101325 + 0.05 * x, lambda x: 1e8 + x, lambda x: 1e12 - x]
+    train, mean, std = of_channels(tmp_path, channels, standardise)
+    dims = (0, 2) if standardise == "global" else 2
+    # torch's own loses six digits at an offset of 1e12
+    expected = (train - train[:1, :, :1]).std(dim=dims, correction=0)
+    expected = expected if standardise == "global" else expected.mean(dim=0)
+    torch.testing.assert_close(std.double(), expected, rtol=1e-6, atol=0)
+    torch.testing.assert_close(mean.double(), train.mean(dim=(0, 2)), rtol=1e-6, atol=1e-3)
+
+
+@pytest.mark.parametrize("standardise", ["global", "within_window"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_constant_is_left_as_it_is(tmp_path, standardise, dtype):
+    constants = [0.0, 0.1, -3.7, 101325.3, 1e-13, 1e8 / 3]
+    channels = [lambda x, c=c: torch.full_like(x, c).to(dtype) for c in constants]
+    _, _, std = of_channels(tmp_path, channels, standardise)
+    assert std.tolist() == [1.0] * len(constants)
+
+
+def test_what_rounding_leaves_of_a_constant_is_not_scaled_up(tmp_path):
+    def rounded(x):
+        values = torch.full_like(x, 0.1).float()
+        return torch.where(x > 0, torch.nextafter(values, torch.tensor(1.0)), values)
+
+    assert of_channels(tmp_path, [rounded])[2].tolist() == [1.0]
+    train, _, std = of_channels(tmp_path, [lambda x: (101325 + 0.05 * x).float()])
+    assert std[0] == pytest.approx(float(train.std(correction=0)), rel=1e-6)
 
 
 @pytest.mark.parametrize("content", [b"", b"cut", None])

@@ -245,7 +245,7 @@ def broken(path, value):
         (
             "distiller.workspace.objectives.soft.coefficient",
             -1,
-            "soft.coefficient: -1.* is negative",
+            "soft.coefficient: -1.* must be >= 0",
         ),
         ("distiller.workspace.objectives.soft.term", "SoftTarget", "did you mean 'SoftTargets'"),
         ("distiller.workspace.tap", "stage9", "workspace: no feature 'stage9'"),

@@ -102,3 +102,11 @@ def test_other_channels_get_a_convolution_and_equal_ones_do_not():
     assert all(p.grad is not None for p in term.parameters())
     term, _ = prepared(wave(4, 3, 8).float(), wave(4, 3, 4).float())
     assert not list(term.adapters.parameters())
+
+
+def test_gates_that_underflow_give_no_weight_and_no_nan():
+    term = ChannelAttention()
+    gate = torch.nn.Linear(3, 3)
+    torch.nn.init.zeros_(gate.weight)
+    torch.nn.init.constant_(gate.bias, -200.0)
+    assert torch.equal(term.attention(torch.randn(2, 3, 4), gate), torch.zeros(2, 3))

@@ -89,10 +89,13 @@ def test_a_hopeless_teacher_is_left_out_and_nothing_becomes_nan():
     torch.testing.assert_close(found[:2], torch.full((2, 4), 0.5, dtype=torch.float64))
 
 
-def test_a_mixed_sample_is_judged_by_its_own_class():
+def test_a_mixed_sample_is_judged_by_both_its_classes():
     view = formula_view()
     mixed = replace(
         view, batch=replace(view.batch, partner=LABELS.flip(0), share=torch.full((4,), 0.3))
     )
     ones = torch.ones(3, 4)
-    torch.testing.assert_close(Confidence()(ones, mixed), Confidence()(ones, view))
+    log_p = torch.stack([teacher.logits.log_softmax(dim=1) for teacher in view.teachers.values()])
+    row = torch.arange(4)
+    surprise = -0.3 * log_p[:, row, LABELS] - 0.7 * log_p[:, row, LABELS.flip(0)]
+    torch.testing.assert_close(Confidence()(ones, mixed), (1 - surprise.softmax(dim=0)) / 2)

@@ -151,3 +151,17 @@ def test_no_gradient_flows_through_the_weights():
     student, teachers = logits()
     teachers = [Output(t.requires_grad_()) for t in teachers]
     assert not Entropy("softmax")(torch.ones(3, 4), view_of(student, teachers)).requires_grad
+
+
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("size", [1.0, 1e-20, 1e-38, 1e-41, 1e-44])
+@pytest.mark.parametrize("form", ["normalised", "softmax", "complement"])
+def test_weights_of_very_sure_teachers_sum_to_one(form, size, count):
+    from tutelage.weighting.entropy import weights as of
+
+    entropies = torch.tensor([[1.0, 2.0], [2.0, 2.0], [3.0, 2.0]])[:count] * size
+    found = of(entropies, form)
+    torch.testing.assert_close(found.sum(dim=0), torch.ones(2))
+    if form == "normalised" and size > 1e-43:
+        shares = torch.arange(1.0, count + 1) / sum(range(1, count + 1))
+        torch.testing.assert_close(found[:, 0], (1 - shares) / (count - 1), rtol=1e-2, atol=0)

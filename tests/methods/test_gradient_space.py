@@ -311,3 +311,30 @@ def test_a_perfect_student_gives_even_weights():
 def test_impossible_requests_are_refused(make, sentence):
     with pytest.raises(ValueError, match=sentence):
         make()
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 6])
+@pytest.mark.parametrize("normalise", [False, True])
+@pytest.mark.parametrize("scale", [1e-12, 1.0, 1e3])
+def test_identical_teachers_have_equal_weights_in_single_precision(count, normalise, scale):
+    torch.manual_seed(count)
+    teacher = Output(3 * torch.randn(64, 12))
+    student = Output(scale * torch.randn(64, 12).requires_grad_())
+    view = replace(
+        formula_view(),
+        student=student,
+        teachers={f"t{k}": teacher for k in range(count)},
+    )
+    kl = losses.soft_targets(student.logits, teacher.logits)
+    found = GradientSpace(0.6, normalise=normalise)(torch.stack([kl] * count), view)
+    torch.testing.assert_close(found, torch.full((count, 1), 1 / count), rtol=1e-4, atol=0)
+
+
+def test_a_teacher_that_masks_the_true_class_counts_least():
+    from tutelage.weighting.complement import complement
+
+    scores = torch.tensor([[torch.inf, torch.inf], [1.0, torch.inf], [2.0, 1.0]])
+    found = complement(scores)
+    torch.testing.assert_close(found.sum(dim=0), torch.ones(2))
+    torch.testing.assert_close(found[:, 1], torch.tensor([0.25, 0.25, 0.5]))
+    assert found[0, 0] == 0

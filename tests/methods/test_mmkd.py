@@ -696,3 +696,10 @@ def test_a_killed_run_ends_bit_equal(tmp_path, monkeypatch):
     rows = (resumed / "metrics.jsonl").read_text().splitlines()
     assert len(rows) == 3
     assert read(resumed / "run.json")["status"] == "complete"
+
+
+def test_weight_networks_read_a_masked_class_as_the_least_likely_one():
+    from tutelage.losses.precision import shown
+
+    logits = torch.tensor([[2.0, -torch.inf, -1.0], [0.0, 1.0, 2.0]])
+    assert shown(logits).tolist() == [[2.0, -1.0, -1.0], [0.0, 1.0, 2.0]]

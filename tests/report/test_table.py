@@ -60,11 +60,12 @@ def test_main_table_agrees_with_the_ledger(made):
 def test_differences_agree_with_the_statistics(made):
     experiment, folder = made
     by_name = {one.student: one for one in compare(experiment)}
-    assert by_name["base"].retrained.n == 5
+    assert by_name["base"].difference.pairs == 5
     for row in rows(folder / "differences.csv"):
-        pairs = by_name[row["student"]].retrained
+        pairs = by_name[row["student"]].difference
         assert float(row["difference"]) == pytest.approx(100 * pairs.mean)
-        assert float(row["same_subjects_low"]) == pytest.approx(100 * pairs.t.low)
+        assert float(row["interval_low"]) == pytest.approx(100 * pairs.interval.low)
+        assert float(row["again_high"]) == pytest.approx(100 * pairs.again.high)
         assert float(row["new_subjects_high"]) == pytest.approx(
             100 * by_name[row["student"]].subjects.interval.high
         )

@@ -91,6 +91,8 @@ class KnowledgeBinding(TracedObjective):
         within("[1, inf)", iterations=iterations)
         within("[0, 1)", momentum=momentum)
         self.inner = Distiller(objectives)
+        for name in {"alignment", "correct"} & objectives.keys():
+            raise ValueError(f"objectives.{name}: is recorded already; allowed: another name")
         self.weights = None if weights is None else Fixed(weights).weights
         self.alignment, self.alignment_reaches = alignment, alignment_reaches
         self.iterations, self.bilevel = iterations, bilevel

@@ -51,6 +51,7 @@ class Train(Strict):
     augment: dict[str, Described] = {}
     mix: Described | None = None
     augment_teachers: bool = False
+    stop_constant: bool = True
 
 
 class Stage(Strict):

@@ -22,6 +22,7 @@ from tutelage.data.split import Split
 from tutelage.errors import UserError, unknown
 from tutelage.modalities.cache import Blocks, is_represented, represent
 from tutelage.modalities.stored import Stored
+from tutelage.moments import Moments, resolution
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.instantiate import build
 from tutelage.vlm import EncoderSource
@@ -31,6 +32,7 @@ __all__ = ["Fold", "choosing", "folds", "load_data", "tensor_of"]
 
 Progress = Callable[[str, float], None]
 Statistics = tuple[Tensor, Tensor]
+STATISTICS = 2  # version of these numbers; those that an earlier one kept are computed again
 
 
 def load_data(recipe: Recipe, home: Path | None, progress: Progress | None) -> DataSet:
@@ -276,7 +278,7 @@ class Fold:
             return torch.zeros(values.shape[1]), torch.ones(values.shape[1])
         if self.picked is not None:
             return self._statistics(values)
-        key = hashlib.sha256(f"{self.key(name)}|{self.hash}".encode()).hexdigest()[:32]
+        key = hashlib.sha256(f"{STATISTICS}|{self.key(name)}|{self.hash}".encode()).hexdigest()[:32]
         kept = self.cache / "statistics" / f"{key}.safetensors"
         return seals.kept(
             kept, _read_statistics, lambda: self._statistics(values), _write_statistics
@@ -284,25 +286,20 @@ class Fold:
 
     def _statistics(self, values: Tensor) -> Statistics:
         train = torch.from_numpy(self.split.train)
-        total = square = within = torch.zeros(values.shape[1], dtype=torch.float64)
-        count = 0
+        channels = values.shape[1]
+        moments, within = Moments(), np.zeros(channels)
         # At most half a gigabyte in double precision at a time.
         rows = max(1, min(512, 2**26 // values[0].numel()))
         for start in range(0, len(train), rows):
             x = values[train[start : start + rows]].double()
-            x = x.reshape(len(x), values.shape[1], -1)  # vectors are of one point
-            total = total + x.sum(dim=(0, 2))
-            square = square + x.square().sum(dim=(0, 2))
-            within = within + x.std(dim=2, correction=0).sum(dim=0)
-            count += len(x)
-        points = count * values[0, 0].numel()
-        mean = total / points
-        if self.standardise == "global":
-            std = (square / points - mean.square()).clamp_min(0).sqrt()
-        else:
-            std = within / count
-        std = torch.where(std > 1e-6 * mean.abs().clamp_min(1e-6), std, 1.0)
-        return mean.float(), std.float()
+            x = x.reshape(len(x), channels, -1)  # vectors are of one point
+            moments.add(x.transpose(0, 1).reshape(channels, -1).numpy())
+            within += x.std(dim=2, correction=0).sum(dim=0).numpy()
+        std = moments.std if self.standardise == "global" else within / len(train)
+        # What differs by rounding alone is not scaled up; and what is too small for float32 cannot be.
+        least = resolution(values.numpy().dtype) * moments.largest
+        std = np.where((std > least) & (std > np.finfo(np.float32).tiny), std, 1.0)
+        return torch.from_numpy(moments.mean).float(), torch.from_numpy(std).float()
 
 
 def _read_statistics(path: Path) -> Statistics:

@@ -34,7 +34,8 @@ def printable(text: str) -> str:
 def _controls(character: str) -> bool:
     if character in "\n\t":
         return False
-    return unicodedata.category(character) in ("Cc", "Cs", "Cn") or character in _HIDDEN
+    nothing = ord(character) & 0xFFFE == 0xFFFE  # of these code points XML knows none
+    return nothing or character in _HIDDEN or unicodedata.category(character) in ("Cc", "Cs")
 
 
 def minus(value: float, digits: int = 1) -> str:
@@ -55,8 +56,8 @@ def significant(value: float, digits: int = 2) -> str:
         >>> significant(0.0000791), significant(0.0285), significant(12.3), significant(0.0)
         ('0.000079', '0.029', '12', '0.0')
     """
-    places = digits - 1 - math.floor(math.log10(abs(value))) if value else digits - 1
-    return minus(value, max(places, 0))
+    decimals = digits - 1 - math.floor(math.log10(abs(value))) if value else digits - 1
+    return minus(value, max(decimals, 0))
 
 
 def tiny(error: float) -> str:

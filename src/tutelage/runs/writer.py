@@ -86,7 +86,7 @@ class RunFolder:
 
     def traces(self, index: Tensor, traces: Mapping[str, Tensor]) -> None:
         """Keep what objectives recorded of each sample; the latest epoch replaces the one before."""
-        values = {name: one.numpy() for name, one in traces.items()}
+        values = {name: value.numpy() for name, value in traces.items()}
         SampleTraces(index.numpy(), values).save(self.path / "traces.npz")
 
     def best(

@@ -61,7 +61,7 @@ class HardBuffer:
     def restore(self, rows: Mapping[str, Tensor], device: torch.device) -> None:
         """Take back the rows of an earlier sitting; sample ids stay on the CPU, as in a batch."""
         self.rows = {
-            key: values.clone() if key == "batch/index" else values.clone().to(device)
+            key: values.clone() if key.endswith("index") else values.clone().to(device)
             for key, values in rows.items()
         }
 

@@ -315,17 +315,25 @@ def settings_of(train: Train, seed: int, inputs: Sequence[str], place: str) -> S
         raise UserError(f"{place}.select: best, but the only network is the one {only}; remove it")
     return Settings(
         train.epochs, train.batch_size, seed, augmentation, train.sampler, train.select or "best",
-        average,
+        average, train.stop_constant,
     )  # fmt: skip
 
 
 def refuse_misplaced(ready: Ready, train: Train, place: str) -> None:
-    """Refuse what would make annotated concepts wrong, where an objective reads them.
+    """Refuse changes of inputs that make wrong what an objective reads: annotated concepts, or teachers' features.
 
     Raises:
         UserError: inputs are mixed, or cut while concepts are annotated at their places.
     """
-    if not ready.distiller.needs().concepts:
+    needs = ready.distiller.needs()
+    read = sorted(needs.features | needs.grams)
+    if train.mix is not None and not train.augment_teachers and ready.teachers and read:
+        raise UserError(
+            f"{place}.train.mix: the student sees mixtures, and an objective reads {', '.join(read)} of teachers, "
+            "which see the samples themselves (allowed: augment_teachers: true, or objectives that read logits, "
+            "whose probabilities are mixed)"
+        )
+    if not needs.concepts:
         return
     if train.mix is not None:
         raise UserError(

@@ -35,11 +35,10 @@ def min_norm_mixture(gram: Tensor, cap: float) -> Tensor:
     count = gram.shape[0]
     if cap * count <= 1 + _SLACK:
         return torch.full((count,), 1 / count, dtype=torch.float64, device=gram.device)
-    if gram.device.type == "mps":  # Apple's GPUs have no float64
-        gram = gram.cpu()
-    gram = gram.double()
     # Vectors too short to have a direction: then every mixture is as good, and the ridge decides.
-    unit = gram / gram.diagonal().mean().clamp_min(torch.finfo(torch.float32).tiny)
+    kind = gram.dtype if gram.is_floating_point() else torch.float64
+    gram = gram.double()
+    unit = gram / gram.diagonal().mean().clamp_min(torch.finfo(kind).tiny)
     unit = unit + _RIDGE * torch.eye(count).to(unit)
     solve = _by_enumeration if count <= _ENUMERATED else _by_active_set
     found = solve(unit, min(cap, 1.0)).clamp(0.0, cap)

@@ -58,7 +58,7 @@ class AccuracyGap(Weighting):
         student = view.clock.validation.get("accuracy", 0.0)
         gaps = torch.tensor([self._gap(name, student) for name in view.teachers])
         even = torch.full_like(gaps, 1 / len(gaps))
-        weights = torch.where(gaps.sum() > 0, gaps / gaps.sum().clamp_min(1e-30), even)
+        weights = torch.where(gaps.sum() > 0, gaps / gaps.sum(), even)
         return weights.to(losses)[:, None]
 
     def _gap(self, teacher: str, student: float) -> float:

@@ -126,7 +126,7 @@ def test_the_comparison_is_written_with_both_protocols(made):
     one = next(c for c in found.single if (c.a, c.where) == ("annsp", "16-1_low"))
     line = next(x for x in lines if (x["comparison"], x["cell"]) == ("annsp − alone", "16-1_low"))
     assert float(line["difference"]) == pytest.approx(100 * one.mean)
-    assert float(line["corrected_low"]) == pytest.approx(100 * one.interval.low)
+    assert float(line["interval_low"]) == pytest.approx(100 * one.interval.low)
     assert "not distinguishable with n = " in (out / "comparison.md").read_text()
     assert "+" in (out / "protocols.md").read_text()
     page = Page((out / "comparison.html").read_text())
@@ -149,9 +149,12 @@ def test_the_picture_shows_every_difference_its_pairs_and_intervals(made, tmp_pa
         ]
         told = {line["what"]: float(line["low_or_value"]) for line in mine}
         assert told["difference"] == pytest.approx(100 * one.mean)
-        assert told["t interval"] == pytest.approx(100 * one.intervals["t"].low)
+        assert told["decides interval"] == pytest.approx(100 * one.interval.low)
+        assert told["again interval"] == pytest.approx(100 * one.again.low)
         pairs = [value for what, value in told.items() if what.startswith("fold ")]
-        assert len(pairs) == one.n and sum(pairs) / one.n == pytest.approx(100 * one.mean)
+        gains = {key: a - b for key, (a, b) in one.values.items()}
+        assert len(pairs) == one.n and sum(pairs) == pytest.approx(100 * sum(gains.values()))
+        assert 100 * mean_of_folds(gains) == pytest.approx(100 * one.mean)
     assert contrast_figure(replace(found, single=(), over_cells=()), "points") is None
 
 

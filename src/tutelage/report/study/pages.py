@@ -17,7 +17,7 @@ from tutelage.report.study.comparison_figure import contrast_figure
 from tutelage.report.study.sheet import study_sheet
 from tutelage.report.study.table import StudyTable, missing_in
 from tutelage.report.table import Row, Table, TableCell, TableColumn, left
-from tutelage.report.wording import plural
+from tutelage.report.wording import plural, printable
 from tutelage.report.writing import write, writing
 from tutelage.runs.location import is_local
 from tutelage.runs.run import Run
@@ -45,7 +45,7 @@ def write_table(table: StudyTable, out: Path, name: str = "table") -> tuple[Path
     link = _links(out)
     wide = table.table(name, wide=True, link=link)
     made = {
-        "md": f"{wide.markdown()}{_missing_lines(table.ledger)}".encode(),
+        "md": f"{wide.markdown()}{printable(_missing_lines(table.ledger))}".encode(),
         "tex": wide.latex().encode(),
         "csv": table.csv().encode(),
         "xlsx": study_sheet(table, link),
@@ -139,9 +139,9 @@ def _run_table(table: StudyTable) -> Table:
         for run in number.part.runs:
             value = number.made.values.get(run.key)
             said = "not counted" if value is None else table.shown(value)
-            place = " · ".join(part for part in (row.group, row.name, column) if part)
-            places = shown.setdefault(run.fingerprint, (run, said, []))[2]
-            places.append(place if value is not None else f"not in {place}")
+            where = " · ".join(part for part in (row.group, row.name, column) if part)
+            named = shown.setdefault(run.fingerprint, (run, said, []))[2]
+            named.append(where if value is not None else f"not in {where}")
     names = table.ledger.fold_names
     rows = tuple(
         Row(
