@@ -10,15 +10,7 @@ from tutelage.cli import concepts as concept_commands
 from tutelage.cli import main
 from tutelage.cli import study as study_commands
 from tutelage.cli.groups import AskingGroup, SentenceGroup
-from tutelage.cli.options import (
-    DataHome,
-    Device,
-    Devices,
-    Jobs,
-    Name,
-    Overrides,
-    Runs,
-)
+from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs
 from tutelage.errors import UserError, unknown
 
 app = typer.Typer(

@@ -6,12 +6,7 @@ from typing import Any
 
 from tutelage.data import DataSet
 from tutelage.recipe.config import Recipe
-from tutelage.recipe.fold import (
-    Fold,
-    Progress,
-    choosing,
-    load_data,
-)
+from tutelage.recipe.fold import Fold, Progress, choosing, load_data
 
 __all__ = ["DataCache"]
 

@@ -8,13 +8,7 @@ from tutelage.data import DataSet
 from tutelage.errors import UserError
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.listener import Listener, Quiet
-from tutelage.execution.queue import (
-    Found,
-    Key,
-    Queue,
-    Task,
-    key_of,
-)
+from tutelage.execution.queue import Found, Key, Queue, Task, key_of
 from tutelage.execution.storage import clear_leftovers, refuse_unwritable
 from tutelage.execution.workers import Engine, RunConfig, make_workers
 from tutelage.recipe.config import Recipe
@@ -31,7 +25,7 @@ from tutelage.training.single import relative
 from tutelage.training.stage import load_teacher
 
 __all__ = [
-    "Experiment",
+    "PlannedExperiment",
     "Listener",
     "RunConfig",
     "Plan",
@@ -43,7 +37,7 @@ __all__ = [
 
 
 @dataclass(eq=False)
-class Experiment:
+class PlannedExperiment:
     """One recipe and the runs it asks for.
 
     Args:
@@ -79,7 +73,7 @@ class Plan:
         tasks: every run of every experiment, in order; two with one key are one run.
     """
 
-    experiments: list[Experiment]
+    experiments: list[PlannedExperiment]
     places: RunConfig
     kept: DataCache
     found: Found
@@ -189,7 +183,7 @@ def carry_out(planned: Plan, listener: Listener, engine: Engine = make_workers) 
 
 def _experiment(
     recipe: Recipe, name: str, planned: Plan, parent: str, listener: Listener
-) -> Experiment:
+) -> PlannedExperiment:
     kept, places = planned.kept, planned.places
     dataset = kept.dataset(recipe)
     targets = load_targets(recipe, dataset, places.data, listener.progress)
@@ -199,7 +193,7 @@ def _experiment(
         for job in plan(recipe, fold, kept.fold(recipe, fold))
     ]
     folder = places.runs / parent / name
-    return Experiment(recipe, name, name if parent else "", folder, dataset, jobs, targets)
+    return PlannedExperiment(recipe, name, name if parent else "", folder, dataset, jobs, targets)
 
 
 def _complete(runs: Path) -> dict[str, list[Path]]:
@@ -211,7 +205,7 @@ def _complete(runs: Path) -> dict[str, list[Path]]:
 
 
 def _find(
-    experiment: Experiment, job: Job, planned: Plan, there: Mapping[str, Sequence[Path]]
+    experiment: PlannedExperiment, job: Job, planned: Plan, there: Mapping[str, Sequence[Path]]
 ) -> None:
     """Note a run that is complete already, or that the recipe gives by path."""
     given = experiment.recipe.stages[job.stage].run
@@ -230,7 +224,7 @@ def _find(
 
 
 def _finish(
-    experiment: Experiment, planned: Plan, there: Mapping[Key, Path], listener: Listener
+    experiment: PlannedExperiment, planned: Plan, there: Mapping[Key, Path], listener: Listener
 ) -> None:
     recipe, folder = experiment.recipe, experiment.folder
     if experiment.targets:
@@ -243,7 +237,7 @@ def _finish(
     write_example(folder / "example.npz", planned.kept.fold(recipe, experiment.jobs[0].fold))
 
 
-def _write(experiment: Experiment, there: Mapping[Key, Path]) -> None:
+def _write(experiment: PlannedExperiment, there: Mapping[Key, Path]) -> None:
     recipe, folder = experiment.recipe, experiment.folder
     entries = []
     for job in experiment.jobs:

@@ -24,12 +24,7 @@ from tutelage.recipe.config import Recipe
 from tutelage.recipe.instantiate import described
 from tutelage.recipe.resolve import Job
 from tutelage.runs.writer import Unrecorded
-from tutelage.train import (
-    DivergedError,
-    Record,
-    State,
-    fit,
-)
+from tutelage.train import DivergedError, Record, State, fit
 from tutelage.training.assemble import Assembled, Context, assemble
 from tutelage.training.single import begin, fail, finish
 from tutelage.training.stage import distiller_of, step_of
