@@ -223,7 +223,7 @@ def _refuse_full_disk(path: Path, size: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < size + SPARE:
         raise UserError(
-            f"{path.parent}: {bytes_in_words(size)} are needed and {bytes_in_words(free)} are free; "
+            f"{path.parent}: {bytes_in_words(size + SPARE)} are needed and {bytes_in_words(free)} are free; "
             "free some space, choose another folder, a smaller size or dtype 'uint8'"
         )
 
