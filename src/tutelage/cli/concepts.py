@@ -106,13 +106,7 @@ def generate(
             source,
             asking=c.Asking(count, repeats, values, parallel),
             split=c.Seq2SeqSplitter(splitter) if splitter else None,
-            rules=_rules(
-                class_names=class_names,
-                superclass=superclass,
-                also=also,
-                refuse=refuse,
-                longest=longest,
-            ),
+            rules=_rules(class_names, superclass, also, refuse, longest),
             progress=screen.progress,
         )
     _finish(found, out, dropped)
@@ -133,13 +127,7 @@ def clean(
     """Spell phrases alike, leave out what breaks the rules, join equal ones without losing a class."""
     from tutelage import concepts as c
 
-    rules = _rules(
-        class_names=class_names,
-        superclass=superclass,
-        also=also,
-        refuse=refuse,
-        longest=longest,
-    )
+    rules = _rules(class_names, superclass, also, refuse, longest)
     _finish(c.clean(c.open_concepts(source), rules), out, dropped)
 
 
@@ -163,13 +151,7 @@ def import_(
     from tutelage import concepts as c
 
     found = c.read_any(file).renamed(_pairs(rename or [], "--rename"))
-    rules = _rules(
-        class_names=class_names,
-        superclass=superclass,
-        also=also,
-        refuse=refuse,
-        longest=longest,
-    )
+    rules = _rules(class_names, superclass, also, refuse, longest)
     _finish(c.Cleaned(found, (), 0) if raw else c.clean(found, rules), out, dropped)
 
 
@@ -255,7 +237,6 @@ def _classes(text: str) -> list[str]:
 
 
 def _rules(
-    *,
     class_names: str,
     superclass: str,
     also: list[str] | None,
