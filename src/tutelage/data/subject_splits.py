@@ -201,10 +201,12 @@ class SessionOut:
         units = np.random.default_rng([self.seed, fold]).permutation(np.unique(occasions[~tested]))
         drawn = units[: min(int(np.ceil(self.validation * len(units))), len(units) - 1)]
         chosen = np.isin(occasions, drawn) & ~tested
-        sides = (~tested & ~chosen, chosen, tested)
+        train = ~tested & ~chosen
         split = Split(
             f"session-{names[fold]}",
-            *map(np.flatnonzero, sides),
+            np.flatnonzero(train),
+            np.flatnonzero(chosen),
+            np.flatnonzero(tested),
             within_subjects=dataset.subjects is not None,
         )
         unseen = unseen_classes(dataset, split)
