@@ -28,7 +28,7 @@ from tutelage.models import (
 )
 from tutelage.recipe.instantiate import build
 from tutelage.recipe.networks import load_network, make_network, save_network
-from tutelage.training.stage import start_from
+from tutelage.training.student import start_from
 
 TINY = {"type": "tests.methods.workspace.Tiny"}
 SHAPES = {1: (2, 16), 2: (2, 8, 6)}

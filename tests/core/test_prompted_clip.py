@@ -219,7 +219,7 @@ def batch():
 
 def test_only_some_classes_may_compete_in_training():
     network = made()
-    network.train_among(["tipper truck", "cat"])
+    network.restrict_classes(["tipper truck", "cat"])
     alone = made(names=("cat", "tipper truck"))
     found, wanted = network.train()(pictures()), alone.train()(pictures())
     torch.testing.assert_close(found.logits[:, [0, 3]], wanted.logits)
@@ -235,10 +235,10 @@ def test_only_some_classes_may_compete_in_training():
         torch.testing.assert_close(objective(views[0]), objective(views[1]))
     assert found.logits.isfinite().all()
     assert network.eval()(pictures()).logits.min() > -1e3  # in evaluation all compete
-    network.train_among(NAMES)
+    network.restrict_classes(NAMES)
     assert network.among is None
     with pytest.raises(UserError, match="did you mean 'cat'"):
-        network.train_among(["cats"])
+        network.restrict_classes(["cats"])
 
 
 def test_texts_in_parts_give_the_same_gradients():

@@ -2,12 +2,14 @@ import math
 
 import pytest
 
+from tutelage.recipe.instantiate import convert
 from tutelage.schedules import (
     Constant,
     Cosine,
     EpochCosine,
     Linear,
     Piecewise,
+    Schedule,
     value_at,
 )
 from tutelage.types import Clock
@@ -69,3 +71,24 @@ def test_numbers_and_schedules_are_read_alike():
 def test_impossible_schedules_are_refused(make):
     with pytest.raises(ValueError, match=r"until|warmup|values|at:"):
         make()
+
+
+@pytest.mark.parametrize("epochs", [18, 54, 89, 90, 91, 200, 240, 300])
+def test_fractions_fall_on_the_published_epochs(epochs):
+    # TDA-KD's code: whole parts of E/18, E/3 and 2E/3.
+    schedule = Piecewise([0.05, 0.01, 0.001, 0.0001], ["1/18", "1/3", "2/3"])
+    borders = [epochs // 18, epochs // 3, 2 * epochs // 3]
+    for epoch in range(epochs):
+        wanted = [0.05, 0.01, 0.001, 0.0001][sum(epoch >= border for border in borders)]
+        assert schedule(Clock(epoch=epoch, epochs=epochs)) == wanted
+    rounded = Piecewise([1.0, 2.0], [0.3333])
+    assert [rounded(Clock(epoch=e, epochs=90)) for e in (28, 29, 30)] == [1.0, 2.0, 2.0]
+
+
+def test_fractions_in_a_recipe_and_what_is_none():
+    described = {"type": "Piecewise", "values": [1, 2, 3], "at": ["1/3", 0.5]}
+    schedule = convert(described, float | Schedule, "train.learning_rate")
+    assert [schedule(Clock(epoch=e, epochs=9)) for e in (2, 3, 4)] == [1, 2, 3]
+    for wrong in ("1/0", "third", "4/3", "-1/3"):
+        with pytest.raises(ValueError, match="at: "):
+            Piecewise([1.0, 2.0], [wrong])

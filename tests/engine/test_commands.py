@@ -29,10 +29,10 @@ def test_plan_run_status(tmp_path, monkeypatch):
 
     real = claim.train_one
 
-    def train(context, job, *rest):
-        if job.stage == "alone":
+    def train(spec, *rest):
+        if spec.stage == "alone":
             raise MemoryError("no room")
-        return real(context, job, *rest)
+        return real(spec, *rest)
 
     monkeypatch.setattr(claim, "train_one", train)
     run = ("study", "run", path, *common, "--way", "processes")

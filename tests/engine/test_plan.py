@@ -36,8 +36,8 @@ def test_a_kind_is_what_is_computed_not_its_numbers(tmp_path):
     tasks = planned_of(tmp_path, vary=vary, set={"seeds": [0, 1]}).tasks
     kinds = {}
     for task in tasks:
-        if task.job.stage == "student":
-            kinds.setdefault(task.cell, set()).add(kind_of(task))
+        if task.spec.stage == "student":
+            kinds.setdefault(task.cell, set()).add(kind_of(task.spec))
     assert all(len(found) == 1 for found in kinds.values())
     assert kinds["plain"] == kinds["share"] == kinds["rate"] == kinds["long"]
     assert len({min(found) for found in kinds.values()}) == 4
@@ -53,12 +53,12 @@ def test_the_estimate_adds_up_what_was_measured(tmp_path, monkeypatch):
     def measured(tasks, *_, **__):
         with_teacher = replace(cost, teachers={"wide": teacher})
         return Costs(
-            {kind_of(t): with_teacher if t.job.teachers else cost for t in tasks}, start=2.0
+            {kind_of(t.spec): with_teacher if t.spec.teachers else cost for t in tasks}, start=2.0
         )
 
     monkeypatch.setattr(estimating, "measure", measured)
     planned = planned_of(tmp_path)
-    fold = planned.kept.fold(planned.tasks[0].recipe, 0)
+    fold = planned.kept.fold(planned.tasks[0].spec.data, 0)
     taught, watched, tested = (len(s) for s in fold.split.sides().values())
     found = estimating.estimate(planned, Told(), well=True, spent=1.0)
     assert (found.asked, found.shared, found.found, found.missing) == (6, 2, 0, 4)
@@ -73,7 +73,7 @@ def test_the_estimate_adds_up_what_was_measured(tmp_path, monkeypatch):
     assert found.memory == 1000
 
     # Two side by side: teacher and lone student, then both students, of whom one waits for the other's cache.
-    planned.places = places(tmp_path, 2)
+    planned.config = places(tmp_path, 2)
     beside = estimating.estimate(planned, Told(), well=True)
     assert beside.seconds == pytest.approx(2 + 2 * one + caching)
     assert beside.memory == 2000
@@ -146,7 +146,7 @@ def test_a_representation_counts_until_it_is_made(tmp_path):
 
     images = recipe(lambda content: content.update(stages={"gaf": {"input": "gaf"}}, baseline=None))
     planned = planned_of(tmp_path, recipe=images, vary={})
-    data = planned.kept.fold(planned.tasks[0].recipe, 0)
+    data = planned.kept.fold(planned.tasks[0].spec.data, 0)
     ((seconds, size),) = estimating._representations(planned, planned.missing).values()
     assert seconds > 0
     assert not data.has("gaf")

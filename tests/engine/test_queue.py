@@ -19,6 +19,7 @@ from tutelage.execution.data_cache import DataCache
 from tutelage.execution.pool import Pool, WorkerDiedError
 from tutelage.execution.queue import Queue
 from tutelage.execution.run import make_plan
+from tutelage.recipe.data_spec import DataSpec
 from tutelage.runs.ledger import read_experiment
 from tutelage.study.file import load_study
 from tutelage.study.run import plan_study, run_study
@@ -73,10 +74,10 @@ def test_everything_is_checked_and_recorded_before_the_first_step(tmp_path, monk
 def test_a_failing_run_does_not_stop_the_others(tmp_path, monkeypatch):
     real = claim.train_one
 
-    def train(context, job, *rest):
-        if job.stage == "wide":
+    def train(spec, *rest):
+        if spec.stage == "wide":
             raise MemoryError("no room")
-        return real(context, job, *rest)
+        return real(spec, *rest)
 
     monkeypatch.setattr(claim, "train_one", train)
     _, told = carried_out(tmp_path)
@@ -129,7 +130,7 @@ def queue(folder, listener):
     study = load_study(write(folder, vary={}), name="tiny")
     planned = plan_study(study, places(folder), listener)
     (folder / "evaluation.json").write_text("{}")
-    return Queue(planned.tasks, planned.found, planned.places, {}, listener)
+    return Queue(planned.tasks, planned.complete, planned.config, {}, listener)
 
 
 def test_a_run_whose_process_dies_is_begun_again_but_not_for_ever(tmp_path):
@@ -156,10 +157,10 @@ def test_what_another_process_trains_is_left_for_later_and_other_work_done(tmp_p
     monkeypatch.setattr("tutelage.execution.queue._LOOK", 0.05)
     told = Told()
     schedule = queue(tmp_path, told)
-    wide = next(task for task in schedule.tasks if task.job.stage == "wide")
-    locks = schedule.places.cache / "locks"
+    wide = next(task for task in schedule.tasks if task.spec.stage == "wide")
+    locks = schedule.config.cache / "locks"
     locks.mkdir(parents=True)
-    held = FileLock(locks / wide.job.fingerprint)
+    held = FileLock(locks / wide.spec.fingerprint)
     held.acquire()
 
     def say(context, job, time):
@@ -185,29 +186,29 @@ def test_what_another_process_trains_is_left_for_later_and_other_work_done(tmp_p
 def test_a_held_lock_means_no_work(tmp_path):
     schedule = queue(tmp_path, Told())
     task = schedule.tasks[0]
-    lock = schedule.places.cache / "locks" / task.job.fingerprint
+    lock = schedule.config.cache / "locks" / task.spec.fingerprint
     lock.parent.mkdir(parents=True)
-    kept = DataCache(None, schedule.places.cache)
+    kept = DataCache(None, schedule.config.cache)
     with FileLock(lock):
-        assert claim.is_claimed(schedule.places.cache, task.job)
-        outcome = run_outcome(schedule._context(task), task.job, kept, Told())
+        assert claim.is_claimed(schedule.config.cache, task.spec)
+        outcome = run_outcome(schedule._context(task), task.spec, kept, Told())
     assert outcome.elsewhere
-    assert not claim.is_claimed(schedule.places.cache, task.job)
-    assert not (task.folder / task.job.folder).exists()
+    assert not claim.is_claimed(schedule.config.cache, task.spec)
+    assert not (task.folder / task.spec.folder).exists()
 
 
 def test_what_failed_elsewhere_meanwhile_is_not_tried_again(tmp_path, monkeypatch):
     monkeypatch.setattr("tutelage.execution.queue._LOOK", 0.05)
     told = Told()
     schedule = queue(tmp_path, told)
-    wide = next(task for task in schedule.tasks if task.job.stage == "wide")
-    lock = schedule.places.cache / "locks" / wide.job.fingerprint
+    wide = next(task for task in schedule.tasks if task.spec.stage == "wide")
+    lock = schedule.config.cache / "locks" / wide.spec.fingerprint
     lock.parent.mkdir(parents=True)
     held = FileLock(lock)
     held.acquire()
 
     def say(context, job, number):
-        folder = wide.folder / wide.job.folder
+        folder = wide.folder / wide.spec.folder
         folder.mkdir(parents=True)
         record = {
             "status": "failed",
@@ -228,11 +229,11 @@ def test_data_are_read_once_for_recipes_that_describe_them_alike(tmp_path):
     other = {"data.noise": 0.1}
     study = load_study(write(tmp_path, vary={"share": {"half": {}, "most": {}, "calm": other}}))
     kept = DataCache(tmp_path, tmp_path)
-    half, most, calm = (kept.fold(cell.recipe, 0) for cell in study.cells)
+    half, most, calm = (kept.fold(DataSpec.of(cell.recipe), 0) for cell in study.cells)
     assert half is most
     assert calm is not half
     assert len(kept.datasets) == 2
-    blind = study.cells[0].recipe.model_copy(update={"protocol": "blind"})
+    blind = replace(DataSpec.of(study.cells[0].recipe), protocol="blind")
     assert kept.fold(blind, 0) is not half
     assert half.dataset is kept.fold(blind, 0).dataset
 
@@ -298,12 +299,12 @@ def test_a_plan_alone_writes_no_experiment(tmp_path):
     study = load_study(write(tmp_path), name="tiny")
     planned = plan_study(study, places(tmp_path), Told())
     assert len(planned.tasks) == 6
-    assert [(task.cell, task.job.stage) for task in planned.missing] == [
+    assert [(task.cell, task.spec.stage) for task in planned.missing] == [
         ("half", "wide"), ("half", "alone"), ("half", "student"), ("most", "student"),
     ]  # fmt: skip
     assert not list(tmp_path.rglob("experiment.json"))
     one = make_plan({"it": study.cells[0].recipe}, places(tmp_path), Told())
     assert one.experiments[0].folder == Path(tmp_path, "runs", "it")
-    assert replace(one.tasks[0].job) == planned.tasks[0].job
+    assert replace(one.tasks[0].spec) == planned.tasks[0].spec
     run_study(study, planned, Told())
     assert len(list(tmp_path.rglob("experiment.json"))) == 2

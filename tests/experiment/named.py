@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import nn
 
+from tutelage.models import Network
 from tutelage.types import Output
 
 
@@ -17,7 +18,7 @@ def vector(name, size):
     )
 
 
-class Named(nn.Module):
+class Named(Network):
     """Means over a grid of an image, one linear layer, and a fixed vector for every name."""
 
     asked: ClassVar[
@@ -40,7 +41,7 @@ class Named(nn.Module):
         self.vectors = torch.stack([vector(n, self.size) for n in class_names]).to(device)
         self.among = None
 
-    def train_among(self, class_names):
+    def restrict_classes(self, class_names):
         self.taught.append(tuple(class_names))
         self.among = torch.tensor([self.class_names.index(name) for name in class_names])
 

@@ -24,8 +24,10 @@ from tutelage.modalities import Embedding
 from tutelage.models import ConceptBottleneck
 from tutelage.models.concept_edits import remove_concept
 from tutelage.recipe.config import Recipe, parse
-from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.data_spec import DataSpec, load_data
+from tutelage.recipe.fold import Fold
 from tutelage.recipe.networks import load_network
+from tutelage.recipe.resolve import resolve
 from tutelage.training.check import check
 from tutelage.vlm import OpenClip
 from tutelage.vlm.captions import Captions
@@ -168,7 +170,7 @@ def test_the_same_is_found_and_another_file_or_encoder_is_trained_anew(tmp_path)
 
 
 def _classes(recipe, tmp_path):
-    return load_data(parse(Recipe, recipe, ""), tmp_path, None).class_names
+    return load_data(parse(Recipe, recipe, "").data, tmp_path, None).class_names
 
 
 def test_a_run_repeats_and_seeds_draw_other_random_concepts(tmp_path):
@@ -206,15 +208,17 @@ def test_signals_with_a_pair_of_ones_own_and_vectors_made_elsewhere(tmp_path):
         "train": FEW,
         "stages": {"labo": {"input": "text", "network": {"type": "ConceptBottleneck"}}},
     }
-    names = load_data(parse(Recipe, recipe, ""), tmp_path, None).class_names
+    names = load_data(parse(Recipe, recipe, "").data, tmp_path, None).class_names
     network = recipe["stages"]["labo"]["network"]
     network |= {"concepts": str(concept_file(tmp_path / "few.json", names)), "per_class": 2}
     folder = execute(tmp_path, recipe)
     example = np.load(folder / "example.npz")
     assert "image-text" not in example.files  # a vector is no picture
     # The same embeddings from a file, with the text tower stated beside.
-    dataset = load_data(parse(Recipe, recipe, ""), tmp_path, None)
-    vectors = Fold.of(parse(Recipe, recipe, ""), dataset, 0, tmp_path / "cache").values("text")
+    dataset = load_data(parse(Recipe, recipe, "").data, tmp_path, None)
+    vectors = Fold.of(
+        DataSpec.of(parse(Recipe, recipe, "")), dataset, 0, tmp_path / "cache"
+    ).values("text")
     np.save(tmp_path / "vectors.npy", np.asarray(vectors))
     recipe["modalities"]["text"] = {
         "type": "Stored", "path": str(tmp_path / "vectors.npy"), "as_is": True,
@@ -240,15 +244,17 @@ def test_signals_with_a_pair_of_ones_own_and_vectors_made_elsewhere(tmp_path):
 )
 def test_mistakes_are_told_before_training(tmp_path, change, said):
     recipe = parse(Recipe, images(tmp_path, **change), "")
-    dataset = load_data(recipe, tmp_path, None)
+    dataset = load_data(recipe.data, tmp_path, None)
     with pytest.raises(UserError, match=said):
-        check(recipe, Fold.of(recipe, dataset, 0, tmp_path / "cache"))
+        data = Fold.of(DataSpec.of(recipe), dataset, 0, tmp_path / "cache")
+        check(resolve(recipe, 0, data), data)
 
 
 def test_a_check_tries_gradients_and_counts_the_weights(tmp_path):
     recipe = parse(Recipe, images(tmp_path), "")
-    dataset = load_data(recipe, tmp_path, None)
-    found = {one.stage: one for one in check(recipe, Fold.of(recipe, dataset, 0, tmp_path / "c"))}
+    dataset = load_data(recipe.data, tmp_path, None)
+    data = Fold.of(DataSpec.of(recipe), dataset, 0, tmp_path / "c")
+    found = {one.stage: one for one in check(resolve(recipe, 0, data), data)}
     assert found["labo"].parameters <= 3 * 6
     assert found["labo"].reach["labels"] > 0
     assert found["probe"].parameters == 3 * 17

@@ -8,9 +8,10 @@ import torch
 from tests.experiment.test_runs import execute, runs_of
 from tutelage.errors import UserError
 from tutelage.recipe.config import Recipe, parse
-from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.data_spec import DataSpec, load_data
+from tutelage.recipe.fold import Fold
 from tutelage.recipe.networks import load_network
-from tutelage.recipe.resolve import plan
+from tutelage.recipe.resolve import resolve
 from tutelage.training.check import check
 
 RECIPE = {
@@ -38,18 +39,19 @@ RECIPE = {
 
 def fold_of(content, cache):
     recipe = parse(Recipe, content, "")
-    return recipe, Fold.of(recipe, load_data(recipe, cache, None), 0, cache)
+    return recipe, Fold.of(DataSpec.of(recipe), load_data(recipe.data, cache, None), 0, cache)
 
 
 def test_the_crop_is_part_of_networks_costs_and_fingerprints(tmp_path):
     recipe, data = fold_of(RECIPE, tmp_path)
-    assert (recipe.crop_of("student"), recipe.crop_of("whole")) == (12, 14)
-    costs = {one.stage: one.macs for one in check(recipe, data)}
+    specs = resolve(recipe, 0, data)
+    assert {spec.stage: spec.crop for spec in specs} == {"student": 12, "whole": 14}
+    costs = {one.stage: one.macs for one in check(specs, data)}
     assert costs["whole"] > 1.2 * costs["student"]
     prints = set()
     for crop in (None, 12, 13):
         recipe, data = fold_of({**RECIPE, "crop": crop}, tmp_path)
-        prints |= {job.fingerprint for job in plan(recipe, 0, data) if job.stage == "student"}
+        prints |= {job.fingerprint for job in resolve(recipe, 0, data) if job.stage == "student"}
     assert len(prints) == 3
     with pytest.raises(UserError, match=r"crop: found 0"):
         parse(Recipe, {**RECIPE, "crop": 0}, "")

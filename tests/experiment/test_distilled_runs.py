@@ -14,7 +14,8 @@ from tests.vlm.small import IMAGES, image_folder
 from tutelage.errors import UserError
 from tutelage.evaluate import predict
 from tutelage.recipe.config import Recipe, load, parse
-from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.data_spec import DataSpec, load_data
+from tutelage.recipe.fold import Fold
 from tutelage.recipe.networks import load_network
 from tutelage.teachers import cache_teacher
 from tutelage.types import Needs
@@ -80,7 +81,9 @@ def finished(tmp_path_factory, taught, student):
 
 def fold(tmp_path, content):
     recipe = parse(Recipe, content, "")
-    return Fold.of(recipe, load_data(recipe, tmp_path, None), 0, tmp_path / "modalities")
+    return Fold.of(
+        DataSpec.of(recipe), load_data(recipe.data, tmp_path, None), 0, tmp_path / "modalities"
+    )
 
 
 def test_a_student_is_trained_without_labels_and_kept_without_its_teacher(
@@ -202,5 +205,5 @@ def test_an_ablation_of_published_size_names_its_targets():
         assert recipe.stages[name].published == {}
     # KD_WEIGHT 1000 of 397 classes, on the batch mean.
     assert recipe.distiller["refine"]["coefficient"] == pytest.approx(1000 / 397, rel=0.01)
-    modules = {name: set(recipe.distiller_of(name)) for name in ("promptkd", "comkd-without-edu")}
+    modules = {name: set(recipe.objectives(name)) for name in ("promptkd", "comkd-without-edu")}
     assert modules == {"promptkd": {"refine"}, "comkd-without-edu": {"refine", "align"}}

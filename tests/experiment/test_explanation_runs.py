@@ -26,7 +26,8 @@ from tutelage.models import (
     WideResNet,
 )
 from tutelage.recipe.config import Recipe, parse
-from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.data_spec import DataSpec, load_data
+from tutelage.recipe.fold import Fold
 from tutelage.recipe.networks import load_network
 from tutelage.report import write_report
 from tutelage.report.panels.explanations.data import explained_stages
@@ -100,7 +101,7 @@ def asked_again(root, content, folder, stage):
     """Return the network of a run, and every sample as it reads it."""
     network, spec = load_network(runs_of(folder)[stage, 0] / "best.safetensors")
     parsed = parse(Recipe, content, "")
-    data = Fold.of(parsed, load_data(parsed, None, None), 0, root)
+    data = Fold.of(DataSpec.of(parsed), load_data(parsed.data, None, None), 0, root)
     samples = data.samples([spec["modality"]])
     return (
         network.network,

@@ -11,15 +11,18 @@ from tutelage.errors import UserError
 from tutelage.execution import run
 from tutelage.execution.workers import RunConfig
 from tutelage.recipe.config import Recipe, load, parse
-from tutelage.recipe.fold import Fold, folds, load_data
+from tutelage.recipe.data_spec import DataSpec, folds, load_data
+from tutelage.recipe.fold import Fold
+from tutelage.recipe.resolve import resolve
 from tutelage.training.check import check
 
 
 def examine(content, tmp_path):
     parsed = parse(Recipe, content, "")
-    dataset = load_data(parsed, tmp_path, None)
+    dataset = load_data(parsed.data, tmp_path, None)
     first = folds(parsed, dataset)[0]
-    return check(parsed, Fold.of(parsed, dataset, first, tmp_path))
+    data = Fold.of(DataSpec.of(parsed), dataset, first, tmp_path)
+    return check(resolve(parsed, first, data), data)
 
 
 def put(path, value):
@@ -261,7 +264,7 @@ def test_numbers_overrides_and_one_seed(tmp_path):
     assert loaded.train.learning_rate == pytest.approx(1e-4)
     assert isinstance(loaded.train.learning_rate, float)
     assert loaded.seeds == [3]
-    assert loaded.distiller_of("base")["soft"]["coefficient"] == 0.25
+    assert loaded.objectives("base")["soft"]["coefficient"] == 0.25
     assert load(path).train.learning_rate == {"type": "Cosine", "start": 0.05}
     with pytest.raises(UserError, match=r"override 'train\.epochs': allowed: key\.path=value"):
         load(path, ["train.epochs"])
@@ -271,11 +274,11 @@ def test_numbers_overrides_and_one_seed(tmp_path):
 
 def test_a_changed_type_drops_the_old_arguments(tmp_path):
     loaded = load(write(tmp_path), ["distiller.soft.weighting={type: Uniform}"])
-    assert loaded.distiller_of("base")["soft"]["weighting"] == {"type": "Uniform"}
+    assert loaded.objectives("base")["soft"]["weighting"] == {"type": "Uniform"}
     assert yaml.safe_load("1e-4") == "1e-4"  # the trap of PyYAML that the loader avoids
 
 
 def test_an_objective_is_removed_with_null(tmp_path):
     loaded = load(write(tmp_path), ["stages.annsp.distiller.soft=null"])
-    assert set(loaded.distiller_of("annsp")) == {"labels", "similarity"}
+    assert set(loaded.objectives("annsp")) == {"labels", "similarity"}
     assert torch.is_grad_enabled()

@@ -15,7 +15,8 @@ from tutelage.data import SyntheticImages
 from tutelage.errors import UserError
 from tutelage.evaluate import predict
 from tutelage.recipe.config import Recipe, parse
-from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.data_spec import DataSpec, load_data
+from tutelage.recipe.fold import Fold
 from tutelage.recipe.networks import load_network
 from tutelage.report import write_report
 from tutelage.vlm.captions import Captions
@@ -100,7 +101,9 @@ class EnoughError(Exception):
 
 def fold(tmp_path, content):
     recipe = parse(Recipe, content, "")
-    return Fold.of(recipe, load_data(recipe, tmp_path, None), 0, tmp_path / "modalities")
+    return Fold.of(
+        DataSpec.of(recipe), load_data(recipe.data, tmp_path, None), 0, tmp_path / "modalities"
+    )
 
 
 def rows(folder):
@@ -290,10 +293,10 @@ def test_running_again_trains_nothing_and_another_encoder_everything(finished, t
 
 
 def prints(tmp_path, content):
-    from tutelage.recipe.resolve import plan
+    from tutelage.recipe.resolve import resolve
 
     recipe = parse(Recipe, content, "")
-    return [job.fingerprint for job in plan(recipe, 0, fold(tmp_path, content))]
+    return [job.fingerprint for job in resolve(recipe, 0, fold(tmp_path, content))]
 
 
 def test_a_dry_run_tries_what_is_trained(taught, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,12 +22,15 @@ from tutelage.data.splits import (
 from tutelage.errors import UserError
 from tutelage.evaluate import assess_groups, harmonic_mean
 from tutelage.recipe.config import Recipe, parse
+from tutelage.recipe.data_spec import DataSpec
 from tutelage.recipe.fold import Fold
-from tutelage.recipe.groups import groups_of, training_subset
+from tutelage.recipe.groups import groups_of
 from tutelage.recipe.networks import load_network
+from tutelage.recipe.resolve import resolve
 from tutelage.report import write_report
 from tutelage.runs.ledger import read_experiment
 from tutelage.training.check import check
+from tutelage.training.subset import training_subset
 
 NAMES = [f"synthetic pattern {number}" for number in range(1, 6)]
 BASE, NOVEL = NAMES[:3], NAMES[3:]
@@ -53,7 +57,12 @@ def recipe(**changes):
 def fold_of(content, tmp_path):
     loaded = parse(Recipe, content, "")
     dataset = SyntheticImages(5, 24, 8, 0.25).load()
-    return loaded, Fold.of(loaded, dataset, 0, tmp_path)
+    return loaded, Fold.of(DataSpec.of(loaded), dataset, 0, tmp_path)
+
+
+def specs_of(content, tmp_path):
+    loaded, fold = fold_of(content, tmp_path)
+    return resolve(loaded, 0, fold), fold
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +189,7 @@ def test_a_changed_group_score_is_refused(finished, tmp_path):
 def test_mistakes_are_sentences(tmp_path, change, sentence):
     content = recipe(baseline=None) | change
     with pytest.raises(UserError, match=sentence):
-        check(*fold_of(content, tmp_path), gradients=False)
+        check(*specs_of(content, tmp_path), gradients=False)
 
 
 # few shots, some classes
@@ -200,8 +209,11 @@ def test_every_stage_of_a_seed_gets_the_same_few_samples(tmp_path):
     samples = fold.samples(["image"])
     sides = {name: torch.from_numpy(side) for name, side in fold.split.sides().items()}
 
-    def drawn(name, *seed):
-        return set(training_subset(loaded, name, samples, sides, seed).index.tolist())
+    specs = {spec.stage: spec for spec in resolve(loaded, 0, fold)}
+
+    def drawn(name, seed, number):
+        spec = replace(specs[name], seed=seed, fold=number)
+        return set(training_subset(spec, samples, sides).index.tolist())
 
     assert len(drawn("one", 0, 0)) == 20
     assert drawn("one", 0, 0) == drawn("two", 0, 0)
@@ -227,7 +239,7 @@ def test_a_stage_is_taught_and_chosen_on_its_classes_and_tested_on_all(finished)
 def test_other_classes_do_not_compete_in_training(tmp_path):
     torch.manual_seed(0)
     network = Named(3, NAMES).train()
-    network.train_among(BASE)
+    network.restrict_classes(BASE)
     x, labels = torch.rand(6, 3, 8, 8), torch.tensor([0, 1, 2, 0, 1, 2])
     loss = torch.nn.functional.cross_entropy(network(x).logits, labels)
     small = Named(3, BASE).train()
@@ -287,10 +299,10 @@ def test_objectives_that_read_labels_are_refused(tmp_path, stage, sentence):
     content = recipe()
     content["stages"]["student"] |= stage
     if sentence is None:
-        check(*fold_of(content, tmp_path), gradients=False)
+        check(*specs_of(content, tmp_path), gradients=False)
         return
     with pytest.raises(UserError, match=sentence):
-        check(*fold_of(content, tmp_path), gradients=False)
+        check(*specs_of(content, tmp_path), gradients=False)
 
 
 def test_a_split_may_train_on_test_inputs_if_labels_are_hidden(tmp_path):
@@ -310,7 +322,7 @@ def test_a_split_may_train_on_test_inputs_if_labels_are_hidden(tmp_path):
     with pytest.raises(
         UserError, match=r"stages.teacher.unlabelled: found false, but split 'transductive'"
     ):
-        check(*fold_of(content, tmp_path), gradients=False)
+        check(*specs_of(content, tmp_path), gradients=False)
     content["train"]["select"] = "best"
     with pytest.raises(UserError, match="which chooses nothing"):
         fold_of(content, tmp_path)
@@ -458,8 +470,12 @@ def test_an_encoder_has_a_name_and_a_network_is_laid_over_the_common_one():
         baseline="zero-shot",
     )
     loaded = parse(Recipe, content, "")
-    assert loaded.network_of("teacher") == {"type": "PromptedClip", "encoder": large, "tokens": 4}
-    zero = loaded.network_of("zero-shot")
+    assert loaded.network_description("teacher") == {
+        "type": "PromptedClip",
+        "encoder": large,
+        "tokens": 4,
+    }
+    zero = loaded.network_description("zero-shot")
     assert (zero["encoder"]["model"], zero["text_depth"]) == ("ViT-B-16-quickgelu", 0)
-    assert loaded.network_of("other") == {"type": "Named"}
-    assert parse(Recipe, recipe(), "").network_of("student") == recipe()["network"]
+    assert loaded.network_description("other") == {"type": "Named"}
+    assert parse(Recipe, recipe(), "").network_description("student") == recipe()["network"]

@@ -22,7 +22,8 @@ from tutelage.execution import run
 from tutelage.execution.listener import Quiet
 from tutelage.execution.workers import RunConfig
 from tutelage.recipe.config import Recipe, parse
-from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.data_spec import DataSpec, load_data
+from tutelage.recipe.fold import Fold
 from tutelage.recipe.networks import load_network
 from tutelage.training import single
 
@@ -127,7 +128,7 @@ def test_the_checkpoint_alone_gives_the_recorded_predictions(finished):
     network, spec = load_network(path / "best.safetensors")
     assert spec["modality"] == "signal"
     parsed = parse(Recipe, recipe(), "")
-    data = Fold.of(parsed, load_data(parsed, None, None), 0, folder)
+    data = Fold.of(DataSpec.of(parsed), load_data(parsed.data, None, None), 0, folder)
     samples = data.samples(["signal"])
     logits = predict(network, samples, torch.from_numpy(data.split.test))
     with np.load(path / "predictions-test.npz") as predictions:

@@ -182,9 +182,9 @@ def told(seconds):
 )
 def test_auto_takes_the_way_that_was_measured_to_be_faster(small, tmp_path, seconds, groups):
     planned = make_plan({"it": small}, places(tmp_path), Quiet())
-    jobs = [task.job for task in planned.tasks if task.job.stage in ("base", "hot")]
-    hint = next(task.job for task in planned.tasks if task.job.stage == "hint")
-    context = Context(small, tmp_path / "it", tmp_path / ".cache", "cpu", {}, {})
+    jobs = [task.spec for task in planned.tasks if task.spec.stage in ("base", "hot")]
+    hint = next(task.spec for task in planned.tasks if task.spec.stage == "hint")
+    context = Context(tmp_path / "it", tmp_path / ".cache", "cpu", {}, {})
 
     def carried_out():
         workers = Recording(1, told(seconds))
@@ -197,13 +197,13 @@ def test_auto_takes_the_way_that_was_measured_to_be_faster(small, tmp_path, seco
 
     assert carried_out() == groups
     assert carried_out() == groups[1:]  # it is remembered
-    assert known_seconds(small, "base", tmp_path / ".cache", "cpu") == seconds
+    assert known_seconds(jobs[0], tmp_path / ".cache", "cpu") == seconds
 
 
 def test_runs_are_divided_evenly_among_workers(small, tmp_path):
     planned = make_plan({"it": small}, places(tmp_path), Quiet())
-    jobs = [task.job for task in planned.tasks if task.job.stage in ("base", "hot")]
-    context = Context(small, tmp_path / "it", tmp_path / ".cache", "cpu", {}, {})
+    jobs = [task.spec for task in planned.tasks if task.spec.stage in ("base", "hot")]
+    context = Context(tmp_path / "it", tmp_path / ".cache", "cpu", {}, {})
     workers = Recording(2, told(None))
     group = _Stacking(workers, "stacked")
     futures = [group.submit(run_outcome, context, job) for job in jobs]
@@ -214,10 +214,10 @@ def test_runs_are_divided_evenly_among_workers(small, tmp_path):
 def test_stacks_are_measured_on_real_runs(small, one_by_one, tmp_path):
     root = one_by_one.parent
     planned = make_plan({"it": small}, places(root), Quiet())
-    tasks = [task for task in planned.tasks if task.job.stage == "base"]
-    found = {key: path for (key, _), path in planned.found.items()}
-    context = Context(small, tmp_path, root / ".cache", "cpu", {}, found)
-    asked = [(context, task.job) for task in tasks]
+    tasks = [task for task in planned.tasks if task.spec.stage == "base"]
+    found = {key: path for (key, _), path in planned.complete.items()}
+    context = Context(tmp_path, root / ".cache", "cpu", {}, found)
+    asked = [(context, task.spec) for task in tasks]
     seconds = measure_stack(asked, planned.kept, Quiet())
     assert seconds.members == 2
     assert seconds.alone > 0
@@ -239,10 +239,11 @@ def is_on_disk(tensor):
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="asks Linux what a file is")
 def test_processes_share_what_they_read(small, one_by_one, tmp_path):
     planned = make_plan({"it": small}, places(one_by_one.parent), Quiet())
-    task = next(task for task in planned.tasks if task.job.stage == "base")
-    found = {key: path for (key, _), path in planned.found.items()}
-    context = Context(small, tmp_path, one_by_one.parent / ".cache", "cpu", {}, found)
-    made = assemble(context, task.job, planned.kept.fold(small, task.job.fold), Quiet().progress)
+    task = next(task for task in planned.tasks if task.spec.stage == "base")
+    found = {key: path for (key, _), path in planned.complete.items()}
+    context = Context(tmp_path, one_by_one.parent / ".cache", "cpu", {}, found)
+    data = planned.kept.fold(task.spec.data, task.spec.fold)
+    made = assemble(task.spec, data, context, Quiet().progress)
     assert is_on_disk(made.samples.inputs["gaf"])
     for arrays in made.training.teachers.arrays.values():
         assert all(is_on_disk(values) for values in arrays.values())

@@ -10,12 +10,13 @@ import torch
 from tests.experiment.small import recipe
 from tutelage.data import leakage
 from tutelage.recipe.config import Recipe, parse
-from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.data_spec import DataSpec, load_data
+from tutelage.recipe.fold import Fold
 
 
 def fold(cache):
     parsed = parse(Recipe, recipe(), "")
-    return Fold.of(parsed, load_data(parsed, None, None), 0, cache)
+    return Fold.of(DataSpec.of(parsed), load_data(parsed.data, None, None), 0, cache)
 
 
 def read(cache):

@@ -12,7 +12,8 @@ from tests.experiment.test_runs import execute, read, runs_of
 from tutelage.errors import UserError
 from tutelage.evaluate import predict
 from tutelage.recipe.config import Recipe, parse
-from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.data_spec import DataSpec, load_data
+from tutelage.recipe.fold import Fold
 from tutelage.recipe.networks import load_network
 from tutelage.runs.writer import RunFolder
 
@@ -106,7 +107,7 @@ def test_the_other_modes_are_evaluated_beside_the_chosen_one(finished, stage):
     assert spec["modality"] == "signal"
     assert student.network.inference == chosen
     parsed = parse(Recipe, recipe(workspace), "")
-    data = Fold.of(parsed, load_data(parsed, None, None), 0, root)
+    data = Fold.of(DataSpec.of(parsed), load_data(parsed.data, None, None), 0, root)
     samples = data.samples(["signal"])
     for split, index in (("validation", data.split.validation), ("test", data.split.test)):
         assert list(evaluation[split]["variants"]) == [mode for mode in modes if mode != chosen]
@@ -140,7 +141,7 @@ def test_what_is_kept_to_look_at(finished, stage):
     root, runs = finished
     names = STAGES[stage]
     parsed = parse(Recipe, recipe(workspace), "")
-    data = Fold.of(parsed, load_data(parsed, None, None), 0, root)
+    data = Fold.of(DataSpec.of(parsed), load_data(parsed.data, None, None), 0, root)
     with np.load(runs[stage, 0] / "inspection.npz", allow_pickle=False) as kept:
         found = dict(kept)
     shown = {f"workspace.{key}" for key in ("logits", "read", "read_alone", "place")}

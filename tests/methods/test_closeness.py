@@ -185,3 +185,17 @@ def test_bounds_that_leave_one_mix_give_it():
 def test_mistakes_are_refused(arguments, sentence):
     with pytest.raises((ValueError, UserError), match=sentence):
         weights_of(view_at(pi=0.2, sig=0.1), **arguments)
+
+
+def test_bounds_of_one_teacher_are_the_published_rule_and_a_number_bounds_both():
+    view = view_at(pi=1.0, sig=99.0)  # 0.99 before the bounds
+    published = weights_of(view, floor={"pi": 0.2}, cap={"pi": 0.9})
+    assert published == pytest.approx(
+        {"pi": 0.9, "sig": 0.1}
+    )  # max(0.2, min(0.9, 0.99)), and the rest
+    assert weights_of(view, floor=0.2, cap=0.9) == pytest.approx({"pi": 0.8, "sig": 0.2})
+    other = view_at(pi=99.0, sig=1.0)
+    assert weights_of(other, floor={"pi": 0.2}, cap={"pi": 0.9}) == pytest.approx(
+        {"pi": 0.2, "sig": 0.8}
+    )
+    assert weights_of(other, floor=0.2, cap=0.9) == pytest.approx({"pi": 0.2, "sig": 0.8})

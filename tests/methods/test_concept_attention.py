@@ -10,7 +10,7 @@ from tests.contract.test_contract import EXAMPLES, SLOTS, facts, leafs
 from tests.methods.waves import wave
 from tutelage import losses
 from tutelage.losses.concepts import on_grid
-from tutelage.models import ConceptTransformer, WideResNet
+from tutelage.models import ConceptTransformer, Network, WideResNet
 from tutelage.objectives import ConceptExplanation, ConceptSparsity, PerTeacher
 from tutelage.recipe.instantiate import build
 from tutelage.types import (
@@ -190,10 +190,13 @@ def test_only_what_is_annotated_and_attended_to_is_compared():
     torch.testing.assert_close(objective(known.view), expected)
 
 
-class Named(torch.nn.Module):
+class Named(Network):
     def __init__(self):
         super().__init__()
         self.concept_names = {"global": ("b", "a", "c", "d", "e")}
+
+    def forward(self, x):
+        raise NotImplementedError
 
 
 REFUSED = {

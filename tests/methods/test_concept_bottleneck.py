@@ -192,7 +192,7 @@ def settled(path, **arguments):
     found = ConceptBottleneck(
         8, CLASSES, Words(), concepts=str(concept_file(path, CLASSES)), **arguments
     )
-    return found, found.settle(*samples(), CLASSES)
+    return found, found.fit_once(*samples(), CLASSES)
 
 
 def test_concepts_are_chosen_by_training_samples(tmp_path):
@@ -235,23 +235,23 @@ def test_a_class_without_samples_has_concepts_all_the_same(tmp_path):
     ours = ConceptBottleneck(
         8, CLASSES, Words(), concepts=str(concept_file(tmp_path / "few.json", CLASSES)), per_class=2
     )
-    ours.settle(x[labels < 2], labels[labels < 2], CLASSES)
+    ours.fit_once(x[labels < 2], labels[labels < 2], CLASSES)
     assert bool(ours.owners.any(dim=1).all())
 
 
 def test_what_is_missing_or_does_not_fit_is_refused(tmp_path):
     path = str(concept_file(tmp_path / "few.json", CLASSES))
     with pytest.raises(UserError, match="needs concepts"):
-        ConceptBottleneck(8, CLASSES, Words()).settle(*samples(), CLASSES)
+        ConceptBottleneck(8, CLASSES, Words()).fit_once(*samples(), CLASSES)
     with pytest.raises(UserError, match="needs concepts"):
-        ConceptBottleneck(8, CLASSES, concepts=path).settle(*samples(), CLASSES)
+        ConceptBottleneck(8, CLASSES, concepts=path).fit_once(*samples(), CLASSES)
     with pytest.raises(UserError, match="'z'"):
-        ConceptBottleneck(8, CLASSES, Words(), concepts=path).settle(*samples(), (*CLASSES, "z"))
+        ConceptBottleneck(8, CLASSES, Words(), concepts=path).fit_once(*samples(), (*CLASSES, "z"))
     with pytest.raises(UserError, match="one dual encoder"):
-        ConceptBottleneck(9, CLASSES, Words(), concepts=path).settle(
+        ConceptBottleneck(9, CLASSES, Words(), concepts=path).fit_once(
             torch.zeros(3, 9), torch.arange(3), CLASSES
         )
-    with pytest.raises(UserError, match="settle it"):
+    with pytest.raises(UserError, match="fit it once"):
         ConceptBottleneck(8, CLASSES, Words(), concepts=path)(inputs())
     with pytest.raises(UserError, match="'z'"):
         ConceptBottleneck(8, CLASSES, selected={"x": ["z"]})

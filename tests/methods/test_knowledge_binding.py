@@ -30,7 +30,7 @@ from tutelage.objectives.knowledge_binding import SCORES, KnowledgeBinding
 from tutelage.recipe.config import Train
 from tutelage.recipe.instantiate import build
 from tutelage.steps import GradientStep
-from tutelage.training.stage import make_fabric
+from tutelage.training.settings import make_fabric
 from tutelage.types import (
     Clock,
     Needs,

@@ -23,9 +23,11 @@ from tutelage.models import (
     measure,
 )
 from tutelage.recipe.config import Recipe, parse
-from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.data_spec import DataSpec, load_data
+from tutelage.recipe.fold import Fold
 from tutelage.recipe.instantiate import build
 from tutelage.recipe.networks import load_network
+from tutelage.recipe.resolve import resolve
 from tutelage.terms import FeatureDistance
 from tutelage.training.check import check
 from tutelage.types import (
@@ -243,8 +245,8 @@ def simkd(content):
 def test_a_whole_run(tmp_path):
     """Checked, trained, and rebuilt from its checkpoint without any teacher."""
     content = parse(Recipe, recipe(simkd), "")
-    data = Fold.of(content, load_data(content, None, None), 0, tmp_path)
-    checked = {found.stage: found for found in check(content, data)}
+    data = Fold.of(DataSpec.of(content), load_data(content.data, None, None), 0, tmp_path)
+    checked = {found.stage: found for found in check(resolve(content, 0, data), data)}
     assert checked["simkd"].reach.keys() == {"features"}
     folder = run.execute(content, "it", RunConfig(tmp_path / "runs", tmp_path, "cpu", 1))
     listed = json.loads((folder / "experiment.json").read_text())["runs"]

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from tests.methods.teachers import LABELS, wave
+from tutelage.objectives import Distiller
 from tutelage.recipe.config import load
-from tutelage.training.stage import distiller_of
+from tutelage.recipe.instantiate import weighted
 from tutelage.types import (
     Batch,
     Clock,
@@ -45,20 +46,22 @@ def recipe(alpha):
     )
 
 
+def distiller(loaded):
+    return Distiller(weighted(loaded.objectives("tgd"), "distiller"))
+
+
 @pytest.mark.parametrize("alpha", AUTHORS)
 def test_the_recipes_distiller_gives_the_loss_of_the_released_loop(alpha):
-    found = distiller_of(recipe(alpha), "tgd")(view()).total.mean().item()
+    found = distiller(recipe(alpha))(view()).total.mean().item()
     assert found == pytest.approx(AUTHORS[alpha], abs=1e-8)
 
 
 def test_the_published_example_is_the_recipes_default_and_the_other_order_is_another_stage():
     plain = load(RECIPE)
-    assert distiller_of(plain, "tgd")(view()).total.mean().item() == pytest.approx(
-        AUTHORS[0.99], abs=1e-8
-    )
-    other = plain.distiller_of("tgd-normalised")["similarity"]
+    assert distiller(plain)(view()).total.mean().item() == pytest.approx(AUTHORS[0.99], abs=1e-8)
+    other = plain.objectives("tgd-normalised")["similarity"]
     assert other["order"] == "normalise_then_merge"
-    assert other["weights"] == plain.distiller_of("tgd")["similarity"]["weights"]
+    assert other["weights"] == plain.objectives("tgd")["similarity"]["weights"]
 
 
 def test_the_learning_rate_falls_by_a_factor_of_five_at_40_80_120_160():

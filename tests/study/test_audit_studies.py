@@ -46,8 +46,9 @@ def whole(tmp_path_factory):
             objectives = {"soft": made["distiller"]["soft"]}
             if path.parent.parent.name == "annsp":
                 objectives["similarity"] = {"type": "MergedSimilarity", "coefficient": 100}
-            edit(path, lambda c, value=value, objectives=objectives: (
-                c["selected"].update(value=value), c.update(config={"distiller": objectives})))  # fmt: skip
+            config = {"distiller": objectives, "train": {"epochs": 2}}
+            edit(path, lambda c, value=value, config=config: (
+                c["selected"].update(value=value), c.update(config=config)))  # fmt: skip
     return folder
 
 
@@ -140,6 +141,29 @@ def lost_numbers(study):
     path.write_text("\n".join([lines[0], json.dumps(row)]) + "\n")
 
 
+def lost_log(study):
+    (run(study) / "metrics.jsonl").unlink()
+
+
+def cut_log(study):
+    path = run(study) / "metrics.jsonl"
+    path.write_text(path.read_text().splitlines()[0] + "\n")
+
+
+def doubled_log(study):
+    path = run(study) / "metrics.jsonl"
+    path.write_text(2 * path.read_text())
+
+
+def lost_network(study):
+    (run(study) / "best.safetensors").unlink()
+
+
+def cut_record(study):
+    path = run(study) / "run.json"
+    path.write_text(path.read_text()[:200])
+
+
 def never_predicted(study):
     from tests.report.fake import HAPT, evaluate
 
@@ -212,6 +236,11 @@ FOUND = {
     shifted_results: ("shifted_rows", "low/fold-1/base/seed-0", "the kept epoch had"),
     diverged: ("diverged_run", "low/fold-1/base/seed-0", "the loss is nan"),
     lost_numbers: ("diverged_run", "low/fold-1/base/seed-0", "the loss is not finite in epoch 1"),
+    lost_log: ("lost_files", "low/fold-1/base/seed-0", "metrics.jsonl has 0 of 2 epochs (epoch 0 is missing)"),
+    cut_log: ("lost_files", "low/fold-1/base/seed-0", "metrics.jsonl has 1 of 2 epochs (epoch 1 is missing)"),
+    doubled_log: ("lost_files", "low/fold-1/base/seed-0", "metrics.jsonl has 4 lines for 2 epochs"),
+    lost_network: ("lost_files", "low/fold-1/base/seed-0", "best.safetensors is missing"),
+    cut_record: ("lost_files", "low/fold-1/base/seed-0", "run.json: Invalid JSON"),
     never_predicted: ("never_predicted", "low/fold-1/base/seed-0", "base of low never predicts 'downstairs'"),
     unequal_folds: ("unequal_folds", "low", "Folds of 12 (fold-2) and 100 samples (fold-1)"),
     selected_on_test: ("selected_on_test", "low/fold-1/base/seed-0", "the epoch of 1 run was chosen on the test"),
@@ -251,6 +280,6 @@ def test_the_command_writes_what_it_found_and_fails(study):
 
 
 def test_an_experiment_that_contradicts_itself_is_a_finding(study):
-    out_of_range(study)
+    contradiction(study)
     (finding,) = audit_study(study / "low").findings
-    assert finding.defect == "contradiction" and "1.99" in finding.sentence
+    assert finding.defect == "contradiction" and "accuracy is 0.0100" in finding.sentence

@@ -7,8 +7,7 @@ from tests.experiment.small import recipe
 from tutelage.errors import UserError
 from tutelage.execution.listener import Quiet
 from tutelage.execution.run import make_plan
-from tutelage.execution.stack_engine import stacking
-from tutelage.execution.stack_engine import ways_of
+from tutelage.execution.stack_engine import stacking, ways_of
 from tutelage.execution.workers import RunConfig
 from tutelage.recipe.config import load
 

@@ -122,7 +122,11 @@ def test_slots_are_those_of_one_run_and_never_a_mean(whole, found):
         assert np.array_equal(
             found.slots.bound[name], stored[f"workspace.bound.{name}"].astype(float)
         )
-    assert set(found.slots.positions) == {"sig", "pi"} and found.slots.own_positions.shape == (30, 4, 32)
+    assert set(found.slots.positions) == {"sig", "pi"} and found.slots.own_positions.shape == (
+        30,
+        4,
+        32,
+    )
     assert np.array_equal(found.slots.alone, stored["workspace.read_alone"].astype(float))
 
 

@@ -15,7 +15,7 @@ from tutelage.objectives import Distiller, Labels, Objective, Weighted
 from tutelage.recipe.config import Train
 from tutelage.steps import GradientStep
 from tutelage.train import DivergedError, Settings, State, Training, fit
-from tutelage.training.stage import make_fabric
+from tutelage.training.settings import make_fabric
 from tutelage.types import Output
 
 CLASSES, COUNT = 3, 36

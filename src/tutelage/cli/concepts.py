@@ -11,6 +11,8 @@ from tutelage.errors import UserError
 if TYPE_CHECKING:  # numpy and torch come with it; --help does without
     from tutelage.concepts import Cleaned, ConceptSet, Rules
 
+_NAMES = 5  # class names that most phrases were left out for
+
 app = typer.Typer(
     help="Concepts in words: make, clean, import, show, and have people rate them.",
     no_args_is_help=True,
@@ -290,6 +292,8 @@ def _finish(found: "Cleaned", out: Path, dropped: Path | None) -> None:
         typer.echo(f"joined with an equal one: {found.joined}")
     for reason, count in found.reasons.items():
         typer.echo(f"left out, {reason}: {count}")
+    for name, count in list(found.names.items())[:_NAMES]:
+        typer.echo(f"  for {name!r}: {count}")
     for name in found.concepts.classes:
         if not found.concepts.of(name):
             typer.echo(f"class {name!r} has no concept", err=True)

@@ -88,8 +88,8 @@ def run(
 
     loaded = load_study(study, overrides or [], name)
     with Screen() as screen:
-        places = RunConfig(runs.resolve() if engine == "ray" else runs, data, device, jobs, devices)
-        planned = plan_study(loaded, places, screen)
+        config = RunConfig(runs.resolve() if engine == "ray" else runs, data, device, jobs, devices)
+        planned = plan_study(loaded, config, screen)
         if engine == "local":  # of a cluster, this machine says nothing
             found = estimate(planned, screen, well=False)
             refuse_unfit(found, runs)
@@ -97,7 +97,7 @@ def run(
                 typer.echo(f"{found.missing} runs to train; a guess: {duration(found.seconds)}")
         workers = stacking(way, engine_of(engine, planned, screen))
         folder = run_study(loaded, planned, screen, workers)
-    done = sum(task.key in planned.found for task in planned.tasks)
+    done = sum(task.key in planned.complete for task in planned.tasks)
     typer.echo(f"{folder}: {done} of {len(planned.tasks)} runs are complete")
     for line in screen.failed:
         typer.echo(line, err=True)

@@ -23,6 +23,7 @@ _FORMAT = 3  # raise it when the meaning of a stored file, or a default of a loa
 _CONCEPTS = "concepts-"  # before the scope, in the name of an array
 _ARRAYS = (
     "inputs", "labels", "subjects", "recordings", "starts", "official_test", "official_validation",
+    "sessions",
 )  # fmt: skip
 
 

@@ -36,8 +36,7 @@ from tutelage.execution.workers import (
     Workers,
     make_workers,
 )
-from tutelage.recipe.config import Recipe
-from tutelage.recipe.resolve import Job
+from tutelage.recipe.resolve import RunSpec
 from tutelage.training.assemble import Context
 
 __all__ = ["WAYS", "known_seconds", "stacking", "ways_of"]
@@ -68,22 +67,22 @@ def stacking(way: str, engine: Engine = make_workers) -> Engine:
 
     @contextmanager
     def stacked_workers(
-        places: RunConfig, missing: int, kept: DataCache, listener: Listener
+        config: RunConfig, missing: int, kept: DataCache, listener: Listener
     ) -> Iterator[Workers]:
-        with engine(places, missing, kept, listener) as workers:
-            yield workers if places.devices > 1 else _Stacking(workers, way)
+        with engine(config, missing, kept, listener) as workers:
+            yield workers if config.devices > 1 else _Stacking(workers, way)
 
     def provide(
-        places: RunConfig, missing: int, kept: DataCache, listener: Listener
+        config: RunConfig, missing: int, kept: DataCache, listener: Listener
     ) -> AbstractContextManager[Workers]:
-        return stacked_workers(places, missing, kept, listener)
+        return stacked_workers(config, missing, kept, listener)
 
     return provide
 
 
-def known_seconds(recipe: Recipe, stage: str, cache: Path, accelerator: str) -> Seconds | None:
+def known_seconds(spec: RunSpec, cache: Path, accelerator: str) -> Seconds | None:
     """Return what was measured of such runs on this machine, or None where nothing was."""
-    path = _memory(_kind(recipe, stage, accelerator), cache)
+    path = _memory(_kind(spec, accelerator), cache)
     return Seconds(**checkpoint.read_json(path)["seconds"]) if path.exists() else None
 
 
@@ -91,12 +90,12 @@ def ways_of(planned: Plan) -> list[str]:
     """Say which missing runs can be trained in stacks, how fast that was here, and why others cannot be."""
     stacked, alone = dict[str, set[str]](), dict[str, set[str]]()
     for task in planned.missing:
-        stage, places = task.job.stage, planned.places
-        why = why_alone(task.recipe, stage)
+        stage, config = task.spec.stage, planned.config
+        why = why_alone(task.spec)
         if why is not None:
             alone.setdefault(why, set()).add(stage)
             continue
-        known = known_seconds(task.recipe, stage, places.cache, places.accelerator)
+        known = known_seconds(task.spec, config.cache, config.accelerator)
         speed = "not measured here yet"
         if known is not None and known.members:
             speed = (
@@ -114,12 +113,12 @@ class _Item:
 
     future: Future[Any]
     context: Context
-    job: Job
+    spec: RunSpec
     kind: str | None
 
     @property
-    def asked(self) -> tuple[Context, Job]:
-        return self.context, self.job
+    def asked(self) -> tuple[Context, RunSpec]:
+        return self.context, self.spec
 
 
 class _Stacking:
@@ -136,11 +135,11 @@ class _Stacking:
         """Take a run; anything else is no business of stacks."""
         if work is not run_outcome:
             return self.workers.submit(work, *arguments)
-        context, job = arguments
+        context, spec = arguments
         kind = None
-        if why_alone(context.recipe, job.stage) is None:
-            kind = _kind(context.recipe, job.stage, context.accelerator)
-        self._waiting.append(_Item(Future(), context, job, kind))
+        if why_alone(spec) is None:
+            kind = _kind(spec, context.accelerator)
+        self._waiting.append(_Item(Future(), context, spec, kind))
         return self._waiting[-1].future
 
     def wait(
@@ -222,12 +221,11 @@ class _Stacking:
                 )
 
 
-def _kind(recipe: Recipe, stage: str, accelerator: str) -> str:
-    """Return what runs that may share a stack have in common, as far as their recipes tell."""
-    train, own = recipe.train_of(stage), recipe.stages[stage].input
+def _kind(spec: RunSpec, accelerator: str) -> str:
+    """Return what runs that may share a stack have in common, as far as their descriptions tell."""
     parts = [
-        recipe.data, own and recipe.modalities.get(own), recipe.network_of(stage),
-        recipe.crop_of(stage), train.batch_size, train.precision, accelerator,
+        spec.data.data, spec.data.modalities.get(spec.modality), spec.network, spec.crop,
+        spec.train.batch_size, spec.train.precision, accelerator,
     ]  # fmt: skip
     return json.dumps(parts, sort_keys=True)
 

@@ -9,12 +9,19 @@ from torch import Tensor, nn
 
 from tutelage import checkpoint
 from tutelage.errors import UserError
-from tutelage.models import On
+from tutelage.models import Network, On, network_class
 from tutelage.recipe.instantiate import build, convert, described
 from tutelage.seeds import derive
 from tutelage.vlm import EncoderSource
 
-__all__ = ["content_of", "load_network", "make_network", "reads_as_is", "save_network"]
+__all__ = [
+    "content_of",
+    "kind_of_network",
+    "load_network",
+    "make_network",
+    "reads_as_is",
+    "save_network",
+]
 
 
 def make_network(
@@ -61,6 +68,14 @@ def make_network(
     return on.to(memory_format=torch.channels_last)
 
 
+def kind_of_network(
+    description: Mapping[str, Any], place: str
+) -> tuple[type[Network], dict[str, Any]]:
+    """Return the class of a network and the arguments that a recipe states for it."""
+    cls, arguments = described("tutelage.models", description, place, base=nn.Module)
+    return network_class(cls), arguments
+
+
 def content_of(description: Mapping[str, Any], place: str) -> str:
     """Return what a network depends on besides its description: the content of files it names; or nothing.
 
@@ -68,19 +83,17 @@ def content_of(description: Mapping[str, Any], place: str) -> str:
         description: ``{type: ConceptBottleneck, concepts: cifar10, ...}``.
         place: where in the recipe, for errors.
     """
-    cls, arguments = described("tutelage.models", description, place, base=nn.Module)
-    ask = getattr(cls, "content", None)
-    found = "" if ask is None else str(ask(arguments))
+    kind, arguments = kind_of_network(description, place)
+    content = kind.content(arguments)
     if "encoder" in arguments:
         source: EncoderSource = convert(arguments["encoder"], EncoderSource, f"{place}.encoder")
-        found += source.fingerprint
-    return found
+        content += source.fingerprint
+    return content
 
 
 def reads_as_is(description: Mapping[str, Any], place: str) -> bool:
     """Return whether a network reads its inputs as the data set gives them, images in [0, 1], not standardised."""
-    cls, _ = described("tutelage.models", description, place, base=nn.Module)
-    return bool(getattr(cls, "as_is", False))
+    return kind_of_network(description, place)[0].as_is
 
 
 def save_network(path: Path, network: On, spec: Mapping[str, Any]) -> None:

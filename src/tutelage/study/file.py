@@ -10,15 +10,8 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from tutelage.errors import UserError, unknown
-from tutelage.recipe.config import (
-    Recipe,
-    Strict,
-    folder_name,
-    merge,
-    parse,
-    read_override,
-    read_yaml,
-)
+from tutelage.recipe.config import Recipe, Strict, parse
+from tutelage.recipe.reader import folder_name, merge, read_override, read_yaml
 from tutelage.runs.records import STUDY, CellRecord, StudyRecord
 from tutelage.runs.schema import write
 

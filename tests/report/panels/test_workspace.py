@@ -305,7 +305,10 @@ def test_a_real_workspace_shows_itself(tmp_path):
     folder = execute(tmp_path, recipe(change))
     (found,) = workspaces(read_experiment(folder))
     assert found.teachers == ("sig", "gaf") and found.slots.count == 3
-    assert set(found.slots.bound) == {"sig", "gaf"} and found.slots.own_positions.shape[1:] == (3, 8)
+    assert set(found.slots.bound) == {"sig", "gaf"} and found.slots.own_positions.shape[1:] == (
+        3,
+        8,
+    )
     html = section(write_report(folder).read_text(), "workspace")
     assert len(titles(html)) == 4 and titles(html)[0] == "workspace: over epochs"
     rows = tables(html)[0]

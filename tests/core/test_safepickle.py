@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 
-from tutelage.data import safepickle
+from tutelage import safepickle
 from tutelage.errors import UserError
 
 
