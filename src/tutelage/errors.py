@@ -1,9 +1,11 @@
 """One sentence for a user's mistake: place, what was found, what is allowed, the near name."""
 
 import errno
+import importlib
 from collections.abc import Iterable
 from difflib import get_close_matches
 from math import isfinite, isinf
+from typing import Any
 
 _STORAGE = {
     errno.ENOSPC: "the disk is full; free some room",
@@ -49,6 +51,30 @@ def near(found: str, allowed: Iterable[str]) -> str:
     """Return `` ; did you mean 'x'`` for the closest allowed name, else the empty string."""
     match = get_close_matches(str(found)[:QUOTED], list(map(str, allowed)), n=1, cutoff=0.6)
     return f"; did you mean {quoted(match[0])}" if match else ""
+
+
+def one_line(error: Exception, most: int = 300) -> str:
+    """Return what another library says of a mistake, without its line breaks, cut to this many characters."""
+    return " ".join(str(error).split())[:most]
+
+
+def library(name: str, user: str, extra: str) -> Any:
+    """Return a module that is not always installed.
+
+    Args:
+        name: of the module.
+        user: what needs it, for the sentence.
+        extra: of this package, that installs it.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(
+            f"{user} needs {name}: pip install 'tutelage[{extra}]' ({error})"
+        ) from error
 
 
 def unknown(place: str, what: str, found: str, allowed: Iterable[str]) -> UserError:

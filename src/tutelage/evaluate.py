@@ -139,7 +139,7 @@ def assess_groups(
     Source:
         Zhou et al. 2022, CoCoOp, arXiv:2203.05557, sec. 4.1 (base-to-new generalisation).
     """
-    found = {}
+    by_group = {}
     for group, names in groups.items():
         numbers = torch.tensor([class_names.index(name) for name in names])
         mine = torch.isin(labels, numbers)
@@ -149,15 +149,15 @@ def assess_groups(
             seen, right = logits[mine][:, numbers], own[labels[mine]]
             metrics = monitor(seen.double(), right)
             hits = (seen.argmax(dim=1) == right).double()
-            found[group] = {
+            by_group[group] = {
                 "n": int(mine.sum()), "accuracy": float(hits.mean()), "macro_f1": metrics["macro_f1"],
                 "nll": metrics["loss"],
             }  # fmt: skip
     if not groups:
         return {}
-    whole = len(found) == len(groups)
-    scores = [metrics["accuracy"] for metrics in found.values()]
-    return {"groups": found, "harmonic_mean": harmonic_mean(scores) if whole else None}
+    whole = len(by_group) == len(groups)
+    scores = [metrics["accuracy"] for metrics in by_group.values()]
+    return {"groups": by_group, "harmonic_mean": harmonic_mean(scores) if whole else None}
 
 
 def _calibration(confidence: Tensor, right: Tensor) -> float:
@@ -184,13 +184,13 @@ def harmonic_mean(values: Sequence[float]) -> float:
 def _per_subject(
     logits: Tensor, labels: Tensor, subjects: npt.NDArray[np.str_]
 ) -> dict[str, dict[str, float]]:
-    found = {}
+    by_subject = {}
     for subject in np.unique(subjects):
         mine = torch.from_numpy(subjects == subject)
         metrics = monitor(logits[mine], labels[mine])
-        found[str(subject)] = {
+        by_subject[str(subject)] = {
             "accuracy": metrics["accuracy"],
             "macro_f1": metrics["macro_f1"],
             "n": int(mine.sum()),
         }
-    return found
+    return by_subject

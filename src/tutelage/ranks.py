@@ -87,7 +87,7 @@ class Ranks:
         rows = self._rows(total)
         before = own.new_zeros(rows.start, *own.shape[1:])
         after = own.new_zeros(total - rows.stop, *own.shape[1:])
-        together: Tensor = all_reduce(torch.cat([before, own, after]))
+        together: Tensor = all_reduce(torch.cat([before, own, after]))  # type: ignore[no-untyped-call]
         return together
 
     def add_gradients(self, parameters: Iterable[Tensor]) -> None:
@@ -210,10 +210,10 @@ def _batch_norm(call: _Call) -> Tensor:
     x = call.x if call.x.dtype == torch.float64 else call.x.float()
     over = [axis for axis in range(x.ndim) if axis != 1]
     shape = [1, -1, *[1] * (x.ndim - 2)]
-    count = all_reduce(x.new_tensor(x.numel() / x.shape[1]))
-    mean = all_reduce(x.sum(dim=over)) / count
+    count = all_reduce(x.new_tensor(x.numel() / x.shape[1]))  # type: ignore[no-untyped-call]
+    mean = all_reduce(x.sum(dim=over)) / count  # type: ignore[no-untyped-call]
     centred = x - mean.view(shape)
-    variance = all_reduce(centred.square().sum(dim=over)) / count
+    variance = all_reduce(centred.square().sum(dim=over)) / count  # type: ignore[no-untyped-call]
     if call.running_mean is not None and call.running_var is not None:
         with torch.no_grad():
             unbiased = variance * (count / (count - 1))

@@ -63,7 +63,7 @@ def test_image_arrays(tmp_path):
         ({"X": signals(int), "y": np.zeros(5, int)}, "inputs: found .* int64"),
         (
             {"X": np.zeros(5, np.float32), "y": np.zeros(5, int)},
-            r"X.npy: found shape \[5\], allowed are 3 or 4 axes",
+            r"X.npy: found shape \[5\], allowed are 3",
         ),
         ({"X": signals(), "y": np.zeros(0, int)}, "found"),
         (

@@ -220,7 +220,7 @@ def test_concurrent_callers_get_the_same_content(tmp_path):
 
 def test_full_disk_is_refused_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1 << 20}))
-    with pytest.raises(UserError, match=r"GB are needed and 0.0 GB are free"):
+    with pytest.raises(UserError, match=r"67\.1 MB are needed and 1\.0 MB are free"):
         make(tmp_path)
     assert not list(tmp_path.glob("*.npy"))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.experiment.small import recipe
+from tests.training.small import recipe
 
 SHIPPED = Path(__file__).parents[2] / "recipes"
 IMAGES = {"type": "SyntheticImages", "classes": 5, "samples": 20, "size": 8}

@@ -246,7 +246,7 @@ def test_the_window_is_read_from_the_experiment(tmp_path):
     html = write_report(folder).read_text()
     assert "walking, test split." in html and "images show acc z, the strong line" in html
     np.savez(folder / "example.npz", **{**fixed, "subject": np.array([object()])})
-    with pytest.raises(UserError, match="not an example window"):
+    with pytest.raises(UserError, match="not a file of an example window"):
         write_report(folder)
 
 

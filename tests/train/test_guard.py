@@ -7,15 +7,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch import nn
-from tutelage.training.stage import make_fabric
 
-from tests.experiment.small import recipe
-from tests.experiment.test_runs import execute, read, runs_of
+from tests.training.small import recipe
+from tests.training.test_runs import execute, read, runs_of
 from tutelage.batches import Samples
 from tutelage.objectives import Distiller, Labels, Objective, Weighted
 from tutelage.recipe.config import Train
 from tutelage.steps import GradientStep
 from tutelage.train import DivergedError, Settings, State, Training, fit
+from tutelage.training.settings import make_fabric
 from tutelage.types import Output
 
 CLASSES, COUNT = 3, 36

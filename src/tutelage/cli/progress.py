@@ -95,13 +95,11 @@ class Screen:
         from tutelage.report.headline import headline
         from tutelage.runs.ledger import read_experiment
 
+        first = headline(ReportContext(read_experiment(folder)))
         self.console.print()
-        self.console.print(
-            headline(ReportContext(read_experiment(folder))).sentence,
-            style="bold",
-            markup=False,
-            highlight=False,
-        )
+        for warning in first.warnings:
+            self.console.print(warning, markup=False, highlight=False)
+        self.console.print(first.sentence, style="bold", markup=False, highlight=False)
         self.console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 

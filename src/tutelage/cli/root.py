@@ -7,17 +7,10 @@ import typer
 
 import tutelage
 from tutelage.cli import concepts as concept_commands
+from tutelage.cli import main
 from tutelage.cli import study as study_commands
 from tutelage.cli.groups import AskingGroup, SentenceGroup
-from tutelage.cli.options import (
-    DataHome,
-    Device,
-    Devices,
-    Jobs,
-    Name,
-    Overrides,
-    Runs,
-)
+from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs
 from tutelage.errors import UserError, unknown
 
 app = typer.Typer(
@@ -188,11 +181,6 @@ def data(
             home or datasets.home(), screen.progress
         )
     typer.echo(str(describe(dataset)))
-
-
-def main() -> None:
-    """Entry point of the ``tutelage`` command."""
-    app(prog_name="tutelage")
 
 
 if __name__ == "__main__":

@@ -5,15 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tutelage.cli.options import (
-    DataHome,
-    Device,
-    Devices,
-    Jobs,
-    Name,
-    Overrides,
-    Runs,
-)
+from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs
 
 app = typer.Typer(
     help="Studies: many experiments from one file, planned, run, watched and compared.",

@@ -23,12 +23,7 @@ from tutelage.execution.stacked_training import (
 from tutelage.recipe.instantiate import described
 from tutelage.recipe.resolve import RunSpec
 from tutelage.runs.writer import Unrecorded
-from tutelage.train import (
-    DivergedError,
-    Record,
-    State,
-    fit,
-)
+from tutelage.train import DivergedError, Record, State, fit
 from tutelage.training.assemble import Assembled, Context, assemble
 from tutelage.training.settings import make_distiller, make_step
 from tutelage.training.single import begin, fail, finish

@@ -24,18 +24,8 @@ from tutelage.execution.claim import run_outcome
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.listener import Listener
 from tutelage.execution.run import Plan
-from tutelage.execution.stack import (
-    Seconds,
-    measure_stack,
-    stack_outcomes,
-    why_alone,
-)
-from tutelage.execution.workers import (
-    Engine,
-    RunConfig,
-    Workers,
-    make_workers,
-)
+from tutelage.execution.stack import Seconds, measure_stack, stack_outcomes, why_alone
+from tutelage.execution.workers import Engine, RunConfig, Workers, make_workers
 from tutelage.recipe.resolve import RunSpec
 from tutelage.training.assemble import Context
 

@@ -51,8 +51,8 @@ class _OwnProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (a,) = ctx.saved_tensors
-        found: Tensor = (gradient + gradient.mT) @ a
-        return found
+        product: Tensor = (gradient + gradient.mT) @ a
+        return product
 
 
 def row_normalise(matrix: Tensor, dim: int = -1) -> Tensor:

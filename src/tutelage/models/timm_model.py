@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tutelage.errors import UserError, near
+from tutelage.errors import UserError, library, near, one_line
 from tutelage.models.network import Network
 from tutelage.models.tapped import Tapped
 from tutelage.types import Output
@@ -45,7 +45,7 @@ class Timm(Network):
     ) -> None:
         super().__init__()
         self.size = size
-        timm = _import_timm()
+        timm = library("timm", "network.type Timm", "vision")
         if not timm.is_model(name):
             raise UserError(f"name: timm has no model {name!r}{near(name, timm.list_models())}")
         given = {"pretrained": pretrained, "in_chans": channels, "num_classes": classes}
@@ -53,6 +53,8 @@ class Timm(Network):
             model: Any = timm.create_model(name, **given, **(options or {}))
         except TypeError as error:
             raise UserError(f"options: timm's {name!r} refuses them ({error})") from error
+        except Exception as error:  # other people's weights can make it raise nearly anything
+            raise UserError(f"name: timm cannot make {name!r} so ({one_line(error)})") from error
         if taps is None:
             stages = [info["module"] for info in said(model, "feature_info", [])]
             layers = dict(model.named_modules())
@@ -102,13 +104,3 @@ def said(model: nn.Module, name: str, default: Any) -> Any:
 def channels_last(model: nn.Module) -> bool:
     """Return whether the maps of a model of timm have their channels last."""
     return bool(said(model, "output_fmt", "NCHW") == "NHWC")
-
-
-def _import_timm() -> Any:
-    try:
-        import timm
-    except ImportError as error:
-        raise UserError(
-            f"network.type Timm needs timm: pip install 'tutelage[vision]' ({error})"
-        ) from error
-    return timm

@@ -87,8 +87,8 @@ class Distiller(nn.Module):
 
     def meta_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that only a meta step may train: those of weightings marked ``meta``."""
-        found = [m for m in self.modules() if isinstance(m, Weighting) and m.meta]
-        return [parameter for weighting in found for parameter in weighting.parameters()]
+        learned = [m for m in self.modules() if isinstance(m, Weighting) and m.meta]
+        return [parameter for weighting in learned for parameter in weighting.parameters()]
 
     def forward(self, view: View, only: Collection[str] | None = None) -> Losses:
         """Return total and parts of one batch.

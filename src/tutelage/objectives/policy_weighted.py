@@ -155,12 +155,12 @@ class _Policy(nn.Module):
     def forward(self, looks: _Looks) -> tuple[Tensor, ...]:
         """Return the weights of logits and of features, with the policy's gradient."""
         hidden = F.relu(self.trunk(looks.state))
-        found = []
+        mixes = []
         for head, share, gap in zip(self.heads, self.shares.softmax(1), looks.gaps, strict=True):
             own = torch.softmax(head(hidden), dim=1).T
             parts = torch.stack([own, looks.confidence, torch.softmax(gap, dim=0)])
-            found.append((share[:, None, None] * parts).sum(dim=0))
-        return tuple(found)
+            mixes.append((share[:, None, None] * parts).sum(dim=0))
+        return tuple(mixes)
 
 
 def _reward(loss: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from tutelage import data as datasets
 from tutelage import seals
 from tutelage.data import DataSet, leakage
-from tutelage.data.split import Split
+from tutelage.data.split import Split, refuse_one_class
 from tutelage.errors import UserError
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.instantiate import build
@@ -108,8 +108,10 @@ def split_of(spec: DataSpec, dataset: DataSet, fold: int, cache: Path) -> Split:
             "split.validation: found 0; the honest protocol chooses the epoch on validation subjects "
             "(allowed: 1 or more; train: {select: last}, which chooses nothing; or protocol: legacy)"
         )
+    refuse_one_class(dataset, split)
     # Of this version of the scan: a stricter one must look again.
-    clean = cache / "clean" / hash_of(split, f"{leakage.VERSION}|{dataset.fingerprint}")
+    scanned = f"{leakage.VERSION}|{dataset.fingerprint}{'|within subjects' * split.within_subjects}"
+    clean = cache / "clean" / hash_of(split, scanned)
 
     def scan() -> str:
         leakage.refuse_leakage(dataset, split)

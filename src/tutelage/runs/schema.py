@@ -89,7 +89,7 @@ def parse(adapter: TypeAdapter[T], text: str | bytes, where: str) -> T:
 def _sentence(error: ValidationError, where: str) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
     where = ": ".join(filter(None, (where, ".".join(str(part) for part in first["loc"]))))
-    if first["type"] == "json_invalid" and not str(first["input"]).strip():
+    if first["type"] == "json_invalid" and not first["input"].strip():
         return f"{where}: the file is empty"
     if first["type"] in {"missing", "json_invalid"}:
         return f"{where}: {first['msg']}"

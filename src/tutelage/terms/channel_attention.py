@@ -64,13 +64,13 @@ class ChannelAttention(Term):
 
     def forward(self, student: Output, teacher: Output, view: View) -> Tensor:
         """Return the weighted distance of each sample's channels, mean over taps, [B]."""
-        found = [
+        distances = [
             losses.channel_distance(adapter(s), t, self.attention(t, gate))
             for (s, t), adapter, gate in zip(
                 pairs(student, teacher, self.taps), self.adapters, self.gates, strict=True
             )
         ]
-        return torch.stack(found).mean(dim=0)
+        return torch.stack(distances).mean(dim=0)
 
 
 def _gate(channels: int) -> nn.Sequential:

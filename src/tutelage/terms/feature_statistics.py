@@ -90,8 +90,8 @@ class FeatureStatistics(Term):
             return losses.sample_statistics(teacher)
         if self.training:
             kept = torch.clamp(self.seen / (self.seen + 1), max=self.momentum)
-            found = losses.sample_statistics(teacher)
-            for own, new in zip((self.mean, self.variance), found, strict=True):
+            of_batch = losses.sample_statistics(teacher)
+            for own, new in zip((self.mean, self.variance), of_batch, strict=True):
                 own.copy_(kept * own + (1 - kept) * new)
             self.seen.add_(1)
         # A copy: the next batch writes into it.

@@ -92,8 +92,8 @@ class TrainingEpoch:
     @property
     def losses(self) -> list[float]:
         """The student's cross entropy with the labels in each step; its total loss where they are hidden."""
-        found: list[float] = torch.stack(self.surprise).nan_to_num(1e30, 1e30).tolist()
-        return found
+        losses: list[float] = torch.stack(self.surprise).nan_to_num(1e30, 1e30).tolist()
+        return losses
 
     def result(self) -> tuple[dict[str, float], Tensor, dict[str, Tensor]]:
         """Return the means of the epoch, the ids in the order they were seen, and the traces of each.
@@ -118,9 +118,9 @@ def summary(
     """Return the mean of each trace, over all samples and per class (None for a class not seen)."""
     labels, classes = training.samples.labels[index], len(training.samples.class_names)
     counts = torch.bincount(labels, minlength=classes) * training.labelled
-    found = {}
+    means = {}
     for name, values in traces.items():
         sums = torch.zeros(classes).index_add_(0, labels, values)
         by_class = [float(s / n) if n else None for s, n in zip(sums, counts, strict=True)]
-        found[name] = {"mean": float(values.mean()), "by_class": by_class}
-    return found
+        means[name] = {"mean": float(values.mean()), "by_class": by_class}
+    return means

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,14 @@ from torch import Tensor, nn
 from tutelage.errors import UserError
 from tutelage.vlm import towers
 
-__all__ = ["DualEncoder", "EncoderSource", "digest_of", "text_embeddings", "without_texts"]
+__all__ = [
+    "DualEncoder",
+    "EncoderSource",
+    "digest_of",
+    "files_of",
+    "text_embeddings",
+    "without_texts",
+]
 
 _TEXTS = 128  # encoded at a time
 
@@ -27,7 +34,8 @@ class DualEncoder(nn.Module, ABC):
         modality: what the first tower reads.
         input_shape: one input as the first tower sees it: (channels, height, width) or (channels, time).
         embed_dim: size of an embedding.
-        model: the module that holds both towers.
+        model: the module that holds both towers, and the logarithm ``logit_scale``.
+        tokeniser: texts -> numbers of their tokens.
         encoded: how many inputs and texts were encoded so far; a cache that works shows here.
 
     Shapes:
@@ -37,16 +45,18 @@ class DualEncoder(nn.Module, ABC):
     modality: Literal["image", "signal"]
     input_shape: tuple[int, ...]
     embed_dim: int
-    model: nn.Module
+    model: Any
+    tokeniser: Any
 
     def __init__(self) -> None:
         super().__init__()
         self.encoded = {"inputs": 0, "texts": 0}
 
     @property
-    @abstractmethod
     def logit_scale(self) -> Tensor:
         """What cosines are multiplied by to become logits, a positive scalar (1 / CLIP's temperature)."""
+        scale: Tensor = self.model.logit_scale.exp()
+        return scale.reshape(())
 
     @abstractmethod
     def prepare(self, x: Tensor) -> Tensor:
@@ -63,9 +73,10 @@ class DualEncoder(nn.Module, ABC):
     def _inputs(self, x: Tensor) -> Tensor:
         """Return the embeddings of prepared inputs."""
 
-    @abstractmethod
     def tokenise(self, texts: Sequence[str]) -> Tensor:
         """Return the numbers that the text tower reads, [n, length], int64."""
+        tokens: Tensor = self.tokeniser(list(texts))
+        return tokens
 
     @abstractmethod
     def _tokens(self, tokens: Tensor) -> Tensor:
@@ -143,6 +154,12 @@ def without_texts(encoder: DualEncoder) -> DualEncoder:
     """
     towers.without_texts(encoder.model)
     return encoder
+
+
+def files_of(folder: Path, *more: str) -> list[Path]:
+    """Return the files of a folder that decide an encoder, of the usual suffixes and others."""
+    kept = {".json", ".safetensors", ".bin", ".txt", *more}
+    return sorted(path for path in folder.iterdir() if path.suffix in kept)
 
 
 def digest_of(*paths: Path) -> str:

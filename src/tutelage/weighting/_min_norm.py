@@ -41,8 +41,8 @@ def min_norm_mixture(gram: Tensor, cap: float) -> Tensor:
     unit = gram / gram.diagonal().mean().clamp_min(torch.finfo(kind).tiny)
     unit = unit + _RIDGE * torch.eye(count).to(unit)
     solve = _by_enumeration if count <= _ENUMERATED else _by_active_set
-    found = solve(unit, min(cap, 1.0)).clamp(0.0, cap)
-    return found / found.sum()
+    shares = solve(unit, min(cap, 1.0)).clamp(0.0, cap)
+    return shares / shares.sum()
 
 
 @lru_cache(maxsize=16)
@@ -133,6 +133,6 @@ def _on_face(gram: Tensor, shares: Tensor, free: Tensor) -> Tensor:
     right = torch.cat(
         [-(gram[free][:, ~free] @ shares[~free]), (1 - shares[~free].sum()).reshape(1)]
     )
-    found = shares.clone()
-    found[free] = torch.linalg.solve(system, right)[:count]
-    return found
+    moved = shares.clone()
+    moved[free] = torch.linalg.solve(system, right)[:count]
+    return moved

@@ -46,12 +46,12 @@ class AccuracyGap(Weighting):
         """Ask every teacher about the validation split."""
         if facts.survey is None:
             raise ValueError("AccuracyGap: there is no validation split to ask the teachers about")
-        found = {}
+        accuracies = {}
         for name in facts.view.teachers:
             answers = facts.survey(name, "validation")
             hits = answers.logits.argmax(dim=1) == answers.labels
-            found[name] = float(hits.float().mean())
-        self.accuracies = found
+            accuracies[name] = float(hits.float().mean())
+        self.accuracies = accuracies
 
     def forward(self, losses: Tensor, view: View) -> Tensor:
         """Return the weights of this epoch, [K, 1]."""

@@ -99,16 +99,16 @@ class GradientSpace(Weighting):
                 "(allowed: a training step)"
             )
         # The sum over the batch, not the mean: 1/B more would underflow in half precision and changes no weight.
-        found = [
+        gradients = [
             torch.autograd.grad(loss.sum(), place, retain_graph=True, allow_unused=True)[0]
             for loss in losses
         ]
-        if any(gradient is None for gradient in found):
+        if any(gradient is None for gradient in gradients):
             raise ValueError(
                 f"at: the losses do not depend on the student's {self.at} "
                 "(allowed: what the term reads, or something computed before it)"
             )
-        vectors = torch.stack([gradient.float().mean(dim=0).flatten() for gradient in found])
+        vectors = torch.stack([gradient.float().mean(dim=0).flatten() for gradient in gradients])
         return (
             vectors.cpu() if vectors.device.type == "mps" else vectors
         ).double()  # MPS has no float64

@@ -22,11 +22,12 @@ def angles(signal: Float, bounds: Array, limits: Array, cosine: Array, sine: Arr
         cosine: receives [S], float64.
         sine: receives [S], float64.
     """
-    longest = 0
+    longest, largest = 0, 0.0
     for s in range(cosine.size):
         total = 0.0
         for i in range(bounds[s], bounds[s + 1]):
             total += signal[i]
+            largest = max(largest, abs(signal[i]))
         longest = max(longest, bounds[s + 1] - bounds[s])
         cosine[s] = total / (bounds[s + 1] - bounds[s])
     low, high = limits[0], limits[1]
@@ -34,7 +35,7 @@ def angles(signal: Float, bounds: Array, limits: Array, cosine: Array, sine: Arr
     if np.isnan(low):
         low, high = cosine.min(), cosine.max()
         # what rounding can make of equal averages
-        least = (longest + 1) * EPSILON * max(-signal.min(), signal.max())
+        least = (longest + 1) * EPSILON * largest
     scale = 2.0 / (high - low) if high - low > least else 0.0
     for s in range(cosine.size):
         value = min(1.0, max(-1.0, (cosine[s] - low) * scale - 1.0))
@@ -166,9 +167,9 @@ def transition_images(signals: Float, edges: Array, bounds: Array, images: Array
             moves(level, chance)
             share[:] = 0.0
             for s in range(size):
-                one = 1.0 / (bounds[s + 1] - bounds[s])
+                part = 1.0 / (bounds[s + 1] - bounds[s])
                 for i in range(bounds[s], bounds[s + 1]):
-                    share[level[i], s] += one
+                    share[level[i], s] += part
             for s in range(size):
                 mix(share, chance, s, blend)
                 store_affine(blend, np.float32(255.0), np.float32(0.0), images[n, c, s])
