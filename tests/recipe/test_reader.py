@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.experiment.small import recipe
+from tests.training.small import recipe
 from tutelage.errors import QUOTED, UserError, quoted, unknown
 from tutelage.recipe.config import Recipe, load, parse
 from tutelage.recipe.names import path_part, refuse_names
