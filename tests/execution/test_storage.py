@@ -8,10 +8,10 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from tests.engine.tiny import Told, carried_out
-from tests.experiment.small import recipe, write
-from tests.experiment.test_mistakes import put
-from tests.experiment.test_runs import Outcomes, execute, read, runs_of
+from tests.execution.tiny import Told, carried_out
+from tests.recipe.test_mistakes import put
+from tests.training.small import recipe, write
+from tests.training.test_runs import Outcomes, execute, read, runs_of
 from tutelage import checkpoint
 from tutelage.cli.root import app
 from tutelage.errors import UserError

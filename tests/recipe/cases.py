@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.experiment.small import recipe
+from tests.training.small import recipe
 
 SHIPPED = Path(__file__).parents[2] / "recipes"
 IMAGES = {"type": "SyntheticImages", "classes": 5, "samples": 20, "size": 8}
@@ -32,7 +32,7 @@ def images(**more):
         "split": {"type": "RandomSplit", "validation": 0.2, "test": 0.2},
         "seeds": [0, 1],
         "network": {"type": "WideResNet", "depth": 10, "width": 1},
-        "train": {"epochs": 1, "batch_size": 16},
+        "train": {"epochs": 1, "batch_size": 8},
         "stages": {"teacher": {}, "student": {"teachers": ["teacher"]}},
         "distiller": {"soft": {"type": "PerTeacher", "term": "SoftTargets"}},
     } | more

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiment.small import recipe
 from tests.recipe.cases import cases
+from tests.training.small import recipe
 from tutelage.errors import UserError
 from tutelage.recipe.config import Recipe, parse
 from tutelage.recipe.data_spec import DataSpec, folds, load_data

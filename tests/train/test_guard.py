@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.experiment.small import recipe
-from tests.experiment.test_runs import execute, read, runs_of
+from tests.training.small import recipe
+from tests.training.test_runs import execute, read, runs_of
 from tutelage.batches import Samples
 from tutelage.objectives import Distiller, Labels, Objective, Weighted
 from tutelage.recipe.config import Train

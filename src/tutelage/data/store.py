@@ -14,6 +14,7 @@ import numpy as np
 from filelock import FileLock
 
 from tutelage.data.dataset import DataSet
+from tutelage.data.guard import regular
 from tutelage.errors import UserError
 from tutelage.files import UNFINISHED, replacing, replacing_folder
 
@@ -71,7 +72,7 @@ def stamps(paths: Iterable[Path], memory: Path) -> list[str]:
         known = json.loads(memory.read_text())
     found = []
     for path in paths:
-        state = path.stat()
+        state = regular(path).stat()
         old = known.get(str(path.resolve()), [None, None, ""])
         fresh = [state.st_size, state.st_mtime_ns] != old[:2]
         found.append(sha256(path) if fresh else old[2])

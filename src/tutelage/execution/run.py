@@ -12,6 +12,7 @@ from tutelage.execution.storage import clear_leftovers, refuse_unwritable
 from tutelage.execution.workers import Engine, RunConfig, make_workers
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.data_spec import DataSpec, folds
+from tutelage.recipe.names import refuse_names
 from tutelage.recipe.resolve import RunSpec, resolve
 from tutelage.runs.folder import code_version, read_record
 from tutelage.runs.records import EXPERIMENT, Entry, ExperimentRecord
@@ -117,6 +118,9 @@ def make_plan(
     Raises:
         UserError: a recipe is wrong, or the folder of runs cannot be written.
     """
+    for name in recipes:
+        for part in f"{parent}/{name}".removeprefix("/").split("/"):
+            refuse_names([part], "--name")
     refuse_unwritable(config.runs)
     kept = DataCache(config.data, config.cache, listener.progress)
     folders = _by_ending(config.runs)

@@ -1,14 +1,22 @@
 """The recipe file: its keys, their types, and one sentence for every mistake."""
 
-import re
+import math
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from tutelage.errors import UserError, near, unknown
+from tutelage.errors import UserError, near, quoted, unknown
+from tutelage.recipe.names import refuse_names
 from tutelage.recipe.reader import merge, read_override, read_yaml
 
 Described = dict[str, Any]
@@ -20,17 +28,17 @@ __all__ = ["Recipe", "Stage", "Strict", "Train", "load", "parse"]
 class Strict(BaseModel):
     """Keys that are not declared are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Train(Strict):
     """How one stage is trained."""
 
-    epochs: int = Field(20, ge=0)
+    epochs: int = Field(20, ge=0, le=1_000_000)
     batch_size: int = Field(64, ge=2)
     optimizer: Described = {"type": "SGD", "momentum": 0.9, "weight_decay": 1e-4, "nesterov": True}
     learning_rate: float | Described = 0.05
-    clip_norm: float | None = None
+    clip_norm: float | None = Field(None, gt=0)
     sampler: Literal["shuffled", "class_aware"] = "shuffled"
     step: Described = {"type": "GradientStep"}
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
@@ -41,6 +49,21 @@ class Train(Strict):
     augment: dict[str, Described] = {}
     mix: Described | None = None
     augment_teachers: bool = False
+
+    @field_validator("clip_norm", mode="before")
+    @classmethod
+    def _unclipped(cls, value: Any) -> Any:
+        """Let 0 and .inf say what null says: gradients are not clipped."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return None if number and value in (0, math.inf) else value
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _moving(cls, value: Any) -> Any:
+        if isinstance(value, float) and value <= 0:
+            raise ValueError("a constant learning rate is above 0")
+        return value
+
     stop_constant: bool = True
 
 
@@ -56,8 +79,9 @@ class Stage(Strict):
     start_from: str | None = None
     distiller: dict[str, Described | None] = {}
     train: dict[str, Any] = {}
-    seed: int | None = Field(None, ge=0)
+    seed: int | None = Field(None, ge=0, lt=2**63)
     run: str | None = None
+    trust: bool = False
     train_classes: str | list[str] = []
     shots: int | None = Field(None, ge=1)
     unlabelled: bool = False
@@ -71,7 +95,7 @@ class Recipe(Strict):
     data: Described
     split: Described
     folds: Literal["all"] | list[int] = [0]
-    seeds: list[int] = [0]
+    seeds: list[Annotated[int, Field(ge=0, lt=2**63)]] = [0]
     protocol: Literal["honest", "legacy", "blind"] = "honest"
     standardise: Literal["global", "within_window"] = "global"
     modalities: dict[str, Described] = {}
@@ -106,18 +130,24 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _names(self) -> "Recipe":
+        for key in ("stages", "modalities", "groups", "transfer", "encoders"):
+            named = getattr(self, key)
+            refuse_names(named if isinstance(named, dict) else (), key)
+        if self.folds != "all" and len(set(self.folds)) != len(self.folds or [0, 0]):
+            raise UserError(
+                f"folds: {quoted(self.folds)} must be all, or a list of different numbers"
+            )
         for name, stage in self.stages.items():
             _check_stage(name, stage, self.stages)
         if self.baseline is not None and self.baseline not in self.stages:
             raise unknown("baseline", "stage", self.baseline, self.stages)
-        for name in self.transfer:
-            if not re.fullmatch(r"[\w-]+", name):
-                raise UserError(f"transfer.{name}: allowed in a name: letters, digits, _ and -")
         if not self.stages:
             raise UserError("stages: there is none, so nothing would be trained")
         _refuse_circles(self.stages)
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise UserError(f"seeds: {self.seeds} must be a list of different whole numbers")
+            raise UserError(
+                f"seeds: {quoted(self.seeds)} must be a list of different whole numbers"
+            )
         return self
 
     def train_settings(self, name: str) -> Train:
@@ -266,7 +296,7 @@ def _sentence(model: type[BaseModel], error: ValidationError, place: str) -> Use
     if first["type"] == "missing":
         return UserError(f"{where}: is missing{_hint(model, loc, first['input'])}")
     return UserError(
-        f"{where}: found {first['input']!r}; {first['msg'][0].lower()}{first['msg'][1:]}"
+        f"{where}: found {quoted(first['input'])}; {first['msg'][0].lower()}{first['msg'][1:200]}"
     )
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from tutelage.data.choosing import few
 from tutelage.errors import UserError, unknown
 from tutelage.recipe.config import Recipe, Train
@@ -14,6 +16,7 @@ from tutelage.recipe.data_spec import DataSpec
 from tutelage.recipe.fold import Fold
 from tutelage.recipe.groups import groups_of, taught
 from tutelage.recipe.instantiate import build
+from tutelage.recipe.names import path_part
 from tutelage.recipe.networks import content_of
 
 __all__ = ["RunSpec", "resolve"]
@@ -45,6 +48,7 @@ class RunSpec:
         shots: training samples of each class; None for all.
         unlabelled: the labels of the training samples are hidden.
         run: folder of an earlier run that is taken as it is.
+        trust: its checkpoint may name classes of other packages, which are imported.
         teacher_epoch: which checkpoint of the teachers.
         teachers: name -> run that it learns from.
         start: run whose network it starts from, or None.
@@ -69,6 +73,7 @@ class RunSpec:
     shots: int | None
     unlabelled: bool
     run: str | None
+    trust: bool
     teacher_epoch: Literal["best", "last"]
     teachers: Mapping[str, "RunSpec"]
     start: "RunSpec | None"
@@ -101,7 +106,11 @@ class RunSpec:
     @property
     def folder(self) -> Path:
         """The run folder, inside the experiment's folder."""
-        return Path(self.fold_name, self.stage, f"seed-{self.seed}-{self.fingerprint[:10]}")
+        return Path(
+            path_part(self.fold_name),
+            path_part(self.stage),
+            f"seed-{self.seed}-{self.fingerprint[:10]}",
+        )
 
     @property
     def needs(self) -> list["RunSpec"]:
@@ -173,8 +182,9 @@ class _Resolver:
             recipe.objectives(name), train, tuple(stage.classes),
             taught(recipe, name, data.dataset.class_names),
             stage.train_classes if isinstance(stage.train_classes, str) else "", self.groups,
-            stage.shots, stage.unlabelled, stage.run, stage.teacher_epoch, teachers, start,
+            stage.shots, stage.unlabelled, stage.run, stage.trust, stage.teacher_epoch, teachers, start,
         )  # fmt: skip
+        _refuse_short(spec, data)
         return replace(spec, fingerprint=_fingerprint(spec, data))
 
 
@@ -207,6 +217,19 @@ def _refuse_unfit(recipe: Recipe, data: Fold) -> None:
                 f"{place}.unlabelled: found false, but split {data.split.name!r} trains on test samples, whose "
                 "labels must be hidden (allowed: true)"
             )
+
+
+def _refuse_short(spec: RunSpec, data: Fold) -> None:
+    """Refuse a batch that is larger than all training samples."""
+    names, labels = data.dataset.class_names, data.dataset.labels[data.split.train]
+    numbers = [names.index(name) for name in spec.taken or names]
+    count = min(int((labels == n).sum()) for n in numbers) if spec.shots else 0
+    count = len(numbers) * min(spec.shots or 0, count) or int(np.isin(labels, numbers).sum())
+    if spec.run is None and spec.train.epochs and spec.train.batch_size > count:
+        raise UserError(
+            f"{spec.place}.train.batch_size: found {spec.train.batch_size}, which is more than the {count} "
+            f"training samples (allowed: 2 to {count})"
+        )
 
 
 def _fingerprint(spec: RunSpec, data: Fold) -> str:

@@ -181,7 +181,8 @@ def load_learned(
     Raises:
         UserError: classes or input differ; the sentence says how.
     """
-    network, blueprint = load_network(folder / "best.safetensors")
+    own = spec.run is None or spec.trust
+    network, blueprint = load_network(folder / "best.safetensors", foreign=own)
     if epoch == "last":
         network.load_state_dict(checkpoint.read(folder / "last.safetensors")["student"])
     known, names = blueprint["class_names"], list(data.dataset.class_names)

@@ -6,12 +6,12 @@ import re
 import numpy as np
 import pytest
 
-from tests.experiment.small import recipe
-from tests.experiment.test_runs import execute
 from tests.report.fake import HAPT, Fake, example_window, write
 from tests.report.panels.test_trust import captions, section, tables, texts
 from tests.report.slotted import MODES, TEACHERS, add_slots
 from tests.report.test_page import Page
+from tests.training.small import recipe
+from tests.training.test_runs import execute
 from tutelage.errors import UserError
 from tutelage.report import write_report
 from tutelage.report.panels.workspace import words
