@@ -46,8 +46,9 @@ def whole(tmp_path_factory):
             objectives = {"soft": made["distiller"]["soft"]}
             if path.parent.parent.name == "annsp":
                 objectives["similarity"] = {"type": "MergedSimilarity", "coefficient": 100}
-            edit(path, lambda c, value=value, objectives=objectives: (
-                c["selected"].update(value=value), c.update(config={"distiller": objectives, "train": {"epochs": 2}})))  # fmt: skip
+            config = {"distiller": objectives, "train": {"epochs": 2}}
+            edit(path, lambda c, value=value, config=config: (
+                c["selected"].update(value=value), c.update(config=config)))  # fmt: skip
     return folder
 
 
