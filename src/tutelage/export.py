@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 import torch
 from torch import Tensor, nn
 
-from tutelage.errors import UserError
+from tutelage.errors import UserError, library, one_line
 from tutelage.models import On
 
 __all__ = ["PARITY", "export_onnx"]
@@ -39,7 +38,8 @@ def export_onnx(network: On, input_shape: Sequence[int], path: Path) -> float:
         network, spec = load_network(run / "best.safetensors")
         export_onnx(network, spec["input_shape"], Path("student.onnx"))
     """
-    runtime = _import_runtime()
+    library("onnxscript", "export", "export")  # torch's exporter needs it
+    runtime = library("onnxruntime", "export", "export")
     network.eval()
     example, other = (_random(network, (count, *input_shape)) for count in (2, 3))
     batch = torch.export.Dim("batch", min=1)
@@ -56,9 +56,8 @@ def export_onnx(network: On, input_shape: Sequence[int], path: Path) -> float:
             verbose=False,
         )
     except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
-        said = " ".join(str(error).split())[:300]
         raise UserError(
-            f"{path}: {type(network.network).__name__} cannot be exported: {said}"
+            f"{path}: {type(network.network).__name__} cannot be exported: {one_line(error)}"
         ) from error
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (found,) = session.run(["logits"], {"input": other.numpy()})
@@ -88,13 +87,3 @@ class _Scores(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.network.on_tensor(x).logits
-
-
-def _import_runtime() -> ModuleType:
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401  (torch's exporter needs it)
-    except ImportError as error:
-        raise UserError("export: needs onnx; install tutelage[export]") from error
-    runtime: ModuleType = onnxruntime
-    return runtime

@@ -8,7 +8,9 @@ CLASSES = ("cat", "dog", "frog")
 
 
 def said(text, *owners):
-    return Concept(text, owners, tuple(Provenance(owner, "model", prompt=owner) for owner in owners))
+    return Concept(
+        text, owners, tuple(Provenance(owner, "model", prompt=owner) for owner in owners)
+    )
 
 
 def small():

@@ -37,7 +37,13 @@ def concept_sets(draw):
     for text in draw(st.lists(PHRASE, unique=True, max_size=4)):
         owners = tuple(draw(st.lists(st.sampled_from(CLASSES), min_size=1, unique=True)))
         origin = st.builds(
-            Provenance, st.sampled_from(owners), TEXT, model=TEXT, prompt=TEXT, sentence=TEXT, when=TEXT
+            Provenance,
+            st.sampled_from(owners),
+            TEXT,
+            model=TEXT,
+            prompt=TEXT,
+            sentence=TEXT,
+            when=TEXT,
         )
         concepts.append(Concept(text, owners, tuple(draw(st.lists(origin, max_size=2)))))
     return ConceptSet(draw(TEXT), CLASSES, tuple(concepts), draw(TEXT), draw(TEXT))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from tests.vlm.small import image_folder, signal_encoder, signal_folder
 
+from tests.vlm.small import image_folder, signal_encoder, signal_folder
 from tutelage.errors import UserError
 from tutelage.modalities import Embedding, represent
 from tutelage.modalities.cache import describe

@@ -1,20 +1,24 @@
 """What the command line shows while it works, and the tables it prints."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tutelage.data import DataSet
-from tutelage.execution.estimation import Estimate, gigabytes
-from tutelage.recipe.config import Recipe
-from tutelage.recipe.fold import Fold
-from tutelage.recipe.resolve import Job
-from tutelage.study.status import STATES, Status
-from tutelage.training.check import Checked
+from tutelage.files import bytes_in_words
+
+if TYPE_CHECKING:
+    from tutelage.data import DataSet
+    from tutelage.execution.estimation import Estimate
+    from tutelage.recipe.fold import Fold
+    from tutelage.recipe.resolve import RunSpec
+    from tutelage.study.status import Status
+    from tutelage.training.check import Checked
 
 __all__ = ["Screen", "duration", "show_checks", "show_estimate", "show_status"]
 
@@ -33,10 +37,10 @@ class Screen:
             disable=not self.console.is_terminal,
         )
         self.work: dict[str, TaskID] = {}
-        self.running: dict[Job, tuple[TaskID, str]] = {}
+        self.running: dict[RunSpec, tuple[TaskID, str]] = {}
         self.failed: list[str] = []
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> Screen:
         self.bars.start()
         return self
 
@@ -53,26 +57,26 @@ class Screen:
         if fraction >= 1:
             self.bars.remove_task(self.work.pop(what))
 
-    def begin(self, job: Job, number: int, total: int, cell: str) -> None:
+    def begin(self, spec: RunSpec, number: int, total: int, cell: str) -> None:
         """Open the line of a run."""
         where = f"{cell}: " if cell else ""
-        label = f"[{number + 1}/{total}] {where}{job.stage}, {job.fold_name}, seed {job.seed}"
-        self.running[job] = self.bars.add_task(label, total=1.0, note=""), label
+        label = f"[{number + 1}/{total}] {where}{spec.stage}, {spec.fold_name}, seed {spec.seed}"
+        self.running[spec] = self.bars.add_task(label, total=1.0, note=""), label
 
-    def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
+    def epoch(self, spec: RunSpec, row: Mapping[str, Any], epochs: int) -> None:
         """Show the latest numbers."""
-        seen = row.get("validation") or row.get("test") or row["train"]
+        split = next(name for name in ("validation", "test", "train") if row.get(name))
         note = f"epoch {row['epoch'] + 1}/{epochs}  loss {row['train']['loss']:.3f}"
-        if "accuracy" in seen:  # a run without labels and without validation knows none
-            note += f"  validation {100 * seen['accuracy']:.1f} %"
-        task, label = self.running[job]
+        if "accuracy" in row[split]:  # a run without labels and without validation knows none
+            note += f"  {split} {100 * row[split]['accuracy']:.1f} %"
+        task, label = self.running[spec]
         self.bars.update(task, completed=(row["epoch"] + 1) / epochs, note=note)
         if not self.console.is_terminal:
             self.console.print(f"{label}: {note}", markup=False, highlight=False)
 
-    def end(self, job: Job, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
+    def end(self, spec: RunSpec, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
         """Close the line of a run with its result."""
-        task, label = self.running.pop(job)
+        task, label = self.running.pop(spec)
         self.bars.remove_task(task)
         text = f"{label}: {outcome}"
         if evaluation is None:
@@ -87,20 +91,22 @@ class Screen:
 
     def summary(self, folder: Path, page: Path) -> None:
         """Print the answer and where the report lies."""
-        from tutelage.report.summary import summary
+        from tutelage.report.context import ReportContext
+        from tutelage.report.headline import headline
         from tutelage.runs.ledger import read_experiment
 
+        first = headline(ReportContext(read_experiment(folder)))
         self.console.print()
-        self.console.print(
-            summary(read_experiment(folder)).sentence, style="bold", markup=False, highlight=False
-        )
+        for warning in first.warnings:
+            self.console.print(warning, markup=False, highlight=False)
+        self.console.print(first.sentence, style="bold", markup=False, highlight=False)
         self.console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
 def show_checks(
-    path: Path, recipe: Recipe, dataset: DataSet, folds: Sequence[Fold], found: Sequence[Checked]
+    path: Path, dataset: DataSet, folds: Sequence[Fold], checked: Sequence[Checked], runs: int
 ) -> None:
-    """Print what a dry run found."""
+    """Print what a dry run came to, and for how many runs the recipe asks."""
     console = Console()
     split = folds[0].split
     console.print(
@@ -120,15 +126,12 @@ def show_checks(
         table.add_column(
             column, justify="right" if column in ("parameters", "multiply-adds") else "left"
         )
-    for row in found:
+    for row in checked:
         reach = ", ".join(f"{name} {norm:.2g}" for name, norm in row.reach.items())
         table.add_row(
             row.stage, row.input, row.network, f"{row.parameters:,}", f"{row.macs:,}", reach
         )
     console.print(table)
-    runs = len(folds) * sum(
-        1 if s.seed is not None else len(recipe.seeds) for s in recipe.stages.values()
-    )
     console.print(f"{path}: sound; up to {runs} runs", markup=False, highlight=False)
 
 
@@ -155,8 +158,10 @@ def show_estimate(name: str, cells: int, found: Estimate) -> None:
     beside = "one after the other" if found.size == 1 else f"{found.size} side by side"
     without = " without those that could not be measured" if _unknown(found) else ""
     say(f"time: about {duration(found.seconds)}, {beside}{without}")
-    say(f"disk: about {gigabytes(found.disk)}, {gigabytes(found.free_disk)} are free")
-    say(f"memory: about {gigabytes(found.memory)}, {gigabytes(found.free_memory)} are free")
+    say(f"disk: about {bytes_in_words(found.disk)}, {bytes_in_words(found.free_disk)} are free")
+    say(
+        f"memory: about {bytes_in_words(found.memory)}, {bytes_in_words(found.free_memory)} are free"
+    )
 
 
 def _unknown(found: Estimate) -> bool:
@@ -165,6 +170,8 @@ def _unknown(found: Estimate) -> bool:
 
 def show_status(found: Status) -> None:
     """Print where a study stands."""
+    from tutelage.study.status import STATES
+
     console = Console()
     table = Table(box=None, pad_edge=False)
     table.add_column("cell")
@@ -173,6 +180,8 @@ def show_status(found: Status) -> None:
     for cell in found.cells:
         table.add_row(cell.name, *(str(cell.counts.get(state, 0)) for state in STATES))
     table.add_row("different runs", *(str(found.counts.get(state, 0)) for state in STATES))
+    if found.missing:
+        console.print(found.missing, style="bold", markup=False, highlight=False, soft_wrap=True)
     console.print(table)
     for cell in found.cells:
         for failure in cell.failures:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs
+
 app = typer.Typer(
     help="Studies: many experiments from one file, planned, run, watched and compared.",
     no_args_is_help=True,
@@ -12,17 +14,6 @@ app = typer.Typer(
 )
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file (YAML).")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Changes to the file: set.train.epochs=5"),
-]
-Runs = Annotated[Path, typer.Option("--runs", help="Folder of experiments.")]
-DataHome = Annotated[
-    Path | None, typer.Option("--data", envvar="TUTELAGE_DATA", help="Folder of data sets.")
-]
-Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
-Jobs = Annotated[int, typer.Option(help="Runs side by side; 0: one per core, on a GPU one.")]
-Name = Annotated[str | None, typer.Option(help="Name of the study's folder.")]
 
 
 @app.command()
@@ -41,7 +32,7 @@ def plan(
 
     from tutelage.cli.progress import Screen, show_estimate
     from tutelage.execution.estimation import estimate, refuse_unfit
-    from tutelage.execution.stack_words import ways_of
+    from tutelage.execution.stack_engine import ways_of
     from tutelage.execution.workers import RunConfig
     from tutelage.study.file import load_study
     from tutelage.study.run import plan_study
@@ -66,9 +57,7 @@ def run(
     device: Device = "auto",
     jobs: Jobs = 0,
     *,
-    devices: Annotated[
-        int, typer.Option(min=1, help="Processes of one training, each with its part of a batch.")
-    ] = 1,
+    devices: Devices = 1,
     engine: Annotated[
         str, typer.Option(help="local: this machine; ray: a Ray cluster that shares the runs.")
     ] = "local",
@@ -91,8 +80,8 @@ def run(
 
     loaded = load_study(study, overrides or [], name)
     with Screen() as screen:
-        places = RunConfig(runs.resolve() if engine == "ray" else runs, data, device, jobs, devices)
-        planned = plan_study(loaded, places, screen)
+        config = RunConfig(runs.resolve() if engine == "ray" else runs, data, device, jobs, devices)
+        planned = plan_study(loaded, config, screen)
         if engine == "local":  # of a cluster, this machine says nothing
             found = estimate(planned, screen, well=False)
             refuse_unfit(found, runs)
@@ -100,7 +89,7 @@ def run(
                 typer.echo(f"{found.missing} runs to train; a guess: {duration(found.seconds)}")
         workers = stacking(way, engine_of(engine, planned, screen))
         folder = run_study(loaded, planned, screen, workers)
-    done = sum(task.key in planned.found for task in planned.tasks)
+    done = sum(task.key in planned.complete for task in planned.tasks)
     typer.echo(f"{folder}: {done} of {len(planned.tasks)} runs are complete")
     for line in screen.failed:
         typer.echo(line, err=True)
@@ -132,7 +121,7 @@ def tune(
     """Choose hyper-parameters on validation; the same command goes on after it was stopped."""
     from tutelage.cli.progress import Screen
     from tutelage.execution.workers import RunConfig
-    from tutelage.report.tuning import write_tuning
+    from tutelage.report.study.tuning import write_tuning
     from tutelage.study.file import load_study
     from tutelage.study.tune import tune as search
 
@@ -152,6 +141,10 @@ Folder = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder to write to; <FOLDER>/tables unless told.")]
 Metric = Annotated[str | None, typer.Option(help="accuracy, macro_f1, nll, brier, ece, ...")]
+RESOLUTION = 0.5
+FileName = Annotated[
+    str | None, typer.Option(help="Of the files; unless told, it says which options were given.")
+]
 SplitName = Annotated[str | None, typer.Option(help="test, test_legacy or validation.")]
 
 
@@ -170,12 +163,13 @@ def table(
     against: Annotated[
         str | None, typer.Option(help="Mark what differs from a stage, or from AXIS=VALUE.")
     ] = None,
-    name: Annotated[str, typer.Option(help="Of the files.")] = "table",
+    name: FileName = None,
     out: Out = None,
 ) -> None:
     """Make the table of a study from its run folders: Markdown, LaTeX, CSV, xlsx and a page."""
-    from tutelage.report.study_pages import write_table
-    from tutelage.report.study_tables import study_table
+    from tutelage.report.study.pages import write_table
+    from tutelage.report.study.table import study_table
+    from tutelage.report.writing import name_of
     from tutelage.runs.location import location
     from tutelage.study.layout import table_spec
     from tutelage.study.ledger import read_study
@@ -189,8 +183,9 @@ def table(
     changed = {key: value for key, value in told.items() if value}
     declared = {**ledger.declared, **changed} | ({"spread": None} if spread == "none" else {})
     made = study_table(ledger, table_spec(declared))
-    typer.echo(made.table(name, wide=True).markdown())
-    for path in write_table(made, _tables(folder, out), name):
+    files = name or name_of("table", changed)
+    typer.echo(made.table(files, wide=True).markdown())
+    for path in write_table(made, _tables(folder, out), files):
         typer.echo(path)
 
 
@@ -204,14 +199,16 @@ def compare(
     ] = None,
     resolution: Annotated[
         float, typer.Option(help="Half-width of the interval to plan for, in points.", min=1e-6)
-    ] = 0.5,
+    ] = RESOLUTION,
     metric: Metric = None,
     split: SplitName = None,
+    name: FileName = None,
     out: Out = None,
 ) -> None:
     """Compare in pairs over folds and seeds, in each cell and over cells; and both protocols, where recorded."""
-    from tutelage.report.study_comparisons import sentences
-    from tutelage.report.study_pages import write_comparison
+    from tutelage.report.study.comparison import sentences
+    from tutelage.report.study.pages import write_comparison
+    from tutelage.report.writing import name_of
     from tutelage.runs.location import location
     from tutelage.study.contrasts import compare_study
     from tutelage.study.layout import table_spec
@@ -227,7 +224,12 @@ def compare(
     )
     for sentence in sentences(found):
         typer.echo(sentence)
-    written = write_comparison(ledger, found, optimism(ledger), resolution, _tables(folder, out))
+    options: dict[str, object] = {**asked, **({"against": other} if other else {})}
+    options |= {} if resolution == RESOLUTION else {"resolution": f"{resolution:g}"}
+    files = name or name_of("comparison", options)
+    written = write_comparison(
+        ledger, found, optimism(ledger), resolution, _tables(folder, out), files
+    )
     for path in written:
         typer.echo(path)
 

@@ -12,7 +12,7 @@ from typing import IO, ClassVar, Literal
 
 import numpy as np
 
-from tutelage.data import safepickle
+from tutelage import safepickle
 from tutelage.data.dataset import DataSet
 from tutelage.data.fetch import Official, Package, fetch
 from tutelage.data.guard import member, readable, regular

@@ -15,6 +15,7 @@ import numpy as np
 from tutelage.data.guard import picture
 from tutelage.data.sources import Content, Source
 from tutelage.errors import UserError
+from tutelage.files import bytes_in_words
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -69,7 +70,7 @@ def refuse_full_disk(folder: Path, kind: str, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE:
         raise UserError(
-            f"{folder.parent}: {kind} needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; "
+            f"{folder.parent}: {kind} needs {bytes_in_words(needed)} and {bytes_in_words(free)} are free; "
             "free some room, set TUTELAGE_DATA to a larger disk, or take fewer images (per_class, classes)"
         )
 

@@ -201,14 +201,9 @@ class SessionOut:
         units = np.random.default_rng([self.seed, fold]).permutation(np.unique(occasions[~tested]))
         drawn = units[: min(int(np.ceil(self.validation * len(units))), len(units) - 1)]
         chosen = np.isin(occasions, drawn) & ~tested
-        train = ~tested & ~chosen
-        split = Split(
-            f"session-{names[fold]}",
-            np.flatnonzero(train),
-            np.flatnonzero(chosen),
-            np.flatnonzero(tested),
-            within_subjects=dataset.subjects is not None,
-        )
+        train, validation, test = map(np.flatnonzero, (~tested & ~chosen, chosen, tested))
+        known = dataset.subjects is not None
+        split = Split(f"session-{names[fold]}", train, validation, test, within_subjects=known)
         unseen = unseen_classes(dataset, split)
         if unseen:
             raise UserError(

@@ -1,25 +1,27 @@
 """One run, trained by one process only: whoever holds its lock."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 
-from tutelage import checkpoint
-from tutelage.errors import UserError
+from tutelage.errors import UserError, is_storage, system_sentence
 from tutelage.execution.data_cache import DataCache
-from tutelage.execution.distributed import train_spread
+from tutelage.execution.distributed import train_on_ranks
 from tutelage.execution.listener import Listener
-from tutelage.recipe.resolve import Job
-from tutelage.runs.folder import fail_run
+from tutelage.execution.threads import fixed_threads
+from tutelage.files import remove_leftovers
+from tutelage.recipe.resolve import RunSpec
+from tutelage.runs.folder import evaluation_of, fail_run, known_record
 from tutelage.runs.search import find_run, take_over
 from tutelage.train import DivergedError
 from tutelage.training.single import Context, train_one
 
-__all__ = ["Outcome", "claimed", "locked", "outcome_of", "train_once"]
+__all__ = ["Outcome", "claimed", "evaluation_for", "is_claimed", "outcome_of", "run_outcome"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,8 @@ class Outcome:
     """How a run ended.
 
     Args:
-        text: for the screen: ``trained``, ``found`` or ``failed: ...``.
-        evaluation: if it is complete.
+        text: for the screen: ``trained``, ``found``, ``stopped: ...`` or ``failed: ...``.
+        evaluation: if it is complete, by split; without the test split for a blind run.
         path: of the run folder, if it is complete.
         elsewhere: another process is training it, so nothing was done.
     """
@@ -39,38 +41,43 @@ class Outcome:
     elsewhere: bool = False
 
 
-def train_once(context: Context, job: Job, kept: DataCache, listener: Listener) -> Outcome:
+def run_outcome(context: Context, spec: RunSpec, kept: DataCache, listener: Listener) -> Outcome:
     """Train a run, go on with it, or find it; whatever goes wrong with it is its outcome.
 
     Args:
         context: of the experiment.
-        job: the run.
+        spec: the run.
         kept: data that this process has read.
         listener: who is told.
     """
-    with claimed(context, job) as settled:
-        return settled or _train(context, job, kept, listener)
+    with claimed(context, spec) as settled:
+        return settled or _train(context, spec, kept, listener)
 
 
 @contextmanager
-def claimed(context: Context, job: Job) -> Iterator[Outcome | None]:
+def claimed(context: Context, spec: RunSpec) -> Iterator[Outcome | None]:
     """Hold the lock of a run; give its outcome where there is nothing to train, or another process is training it.
 
     The system frees the lock when a process dies, however it dies.
     """
-    lock = _lock(context.cache, job)
+    lock = _lock(context.cache, spec)
     try:
         lock.acquire(blocking=False)
     except Timeout:
         yield Outcome("trained by another process", elsewhere=True)
         return
+    except OSError as error:
+        yield Outcome(f"stopped: {system_sentence(error)}")
+        return
     try:
         runs = context.cache.parent
-        found = find_run(job, context.folder, runs)
+        found = find_run(spec, context.folder, runs)
         if found is not None:
-            yield Outcome("found", checkpoint.read_json(found / "evaluation.json"), found)
+            yield Outcome("found", evaluation_for(spec, found), found)
         else:
-            take_over(job, context.folder / job.folder, runs)
+            path = context.folder / spec.folder
+            remove_leftovers(path)
+            take_over(spec, path, runs)
             yield None
     finally:
         lock.release()
@@ -85,19 +92,20 @@ def outcome_of(path: Path, train: Callable[[], Mapping[str, Any]]) -> Outcome:
     """
     try:
         return Outcome("trained", train(), path)
-    except DivergedError as error:
-        return Outcome(f"failed: {error}")
-    except UserError as error:
-        fail_run(path, str(error))
+    except DivergedError as error:  # its folder says so
         return Outcome(f"failed: {error}")
     except Exception as error:  # one run must not stop the others; the sentence says what it was
-        fail_run(path, f"{type(error).__name__}: {error}")
-        return Outcome(f"failed: {type(error).__name__}: {error}")
+        if isinstance(error, OSError) and is_storage(error):  # it goes on when there is room
+            return Outcome(f"stopped: {system_sentence(error)}")
+        why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    with suppress(OSError):  # a disk too full for the record: then the run is to be done again
+        fail_run(path, why)
+    return Outcome(f"failed: {why}")
 
 
-def locked(cache: Path, job: Job) -> bool:
+def is_claimed(cache: Path, spec: RunSpec) -> bool:
     """Return whether a process is training a run at this moment."""
-    lock = _lock(cache, job)
+    lock = _lock(cache, spec)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -106,22 +114,35 @@ def locked(cache: Path, job: Job) -> bool:
     return False
 
 
-def _lock(cache: Path, job: Job) -> FileLock:
+def _lock(cache: Path, spec: RunSpec) -> FileLock:
     locks = cache / "locks"
     locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / job.fingerprint)
+    return FileLock(locks / spec.fingerprint)
 
 
-def _train(context: Context, job: Job, kept: DataCache, listener: Listener) -> Outcome:
-    path = context.folder / job.folder
-    epochs = context.recipe.train_of(job.stage).epochs
+def evaluation_for(spec: RunSpec, path: Path) -> dict[str, Any]:
+    """Return the evaluation of a complete run, as far as a spec may know it: if it is blind, without the test."""
+    tested = ("test", "test_legacy") if spec.blind else ()
+    return {k: values for k, values in evaluation_of(path).items() if k not in tested}
+
+
+def _train(context: Context, spec: RunSpec, kept: DataCache, listener: Listener) -> Outcome:
+    path = context.folder / spec.folder
 
     def train() -> Mapping[str, Any]:
         if context.devices > 1:
-            return train_spread(context, job, kept.home, path, listener)
-        return train_one(
-            context, job, kept.fold(context.recipe, job.fold), path,
-            lambda row: listener.epoch(job, row, epochs), listener.progress,
-        )  # fmt: skip
+            return train_on_ranks(context, spec, kept.home, path, listener)
+        with fixed_threads(_threads(path)):
+            return train_one(
+                spec, kept.fold(spec.data, spec.fold), context, path,
+                lambda row: listener.epoch(spec, row, spec.train.epochs), listener.progress,
+            )  # fmt: skip
 
     return outcome_of(path, train)
+
+
+def _threads(path: Path) -> int:
+    """Return the threads of a run: those that it began with, or else those of this worker."""
+    record = known_record(path)
+    began: int | None = record.environment.get("threads") if record else None
+    return began or torch.get_num_threads()

@@ -10,8 +10,10 @@ from typing import Any
 
 from tutelage.errors import UserError
 from tutelage.execution.data_cache import DataCache
-from tutelage.execution.listener import Listener
-from tutelage.execution.pool import Remote, WorkerDiedError, portable
+from tutelage.execution.listener import Listener, Remote, relay
+from tutelage.execution.pool import WorkerDiedError
+from tutelage.execution.threads import fixed_threads
+from tutelage.execution.worker import portable
 from tutelage.execution.workers import RunConfig, Workers
 
 __all__ = ["connect", "ray_workers"]
@@ -40,7 +42,7 @@ def connect() -> Any:
 
 @contextmanager
 def ray_workers(
-    places: RunConfig, missing: int, kept: DataCache, listener: Listener
+    config: RunConfig, missing: int, kept: DataCache, listener: Listener
 ) -> Iterator[Workers]:
     """Provide workers of a Ray cluster for ``missing`` runs, one for each of its cores or GPUs.
 
@@ -48,7 +50,7 @@ def ray_workers(
     its own copy.
 
     Args:
-        places: where things lie; ``jobs`` is the largest number of runs side by side, 0 for as many as fit.
+        config: where things lie; ``jobs`` is the largest number of runs side by side, 0 for as many as fit.
         missing: number of runs.
         kept: data of this process; workers keep their own.
         listener: is told here what is said there.
@@ -56,15 +58,15 @@ def ray_workers(
     Raises:
         UserError: Ray is not installed, the path of the runs is relative, or one training wants several processes.
     """
-    if not places.runs.is_absolute():
+    if not config.runs.is_absolute():
         raise UserError(
-            f"--runs: found {places.runs}; allowed with --engine ray: a path from the root, alike on all machines"
+            f"--runs: found {config.runs}; allowed with --engine ray: a path from the root, alike on all machines"
         )
-    if places.devices > 1:
+    if config.devices > 1:
         raise UserError(
-            f"--devices: found {places.devices}; allowed with --engine ray: 1, for whole runs are divided"
+            f"--devices: found {config.devices}; allowed with --engine ray: 1, for whole runs are divided"
         )
-    cluster = _Cluster(connect(), places, missing, listener)
+    cluster = _Cluster(connect(), config, missing, listener)
     try:
         yield cluster
     finally:
@@ -74,14 +76,14 @@ def ray_workers(
 class _Cluster:
     """Actors of one run at a time; what they say is asked for."""
 
-    def __init__(self, ray: Any, places: RunConfig, missing: int, listener: Listener) -> None:
+    def __init__(self, ray: Any, config: RunConfig, missing: int, listener: Listener) -> None:
         self.ray, self.listener = ray, listener
         there = ray.cluster_resources()
-        gpus = int(there.get("GPU", 0)) if places.accelerator != "cpu" else 0
-        self.size = max(1, min(missing, places.jobs or gpus or int(there.get("CPU", 1))))
+        gpus = int(there.get("GPU", 0)) if config.accelerator != "cpu" else 0
+        self.size = max(1, min(missing, config.jobs or gpus or int(there.get("CPU", 1))))
         options = {"num_cpus": 1, "num_gpus": 1 if gpus else 0, "max_concurrency": 2}
-        self._actor = ray.remote(_Worker).options(**options)
-        self._given = (places.data, places.cache)
+        self._actor = ray.remote(RayWorker).options(**options)
+        self._given = (config.data, config.cache)
         self._idle: list[Any] = []
         self._busy: dict[Future[Any], Any] = {}
         self._refs: dict[Any, Future[Any]] = {}  # of what a worker does or says next
@@ -133,18 +135,15 @@ class _Cluster:
                 self._idle.append(self._busy.pop(future))
                 (future.set_result if kind == "result" else future.set_exception)(content)
                 return
-            getattr(self.listener, kind)(*content)
+            relay(self.listener, (kind, content))
         if events is not None:  # a word, not the end of the work, whose result is said as well
             self._refs[self._busy[future].say.remote()] = future
 
 
-class _Worker:
+class RayWorker:
     """What runs on a machine of the cluster: one call works, another brings home what it says."""
 
     def __init__(self, home: Path | None, cache: Path) -> None:
-        import torch
-
-        torch.set_num_threads(1)
         self.said: SimpleQueue[Any] = SimpleQueue()
         self.listener = Remote(self.said.put)
         self.kept = DataCache(home, cache, self.listener.progress)
@@ -152,7 +151,8 @@ class _Worker:
     def do(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Do a piece of work."""
         try:
-            self.said.put(("result", work(*arguments, self.kept, self.listener)))
+            with fixed_threads(1):
+                self.said.put(("result", work(*arguments, self.kept, self.listener)))
         except Exception as error:
             self.said.put(("error", portable(error)))
 

@@ -7,31 +7,24 @@ import torch
 from torch import Tensor
 
 from tutelage.interpret.ablation import ablate, additivity
-from tutelage.interpret.agreement import concept_accuracies
+from tutelage.interpret.agreement import concept_accuracies, concept_chances
 from tutelage.interpret.attributions import integrated_gradients, occlusion
-from tutelage.interpret.curves import (
-    ORDERS,
-    Curve,
-    concept_curves,
-    deletion,
-    insertion,
-)
-from tutelage.interpret.network import SelfExplaining, evaluating, predicted
-from tutelage.interpret.places import (
-    attention_map,
-    attribution_map,
-    contribution_map,
-    stream_of,
-)
+from tutelage.interpret.curves import ORDERS, Curve, concept_curves, deletion, insertion
+from tutelage.interpret.network import asking, predicted
+from tutelage.interpret.places import attention_map, attribution_map, contribution_map, stream_of
 from tutelage.interpret.stability import stability
+from tutelage.models import Network
+from tutelage.modes import evaluating
 
 Ranking = Literal["contribution", "attention", "random", "integrated_gradients", "occlusion"]
 OWN: tuple[Ranking, ...] = ("contribution", "attention", "random")
 """Rankings that need nothing but the network; the others need captum."""
+RANDOM_ORDERS = 5
+"""The control is the mean of so many: one order alone may be lucky."""
 
 
 def compare(
-    network: SelfExplaining,
+    network: Network,
     x: Tensor,
     classes: Tensor | None = None,
     *,
@@ -50,7 +43,7 @@ def compare(
             random (the control), or by one of two attributions that need no concepts (captum).
         baseline: what stands for a place that is gone; zeros unless given.
         steps: of the curves.
-        seed: of the random ranking.
+        seed: of the random rankings; their curves are averaged.
 
     Returns:
         ranking -> deletion and insertion.
@@ -59,9 +52,11 @@ def compare(
         ValueError: no stream has more than one place.
     """
     classes = predicted(network, x) if classes is None else classes
-    with evaluating(network):
+    with asking(network):
         explanation = network.explain(x, classes[:, None])
     space = stream_of(explanation).space
+
+    generator = torch.Generator().manual_seed(seed)
 
     def logits(inputs: Tensor) -> Tensor:
         return network(inputs).logits
@@ -72,30 +67,25 @@ def compare(
         if kind == "attention":
             return attention_map(explanation)
         if kind == "random":
-            generator = torch.Generator().manual_seed(seed)
             return torch.rand(len(x), *space, generator=generator).to(x)
         if kind == "occlusion":
             return occlusion(logits, x, classes, space, baseline=baseline)
-        found = integrated_gradients(logits, x, classes, baseline=baseline)
-        return attribution_map(found, space)
+        return attribution_map(integrated_gradients(logits, x, classes, baseline=baseline), space)
 
-    training = network.training
-    network.train(False)
-    try:
-        found = {}
+    with evaluating(network):  # with gradients, which an attribution needs
+        curves = {}
         for kind in rankings:
-            ranks = ranking(kind)
-            found[kind] = (
-                deletion(logits, x, ranks, classes, baseline=baseline, steps=steps),
-                insertion(logits, x, ranks, classes, baseline=baseline, steps=steps),
-            )
-    finally:
-        network.train(training)
-    return {str(kind): pair for kind, pair in found.items()}
+            orders = [ranking(kind) for _ in range(RANDOM_ORDERS if kind == "random" else 1)]
+            curves[str(kind)] = _averaged(
+                [(deletion(logits, x, ranks, classes, baseline=baseline, steps=steps),
+                  insertion(logits, x, ranks, classes, baseline=baseline, steps=steps))
+                 for ranks in orders]
+            )  # fmt: skip
+        return curves
 
 
 def faithfulness(
-    network: SelfExplaining,
+    network: Network,
     x: Tensor,
     concepts: Mapping[str, Tensor] | None = None,
     *,
@@ -121,8 +111,10 @@ def faithfulness(
         whose prediction is another one without their strongest concept; ``deletion`` and ``insertion``: mean
         area by ranking of places, none where no stream has places; ``concept_deletion`` and
         ``concept_insertion``: the same for concepts; ``stability``: largest spread of logits and of attention
-        over repeated passes, and how often the strongest concept is the same; ``concept_accuracy``: mean over
-        the annotated samples, by stream.
+        over repeated passes, and how often the strongest concept is the same; ``concept_accuracy`` and
+        ``concept_chance``: mean over the annotated samples, by stream, of the network and of attention at
+        random; ``gain`` and ``gain_error``: by how much the order of contributions beats the mean of random
+        orders, by measure, and its standard error over samples (NaN of a single one).
     """
     parts = [
         _measured(
@@ -145,11 +137,14 @@ def faithfulness(
             found.setdefault(group, {})[name] = number
         else:
             found[group] = number
+        if group == "gain":
+            error = float(values.std() / len(values) ** 0.5)
+            found.setdefault("gain_error", {})[name] = error
     return found
 
 
 def _measured(
-    network: SelfExplaining,
+    network: Network,
     x: Tensor,
     concepts: Mapping[str, Tensor],
     rankings: Sequence[Ranking],
@@ -158,7 +153,7 @@ def _measured(
 ) -> dict[str, Tensor]:
     """Return one number per sample for each measure, [B]; groups of measures have a dot in their name."""
     classes = predicted(network, x)
-    with evaluating(network):
+    with asking(network):
         explanation = network.explain(x)
     removed = ablate(network, x, classes).values()
     claimed = torch.cat([one.claimed for one in removed], dim=1)
@@ -174,10 +169,34 @@ def _measured(
             found |= {f"deletion.{name}": falling.area, f"insertion.{name}": rising.area}
     for order in ORDERS:
         generator = torch.Generator().manual_seed(seed)
-        falling, rising = concept_curves(explanation, classes, order, generator=generator)
+        falling, rising = _averaged(
+            [concept_curves(explanation, classes, order, generator=generator)
+             for _ in range(RANDOM_ORDERS if order == "random" else 1)]
+        )  # fmt: skip
         found[f"concept_deletion.{order}"] = falling.area
         found[f"concept_insertion.{order}"] = rising.area
     still = stability(network, x, seed=seed)
     found |= {f"stability.{n}": getattr(still, n) for n in ("logits", "attention", "top")}
-    agreed = concept_accuracies(explanation, concepts)
-    return found | {f"concept_accuracy.{name}": values for name, values in agreed.items()}
+    for measure, asked in (("accuracy", concept_accuracies), ("chance", concept_chances)):
+        agreed = asked(explanation, concepts)
+        found |= {f"concept_{measure}.{name}": values for name, values in agreed.items()}
+    return found | _gains(found)
+
+
+def _gains(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return by how much the order of contributions beats those at random, of each sample, by measure."""
+    sign = {"deletion": 1, "concept_deletion": 1, "insertion": -1, "concept_insertion": -1}
+    return {
+        f"gain.{measure}": way * (found[f"{measure}.random"] - found[f"{measure}.contribution"])
+        for measure, way in sign.items()
+        if {f"{measure}.random", f"{measure}.contribution"} <= found.keys()
+    }
+
+
+def _averaged(pairs: Sequence[tuple[Curve, Curve]]) -> tuple[Curve, Curve]:
+    """Return the mean of several deletion curves, and of as many insertion curves."""
+
+    def mean(curves: Sequence[Curve]) -> Curve:
+        return Curve(curves[0].fractions, torch.stack([one.values for one in curves]).mean(dim=0))
+
+    return mean([falling for falling, _ in pairs]), mean([rising for _, rising in pairs])

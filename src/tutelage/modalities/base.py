@@ -6,26 +6,55 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from tutelage.errors import UserError, unknown
-from tutelage.modalities._numba import Array, in_threads
+from tutelage.modalities.topology.kernel import Array, in_threads
+from tutelage.vlm.base import EncoderSource
 
 CHUNK_BYTES = 1 << 19  # input handled at a time by one thread; its float64 copy fits in L2
 
 
-class Modality(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]  # sklearn is untyped
+class Representation(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+    """What a recipe may list among its modalities, wherever its values come from.
+
+    Attributes:
+        as_is: networks read the values without standardisation.
+        encoder: the dual encoder that makes the values; None where none does.
+    """
+
+    as_is: bool = False
+    encoder: EncoderSource | None = None
+
+    @property
+    def content(self) -> str:
+        """What the values depend on besides the parameters, such as the content of a file; empty: nothing."""
+        return ""
+
+
+class SampleTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A scikit-learn transformer of signals [N, channels, time] or images [N, channels, height, width]."""
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what goes in and comes out."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
+        tags.transformer_tags.preserves_dtype = []  # ``dtype`` decides
+        return tags
+
+
+class Modality(SampleTransformer, Representation, ABC):
     """A representation of each sample by itself, with a few numbers learned from training data.
 
     Subclasses write :meth:`fit_chunks`, :meth:`_shape`, :meth:`_write` and list in ``learned`` the
     attributes that :meth:`transform` needs. ``version`` is part of every cache key: raise it when a
-    change alters the numbers. ``as_is`` says that networks read the values without standardisation.
+    change alters the numbers.
     """
 
     version: ClassVar[int] = 1
     learned: ClassVar[tuple[str, ...]] = ()
-    as_is: ClassVar[bool] = False
     dtype: str
     n_jobs: int | None
 
@@ -42,7 +71,8 @@ class Modality(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]  # s
         Raises:
             UserError: wrong shape, no samples, or values that are not finite.
         """
-        return self.fit_chunks(Pieces(lambda: chunks(np.asarray(X))))
+        samples = dense(X, type(self).__name__)
+        return self.fit_chunks(Pieces(lambda: chunks(samples)))
 
     @abstractmethod
     def fit_chunks(self, pieces: Iterable[Array]) -> Self:
@@ -62,11 +92,6 @@ class Modality(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]  # s
     @abstractmethod
     def _write(self, samples: Array, out: Array) -> None:
         """Represent finite, C-contiguous samples into ``out``."""
-
-    @property
-    def content(self) -> str:
-        """What the numbers depend on besides the parameters, such as the content of a file; empty: nothing."""
-        return ""
 
     @property
     def diagnostics(self) -> dict[str, float]:
@@ -89,7 +114,7 @@ class Modality(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]  # s
         """
         if self.learned[0] not in vars(self):  # the full check costs as much as 50 images
             check_is_fitted(self)
-        samples = np.asarray(X)
+        samples = dense(X, type(self).__name__)
         shape = (samples.shape[0], *self._shape(samples.shape[1:]))
         dtype = np.dtype(self.dtype)
         if out is None:
@@ -107,6 +132,21 @@ class Modality(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]  # s
 
         in_threads(work, shape[0], self.n_jobs)
         return out
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Change parameters; what was learned under others is forgotten, so that it cannot be used by mistake.
+
+        Args:
+            parameters: as in the constructor; ``modality__sigma`` reaches an inner modality.
+
+        Returns:
+            This object; fitted only if nothing but ``n_jobs`` has changed.
+        """
+        super().set_params(**parameters)
+        if any(name.rpartition("__")[2] != "n_jobs" for name in parameters):
+            for name in [name for name in vars(self) if name.endswith("_")]:
+                delattr(self, name)
+        return self
 
     def fitted(self) -> dict[str, Any]:
         """Return what :meth:`fit` learned and :meth:`transform` uses, as plain JSON values."""
@@ -163,6 +203,20 @@ def chunks(samples: Array) -> Iterator[Array]:
         yield samples[a:b]
 
 
+def dense(X: npt.ArrayLike, place: str) -> Array:
+    """Return samples as an array of at least one dimension.
+
+    Raises:
+        UserError: they are one number, or sparse.
+    """
+    if issparse(X):
+        raise UserError(f"{place}: found a sparse matrix, allowed: dense arrays")
+    samples = np.asarray(X)
+    if samples.ndim == 0:
+        raise UserError(f"{place}: found {samples.dtype} without any dimension, allowed: an array")
+    return samples
+
+
 def checked(samples: Array, place: str, finite: bool = True) -> Array:
     """Return samples as finite, writable, C-contiguous float64.
 
@@ -188,7 +242,7 @@ def checked(samples: Array, place: str, finite: bool = True) -> Array:
         where = np.argwhere(~good)[0].tolist()
         raise UserError(
             f"{place}: found {result[tuple(where)]} at position {where} of a batch, allowed: "
-            f"{'finite values' if finite else 'anything but NaN'}; "
+            f"{'finite values (neither NaN nor inf)' if finite else 'anything but NaN'}; "
             "fill or drop missing samples before this step"
         )
     return result

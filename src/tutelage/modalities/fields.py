@@ -6,9 +6,9 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 
 from tutelage.errors import UserError
-from tutelage.modalities._field import gramian_images, transition_images
-from tutelage.modalities._numba import Array
 from tutelage.modalities.base import Modality, checked, one_of
+from tutelage.modalities.topology.fields import gramian_images, transition_images
+from tutelage.modalities.topology.kernel import Array
 
 
 class _Field(Modality):
@@ -71,7 +71,7 @@ class GramianField(_Field):
     The signal is averaged over ``size`` segments, scaled to [-1, 1] by its own extremes, and each
     value x becomes the angle arccos(x). A pixel is cos(angle_i + angle_j) (summation) or
     sin(angle_i - angle_j) (difference). Amplitude and offset are discarded by this scaling, unless
-    ``limits`` are given. A constant signal is scaled to -1.
+    ``limits`` are given. A signal whose averages differ by no more than rounding allows is scaled to -1.
 
     Args:
         kind: ``summation`` (GASF) or ``difference`` (GADF).
@@ -89,6 +89,8 @@ class GramianField(_Field):
         Wang and Oates 2015, "Imaging time series to improve classification and imputation",
         arXiv:1506.00327. Segments as in pyts, ``GramianAngularField`` with its defaults.
     """
+
+    version: ClassVar[int] = 2
 
     def __init__(
         self,
@@ -130,7 +132,7 @@ class TransitionField(_Field):
     pair of times and averaged over blocks down to ``size``.
 
     Args:
-        bins: number of levels, at least 2; levels that would be equal are merged.
+        bins: number of levels, at least 2; levels that lie closer than 1e-8 of the window's range are merged.
         size: pixels per side, at most the length of the signal; None: the length.
         dtype: ``float32`` in [0, 1]; ``uint8``: round(255 x).
         n_jobs: threads; None: 1; -1: all cores.
@@ -141,8 +143,11 @@ class TransitionField(_Field):
 
     Source:
         Wang and Oates 2015, arXiv:1506.00327. Levels and blocks as in pyts,
-        ``MarkovTransitionField`` with ``strategy='quantile'``, ``overlapping=False``.
+        ``MarkovTransitionField`` with ``strategy='quantile'``, ``overlapping=False``; pyts merges levels that
+        are 1e-8 apart in the units of the signal.
     """
+
+    version: ClassVar[int] = 2
 
     def __init__(
         self,

@@ -10,29 +10,35 @@ from torch import Tensor
 from tutelage.batches import Samples
 from tutelage.evaluate import assess, assess_groups, predict
 from tutelage.ranks import Ranks
-from tutelage.recipe.fold import Fold, Progress
-from tutelage.recipe.groups import groups_of
+from tutelage.recipe.data_spec import Progress
+from tutelage.recipe.fold import Fold
 from tutelage.recipe.networks import load_network
-from tutelage.recipe.resolve import Job
-from tutelage.runs.folder import (
-    RunFolder,
-    Unrecorded,
-    environment,
-    read_state,
+from tutelage.recipe.resolve import RunSpec
+from tutelage.runs.folder import checkpoint_of
+from tutelage.runs.predictions import Predictions
+from tutelage.runs.records import (
+    Ancestor,
+    Failure,
+    NetworkRecord,
+    RunData,
+    RunRecord,
+    Selected,
+    Start,
 )
+from tutelage.runs.writer import RunFolder, Unrecorded, environment, read_state
 from tutelage.steps.base import Device
 from tutelage.train import DivergedError, State, fit
 from tutelage.training.assemble import Assembled, Context, assemble
-from tutelage.training.explanations import explain
-from tutelage.training.inspection import assess_variants, inspect
+from tutelage.training.concept_survey import explain
+from tutelage.training.inner_values import assess_variants, inspect
 
 __all__ = ["Context", "begin", "fail", "finish", "relative", "train_one"]
 
 
 def train_one(
-    context: Context,
-    job: Job,
+    spec: RunSpec,
     data: Fold,
+    context: Context,
     path: Path,
     listen: Callable[[dict[str, Any]], None],
     progress: Progress,
@@ -41,9 +47,9 @@ def train_one(
     """Train one network, or go on where an earlier sitting stopped.
 
     Args:
-        context: what the runs share.
-        job: which stage, fold and seed.
+        spec: the run.
         data: the fold.
+        context: what the runs share.
         path: the run folder.
         listen: called with each epoch's metrics.
         progress: called during long preparations.
@@ -56,7 +62,7 @@ def train_one(
         UserError: something does not fit.
         DivergedError: the run was stopped; the folder says why.
     """
-    made = assemble(context, job, data, progress, ranks)
+    made = assemble(spec, data, context, progress, ranks)
     if ranks is not None and ranks.rank:
         fit(made.training, made.step, made.settings, ranks, Unrecorded(), read_state(path))
         return {}
@@ -73,29 +79,32 @@ def begin(
     made: Assembled, path: Path, listen: Callable[[dict[str, Any]], None]
 ) -> tuple[RunFolder, State]:
     """Open the folder of a run; return it and where an earlier sitting stopped."""
-    folder = RunFolder(path, made.spec, listen)
-    return folder, folder.begin(_facts(made))
+    folder = RunFolder(path, made.blueprint, listen)
+    return folder, folder.begin(_record(made))
 
 
 def fail(folder: RunFolder, error: DivergedError) -> None:
     """Record why a training was stopped."""
-    folder.fail({"kind": error.kind, "message": str(error), "epoch": error.epoch,
-                 "objective": error.objective})  # fmt: skip
+    folder.fail(Failure(error.kind, str(error), error.epoch, error.objective))
 
 
 def finish(made: Assembled, folder: RunFolder, state: State) -> dict[str, Any]:
     """Evaluate a trained network once and complete its record; return the evaluation, by split."""
-    own, fabric, monitors = made.own, made.fabric, made.training.monitors
-    inspect(folder, made.ready, made.sides["validation"], own, fabric)
+    fabric, monitors, validation = made.fabric, made.training.monitors, made.sides["validation"]
+    shown = inspect(made)
+    if shown is not None:
+        shown.save(folder.path / "inspection.npz")
     chosen = "validation" if "validation" in state.best else "test"
-    groups = groups_of(made.context.recipe, made.samples.class_names)
-    evaluation = _evaluate(folder, made.samples.only({own}), made.sides, monitors, fabric, groups)
+    samples = made.samples.only({made.student.modality})
+    evaluation = _evaluate(folder, samples, made.sides, monitors, fabric, made.spec.groups)
     if "validation" in monitors:
-        deployed = load_network(folder.best_path())[0].to(fabric.device)
-        shown = made.samples.only({own})
-        explain(folder, deployed, shown, made.data, made.sides["validation"], fabric)
+        deployed = load_network(checkpoint_of(folder.path))[0].to(fabric.device)
+        said = explain(deployed, samples, made.data, validation, fabric)
+        if said is not None:
+            said.save(folder.path / "explanations.npz")
     on = chosen if made.settings.kept == "best" else made.settings.kept
-    folder.complete(evaluation, state.best[chosen] | {"on": on})
+    best = state.best[chosen]
+    folder.complete(evaluation, Selected(int(best["epoch"] or 0), on, best["value"]))
     return evaluation
 
 
@@ -112,15 +121,16 @@ def _evaluate(
         wanted.append(("test_legacy", "test", "test"))
     found = {}
     for name, side, chosen_on in wanted:
-        if not folder.best_path(chosen_on).exists() or len(sides[side]) == 0:
+        if not checkpoint_of(folder.path, chosen_on).exists() or len(sides[side]) == 0:
             continue
-        network, _ = load_network(folder.best_path(chosen_on))
+        network, _ = load_network(checkpoint_of(folder.path, chosen_on))
         network.to(fabric.device)
         index = sides[side]
         logits = predict(network, samples, index, context=fabric.autocast)
         labels = samples.labels[index]
         who = None if samples.subjects is None else samples.subjects[index.numpy()]
-        folder.predictions(name, index, labels, logits, who)
+        said = Predictions.of(index, labels, logits, who)
+        said.save(folder.path / f"predictions-{name}.npz")
         found[name] = assess(logits, labels, samples.class_names, who)
         found[name] |= assess_groups(logits, labels, samples.class_names, groups)
         variants = assess_variants(network, samples, index, fabric)
@@ -129,54 +139,58 @@ def _evaluate(
     return found
 
 
-def _facts(made: Assembled) -> dict[str, Any]:
-    context, job, data, spec, size = made.context, made.job, made.data, made.spec, made.size
-    train, n_taught = made.train, len(made.training.train)
-    recipe, dataset, split = context.recipe, data.dataset, data.split
-
-    def who(index: Any) -> list[str] | None:
-        return None if dataset.subjects is None else sorted(set(dataset.subjects[index].tolist()))
-
-    return {
-        "schema": 1,
-        "started": made.started,
-        "stage": job.stage,
-        "fold": job.fold,
-        "seed": job.seed,
-        "fingerprint": job.fingerprint,
-        "blind": job.blind,
-        "config": {
-            "network": recipe.network_of(job.stage),
-            "distiller": recipe.distiller_of(job.stage),
-            "train": train.model_dump(),
-            **recipe.stages[job.stage].model_dump(
-                include={"train_classes", "shots", "unlabelled"}, exclude_defaults=True
-            ),
+def _record(made: Assembled) -> RunRecord:
+    """Return the record of a run that begins."""
+    spec, context = made.spec, made.context
+    start = None if spec.start is None else Start(*_ancestor(context, spec.start), spec.start.stage)
+    return RunRecord(
+        started=made.started,
+        stage=spec.stage,
+        fold=str(spec.fold),
+        seed=spec.seed,
+        fingerprint=spec.fingerprint,
+        blind=spec.blind,
+        config={
+            "network": dict(spec.network),
+            "distiller": dict(spec.distiller),
+            "train": spec.train.model_dump(),
+            **spec.options(),
+            **({"train_classes": spec.group} if spec.group else {}),
         },
-        "data": {
-            "name": dataset.name, "fingerprint": dataset.fingerprint, "synthetic": dataset.synthetic,
-            "modality": spec["modality"], "input_shape": spec["input_shape"],
-            "n_train": len(split.train), "n_taught": n_taught, "n_validation": len(split.validation),
-            "n_test": len(split.test), "train_subjects": who(split.train),
-            "validation_subjects": who(split.validation), "test_subjects": who(split.test),
-            "class_names": list(dataset.class_names), "split": split.name,
-            "concepts": {scope: list(names) for scope, names in dataset.concept_names.items()},
-            "groups": {name: list(own) for name, own in groups_of(recipe, dataset.class_names).items()},
-        },
-        "teachers": {name: _reference(context, other) for name, other in job.teachers.items()},
-        "start_from": job.start and {"stage": job.start.stage} | _reference(context, job.start),
-        "network": {
-            "type": spec["network"]["type"], "input": spec["modality"],
-            "parameters": size.parameters, "macs": size.macs,
-        },
-        "environment": environment(train.precision) | {"processes": context.devices},
-        "code": context.code,
-    }  # fmt: skip
+        data=_data(made),
+        teachers={name: Ancestor(*_ancestor(context, other)) for name, other in spec.teachers.items()},
+        start_from=start,
+        network=NetworkRecord(spec.network["type"], spec.modality, made.size.parameters, made.size.macs),
+        environment=environment(spec.train.precision) | {"processes": context.devices},
+        code=dict(context.code),
+        status="running",
+        seconds=0.0,
+    )  # fmt: skip
 
 
-def _reference(context: Context, job: Job) -> dict[str, str]:
-    path = context.found[job.fingerprint]
-    return {"path": relative(path, context.folder), "fingerprint": job.fingerprint}
+def _data(made: Assembled) -> RunData:
+    dataset, split, spec = made.data.dataset, made.data.split, made.spec
+
+    def who(index: Any) -> tuple[str, ...]:
+        return (
+            ()
+            if dataset.subjects is None
+            else tuple(sorted(set(map(str, dataset.subjects[index]))))
+        )
+
+    return RunData(
+        dataset.name, dataset.fingerprint, dataset.synthetic, spec.modality, len(split.train),
+        len(split.validation), len(split.test), tuple(dataset.class_names),
+        tuple(made.blueprint["input_shape"]), who(split.train), who(split.validation),
+        who(split.test), split.name,
+        {scope: tuple(names) for scope, names in dataset.concept_names.items()},
+        dict(spec.groups), len(made.training.train),
+    )  # fmt: skip
+
+
+def _ancestor(context: Context, spec: RunSpec) -> tuple[str, str]:
+    """Return path and fingerprint of a run that another one builds on."""
+    return relative(context.paths[spec.fingerprint], context.folder), spec.fingerprint
 
 
 def relative(path: Path, folder: Path) -> str:
