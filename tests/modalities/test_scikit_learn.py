@@ -90,7 +90,6 @@ def test_checks_with_data(estimator, check):
     check(estimator)
 
 
-@pytest.mark.filterwarnings("ignore:Can't test estimator")  # the checks with data: above
 @parametrize_with_checks(
     [
         PersistenceImage(),

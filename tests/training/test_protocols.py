@@ -182,7 +182,7 @@ def test_a_changed_group_score_is_refused(finished, tmp_path):
         ({"stages": {"one": {"train_classes": "base", "classes": BASE}}}, "found classes as well"),
         ({"stages": {"one": {"run": "x", "shots": 3, "unlabelled": True}}}, "remove shots, unlabelled"),
         ({"stages": {"one": {"shots": 15}}}, r"stages.one.shots: found 15, but class .* has 14 training samples"),
-        ({"transfer": {"a/b": {"type": "SyntheticImages"}}}, r"transfer: found the name 'a/b'; allowed: at most 100 bytes"),
+        ({"transfer": {"a/b": {"type": "SyntheticImages"}}}, r"transfer: found the name .a/b.; allowed: at most"),
         ({"transfer": {"a": {"type": "SyntheticImage"}}}, r"transfer.a.type: unknown data set"),
     ],
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """What every modality is: a scikit-learn transformer over batches of signals or images."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -14,6 +14,7 @@ from tutelage.errors import UserError, unknown
 from tutelage.modalities.topology.kernel import Array, in_threads
 from tutelage.vlm.base import EncoderSource
 
+SHAPES = {2: "[channels, time]", 3: "[channels, height, width]"}
 CHUNK_BYTES = 1 << 19  # input handled at a time by one thread; its float64 copy fits in L2
 
 
@@ -144,7 +145,7 @@ class Modality(SampleTransformer, Representation, ABC):
         """
         super().set_params(**parameters)
         if any(name.rpartition("__")[2] != "n_jobs" for name in parameters):
-            for name in [name for name in vars(self) if name.endswith("_")]:
+            for name in vars(self).keys() - self.get_params(deep=False).keys():
                 delattr(self, name)
         return self
 
@@ -188,8 +189,8 @@ class Pieces:
 
 def spans(start: int, stop: int, samples: Array) -> Iterator[tuple[int, int]]:
     """Cut ``range(start, stop)`` so that one piece of ``samples`` stays near CHUNK_BYTES."""
-    one = max(1, samples.itemsize * int(np.prod(samples.shape[1:])))
-    step = max(1, CHUNK_BYTES // one)
+    size = max(1, samples.itemsize * int(np.prod(samples.shape[1:])))
+    step = max(1, CHUNK_BYTES // size)
     for a in range(start, stop, step):
         yield a, min(a + step, stop)
 
@@ -248,8 +249,21 @@ def checked(samples: Array, place: str, finite: bool = True) -> Array:
     return result
 
 
-def one_of(place: str, found: str, allowed: Iterable[str]) -> None:
+def check_shape(place: str, sample: tuple[int, ...], dimensions: Sequence[int] = (2, 3)) -> None:
+    """Refuse samples that are not of these numbers of dimensions, or hold nothing.
+
+    Raises:
+        UserError: the sentence.
+    """
+    if len(sample) not in dimensions or 0 in sample:
+        shapes = " or ".join(SHAPES[count] for count in dimensions)
+        raise UserError(
+            f"{place}: found samples of shape {sample}, allowed: {shapes}, none of them 0"
+        )
+
+
+def one_of(place: str, choice: str, allowed: Iterable[str]) -> None:
     """Raise the sentence for a choice that does not exist."""
     names = list(allowed)
-    if found not in names:
-        raise unknown(place, "choice", str(found), names)
+    if choice not in names:
+        raise unknown(place, "choice", str(choice), names)

@@ -241,8 +241,8 @@ def _numbers(train: Array, count: int) -> Array:
 
 def _parameters(modality: Modality) -> dict[str, Any]:
     """Return the parameters that decide the numbers; threads do not."""
-    found = modality.get_params(deep=False).items()
-    return {name: _plain(value) for name, value in found if name != "n_jobs"}
+    parameters = modality.get_params(deep=False).items()
+    return {name: _plain(value) for name, value in parameters if name != "n_jobs"}
 
 
 def _plain(value: Any) -> Any:

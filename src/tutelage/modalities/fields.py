@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 
 from tutelage.errors import UserError
-from tutelage.modalities.base import Modality, checked, one_of
+from tutelage.modalities.base import Modality, check_shape, checked, one_of
 from tutelage.modalities.topology.fields import gramian_images, transition_images
 from tutelage.modalities.topology.kernel import Array
 
@@ -33,11 +33,7 @@ class _Field(Modality):
         self._check_parameters()
         seen = 0
         for piece in pieces:
-            if piece.ndim != 3 or 0 in piece.shape[1:]:
-                raise UserError(
-                    f"{type(self).__name__}: found samples of shape {piece.shape[1:]}, "
-                    "allowed: [channels, time], neither of them 0"
-                )
+            check_shape(type(self).__name__, piece.shape[1:], (2,))
             checked(piece, type(self).__name__)
             seen += len(piece)
             self.n_channels_in_, self.length_in_ = piece.shape[1:]

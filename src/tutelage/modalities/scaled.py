@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.base import clone
 
 from tutelage.errors import UserError
-from tutelage.modalities.base import Modality, checked
+from tutelage.modalities.base import Modality, check_shape, checked
 from tutelage.modalities.topology.kernel import Array
 from tutelage.moments import Moments, resolution
 
@@ -80,11 +80,7 @@ class Scaled(Modality):
         moments, coarsest = Moments(), 0.0
         low, high = np.array([np.inf]), np.array([-np.inf])
         for piece in pieces:
-            if piece.ndim < 3 or 0 in piece.shape[1:]:
-                raise UserError(
-                    f"Scaled: found samples of shape {piece.shape[1:]}, allowed: [channels, time] "
-                    "or [channels, height, width], none of them 0"
-                )
+            check_shape("Scaled", piece.shape[1:])
             if not len(piece):
                 continue
             flat = np.moveaxis(checked(piece, "Scaled"), 1, 0).reshape(piece.shape[1], -1)

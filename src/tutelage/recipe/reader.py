@@ -161,7 +161,7 @@ class _Loader(yaml.SafeLoader):
     """Safe YAML that reads 1e-4 as a number and refuses a key given twice, and every type that JSON has not."""
 
     # A date is a text here; the dictionary belongs to the parent class.
-    yaml_implicit_resolvers: ClassVar = {
+    yaml_implicit_resolvers: ClassVar = {  # type: ignore[misc]
         first: [(tag, pattern) for tag, pattern in pairs if tag != _TAG + "timestamp"]
         for first, pairs in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }

@@ -167,9 +167,9 @@ def transition_images(signals: Float, edges: Array, bounds: Array, images: Array
             moves(level, chance)
             share[:] = 0.0
             for s in range(size):
-                one = 1.0 / (bounds[s + 1] - bounds[s])
+                part = 1.0 / (bounds[s + 1] - bounds[s])
                 for i in range(bounds[s], bounds[s + 1]):
-                    share[level[i], s] += one
+                    share[level[i], s] += part
             for s in range(size):
                 mix(share, chance, s, blend)
                 store_affine(blend, np.float32(255.0), np.float32(0.0), images[n, c, s])
