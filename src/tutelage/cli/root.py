@@ -10,7 +10,7 @@ from tutelage.cli import concepts as concept_commands
 from tutelage.cli import main
 from tutelage.cli import study as study_commands
 from tutelage.cli.groups import AskingGroup, SentenceGroup
-from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs
+from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs, Trust
 from tutelage.errors import UserError, unknown
 
 app = typer.Typer(
@@ -70,6 +70,7 @@ def run(
     *,
     devices: Devices = 1,
     name: Name = None,
+    trust: Trust = False,
 ) -> None:
     """Carry out a recipe: train what is missing, resume what was interrupted, write the report."""
     from tutelage.cli.progress import Screen
@@ -82,7 +83,7 @@ def run(
 
     loaded = load(recipe, overrides or [])
     with Screen() as screen:
-        config = RunConfig(runs, data, device, jobs, devices)
+        config = RunConfig(runs, data, device, jobs, devices, trust)
         usual = folder_name(recipe, overrides or [])
         own = name or own_name(runs, usual, loaded)
         if own not in (name, usual):
@@ -95,7 +96,13 @@ def run(
 
 
 @app.command()
-def check(recipe: RecipeFile, overrides: Overrides = None, data: DataHome = None) -> None:
+def check(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    data: DataHome = None,
+    *,
+    trust: Trust = False,
+) -> None:
     """Build everything in a recipe and try one batch of every stage; nothing is trained."""
     from tutelage.cli.progress import Screen, show_checks
     from tutelage.data import home
@@ -112,7 +119,7 @@ def check(recipe: RecipeFile, overrides: Overrides = None, data: DataHome = None
         # Nothing is computed for the whole set here; only that the split is clean is remembered.
         cache = (data or home()) / "checks"
         data_folds = {n: Fold.of(source, dataset, n, cache) for n in folds(loaded, dataset)}
-        specs = {n: resolve(loaded, n, fold) for n, fold in data_folds.items()}
+        specs = {n: resolve(loaded, n, fold, trust=trust) for n, fold in data_folds.items()}
         first = next(iter(specs))
         checked = examine(specs[first], data_folds[first])
     runs = sum(len(of_fold) for of_fold in specs.values())

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs
+from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs, Trust
 
 app = typer.Typer(
     help="Studies: many experiments from one file, planned, run, watched and compared.",
@@ -26,6 +26,7 @@ def plan(
     jobs: Jobs = 0,
     *,
     name: Name = None,
+    trust: Trust = False,
 ) -> None:
     """Say what a study takes before it begins: runs, time by a few measured steps, disk and memory."""
     import time
@@ -40,7 +41,8 @@ def plan(
     began = time.perf_counter()
     loaded = load_study(study, overrides or [], name)
     with Screen() as screen:
-        planned = plan_study(loaded, RunConfig(runs, data, device, jobs), screen)
+        config = RunConfig(runs, data, device, jobs, trust=trust)
+        planned = plan_study(loaded, config, screen)
         found = estimate(planned, screen, well=True, spent=time.perf_counter() - began)
     show_estimate(loaded.name, len(loaded.cells), found)
     for line in ways_of(planned):
@@ -68,6 +70,7 @@ def run(
         ),
     ] = "auto",
     name: Name = None,
+    trust: Trust = False,
 ) -> None:
     """Train what is missing; the same command goes on after it was stopped, and several share the work."""
     from tutelage.cli.progress import Screen, duration
@@ -80,7 +83,8 @@ def run(
 
     loaded = load_study(study, overrides or [], name)
     with Screen() as screen:
-        config = RunConfig(runs.resolve() if engine == "ray" else runs, data, device, jobs, devices)
+        root = runs.resolve() if engine == "ray" else runs
+        config = RunConfig(root, data, device, jobs, devices, trust)
         planned = plan_study(loaded, config, screen)
         if engine == "local":  # of a cluster, this machine says nothing
             found = estimate(planned, screen, well=False)
@@ -116,7 +120,9 @@ def tune(
     data: DataHome = None,
     device: Device = "auto",
     jobs: Jobs = 1,
+    *,
     name: Name = None,
+    trust: Trust = False,
 ) -> None:
     """Choose hyper-parameters on validation; the same command goes on after it was stopped."""
     from tutelage.cli.progress import Screen
@@ -131,7 +137,7 @@ def tune(
         def tell(sentence: str) -> None:
             screen.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
-        folder = search(loaded, RunConfig(runs, data, device, jobs), screen, tell)
+        folder = search(loaded, RunConfig(runs, data, device, jobs, trust=trust), screen, tell)
         page = write_tuning(folder)
     typer.echo(f"report: {page}")
 
