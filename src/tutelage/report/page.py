@@ -8,13 +8,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tutelage.errors import UserError
+from tutelage.inert import printable
 from tutelage.report.context import ReportContext
 from tutelage.report.drawing.canvas import Drawing
 from tutelage.report.headline import Headline, headline
 from tutelage.report.panels import sections
 from tutelage.report.section import Section
 from tutelage.report.table import Table
-from tutelage.report.wording import printable
 from tutelage.report.writing import write, writing
 from tutelage.runs.example import ExampleWindow
 from tutelage.runs.ledger import Experiment, read_experiment
