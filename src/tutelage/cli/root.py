@@ -77,7 +77,7 @@ def run(
     from tutelage.execution.run import execute
     from tutelage.execution.storage import own_name
     from tutelage.execution.workers import RunConfig
-    from tutelage.recipe.config import load
+    from tutelage.recipe.config import Recipe, load, parse
     from tutelage.recipe.reader import folder_name
     from tutelage.report import write_report
 
@@ -85,7 +85,10 @@ def run(
     with Screen() as screen:
         config = RunConfig(runs, data, device, jobs, devices, trust)
         usual = folder_name(recipe, overrides or [])
-        own = name or own_name(runs, usual, loaded)
+        own = name or own_name(
+            runs / usual / "experiment.json", usual, loaded.model_dump(mode="json"),
+            lambda content: parse(Recipe, content, ""),
+        )  # fmt: skip
         if own not in (name, usual):
             typer.echo(f"{runs / usual} keeps the recipe as it was; this one has {runs / own}")
         folder = execute(loaded, own, config, screen)

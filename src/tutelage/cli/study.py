@@ -1,11 +1,14 @@
 """``tutelage study``: many experiments from one file. Heavy modules are imported inside the commands."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs, Trust
+
+if TYPE_CHECKING:
+    from tutelage.study.file import Study
 
 app = typer.Typer(
     help="Studies: many experiments from one file, planned, run, watched and compared.",
@@ -35,11 +38,10 @@ def plan(
     from tutelage.execution.estimation import estimate, refuse_unfit
     from tutelage.execution.stack_engine import ways_of
     from tutelage.execution.workers import RunConfig
-    from tutelage.study.file import load_study
     from tutelage.study.run import plan_study
 
     began = time.perf_counter()
-    loaded = load_study(study, overrides or [], name)
+    loaded = _loaded(study, overrides or [], runs, name)
     with Screen() as screen:
         config = RunConfig(runs, data, device, jobs, trust=trust)
         planned = plan_study(loaded, config, screen)
@@ -78,10 +80,9 @@ def run(
     from tutelage.execution.estimation import estimate, refuse_unfit
     from tutelage.execution.stack_engine import stacking
     from tutelage.execution.workers import RunConfig
-    from tutelage.study.file import load_study
     from tutelage.study.run import plan_study, run_study
 
-    loaded = load_study(study, overrides or [], name)
+    loaded = _loaded(study, overrides or [], runs, name)
     with Screen() as screen:
         root = runs.resolve() if engine == "ray" else runs
         config = RunConfig(root, data, device, jobs, devices, trust)
@@ -291,6 +292,19 @@ def import_(
     claims = read_claims([location(file) for file in files], _meanings(means))
     write_claims(claims, out)
     typer.echo(f"{out}: {len(claims)} numbers")
+
+
+def _loaded(path: Path, overrides: list[str], runs: Path, name: str | None) -> "Study":
+    """Read a study file; an edited one has a folder of its own, unless a name was given."""
+    from tutelage.study.file import load_study, own_study
+
+    usual = load_study(path, overrides, name)
+    study = usual if name else own_study(usual, runs)
+    if study.name != usual.name:
+        typer.echo(
+            f"{runs / usual.name} keeps the study as it was; this one has {runs / study.name}"
+        )
+    return study
 
 
 def _meanings(pairs: list[str] | None) -> dict[str, str]:
