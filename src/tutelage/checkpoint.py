@@ -5,12 +5,13 @@ Nothing is unpickled, and a file is complete or absent: it is written beside its
 
 import hashlib
 import json
-import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import UserError
+from tutelage.files import replacing
 
 if TYPE_CHECKING:  # records are JSON: whoever reads only them does without torch
     from torch import Tensor
@@ -23,13 +24,19 @@ _ITEMS = "__items__"
 
 def write(path: Path, tree: Mapping[str, Any]) -> None:
     """Write nested dicts and lists of tensors, numbers, strings and None; atomic."""
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     tensors: dict[str, Tensor] = {}
     skeleton = _pack(tree, "", tensors)
-    part = path.with_suffix(".part")
-    save_file(tensors, part, metadata={"json": json.dumps(skeleton)})
-    part.replace(path)
+    with replacing(path) as part:
+        try:
+            save_file(tensors, part, metadata={"json": json.dumps(skeleton)})
+        except SafetensorError as error:  # it hides what the system refused
+            number = re.search(r"os error (\d+)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), str(error), str(path)) from error
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -67,10 +74,9 @@ def digest(path: Path) -> str:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically; NaN is refused, because JSON has none."""
-    # Two commands on one study write the same records: each has a file of its own, and the last name wins.
-    part = path.with_suffix(f"{path.suffix}.{os.getpid()}.part")
-    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    part.replace(path)
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    with replacing(path) as part:
+        part.write_text(text)
 
 
 def read_json(path: Path) -> Any:

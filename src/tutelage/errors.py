@@ -1,8 +1,27 @@
 """One sentence for a user's mistake: place, what was found, what is allowed, the near name."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 from math import isfinite, isinf
+
+_STORAGE = {
+    errno.ENOSPC: "the disk is full; free some room",
+    errno.EDQUOT: "your share of the disk is used up; free some room",
+    errno.EROFS: "the disk can only be read; name another folder",
+    errno.EACCES: "you may not read or write here; name another folder, or change its permissions",
+    errno.EPERM: "you may not do this here; name another folder, or change its permissions",
+    errno.ENOTDIR: "a part of this path is a file; a folder is needed",
+    errno.EISDIR: "this is a folder; a file is needed",
+    errno.ELOOP: "the links of this path lead in a circle",
+    errno.ENAMETOOLONG: "this name is longer than the file system allows",
+    errno.EIO: "the disk does not answer as it should",
+    errno.ENOLCK: "this file system has no locks; name a folder on one that has, with --runs",
+}
+_OTHER = {
+    errno.ENOENT: "there is no such file or folder",
+    errno.EEXIST: "something else is there already",
+}
 
 
 class UserError(ValueError):
@@ -35,6 +54,24 @@ def unknown(place: str, what: str, found: str, allowed: Iterable[str]) -> UserEr
     return UserError(
         f"{place}: unknown {what} {found!r}{near(found, names)} (allowed: {', '.join(names)})"
     )
+
+
+def system_sentence(error: OSError) -> str:
+    """Return what the file system refused, in a sentence: where, and why.
+
+    Example:
+        >>> system_sentence(OSError(errno.ENOSPC, "No space left on device", "runs/it/run.json"))
+        'runs/it/run.json: the disk is full; free some room'
+    """
+    why = (_STORAGE | _OTHER).get(
+        error.errno or 0
+    ) or f"{error.strerror or error} (errno {error.errno})"
+    return why if error.filename is None else f"{str(error.filename)[:200]}: {why}"
+
+
+def is_storage(error: BaseException) -> bool:
+    """Return whether a disk or its permissions refused something: no property of what was being done."""
+    return isinstance(error, OSError) and error.errno in _STORAGE
 
 
 def within(interval: str, **values: object) -> None:

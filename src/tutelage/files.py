@@ -1,6 +1,7 @@
 """Files and folders that appear whole or not at all, whatever happens while they are written."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,7 @@ from pathlib import Path
 from uuid import uuid4
 from zlib import crc32
 
-__all__ = ["UNFINISHED", "replacing", "replacing_folder"]
+__all__ = ["UNFINISHED", "bytes_in_words", "remove_leftovers", "replacing", "replacing_folder"]
 
 UNFINISHED = ".unfinished-"
 """How the name of a file or folder begins that is still being written; one that was left behind may be removed."""
@@ -62,6 +63,32 @@ def replacing_folder(path: Path, *, alone: bool = False) -> Iterator[Path]:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     _sync(path.parent)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what commands that were killed have left half-written in a folder, not below it.
+
+    The caller must know that nobody is writing there. Besides our own names these are ``.part`` of earlier
+    versions, and the temporary files of safetensors.
+    """
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name.startswith(UNFINISHED) or path.suffix == ".part":
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+        elif re.fullmatch(r"\.tmp\w{6}", path.name) or ".part." in path.name:
+            path.unlink(missing_ok=True)
+
+
+def bytes_in_words(count: float) -> str:
+    """Return a number of bytes with the unit that shows it best.
+
+    Example:
+        >>> bytes_in_words(3.2e9), bytes_in_words(4.5e6), bytes_in_words(300)
+        ('3.2 GB', '4.5 MB', '0.3 kB')
+    """
+    for unit, name in ((1e9, "GB"), (1e6, "MB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count / 1e3:.1f} kB"
 
 
 def _beside(path: Path) -> Path:

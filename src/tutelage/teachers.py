@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tutelage.batches import Samples, batches
 from tutelage.errors import UserError
-from tutelage.files import replacing_folder
+from tutelage.files import bytes_in_words, replacing_folder
 from tutelage.types import Batch, Needs, Output
 
 __all__ = ["CachedTeachers", "LiveTeachers", "Teachers", "cache_teacher", "state_hash"]
@@ -285,7 +285,7 @@ def _check_disk(work: Path, values: Mapping[str, Tensor], count: int) -> None:
     free = shutil.disk_usage(work).free
     if need > free:
         raise UserError(
-            f"teachers: the cache needs {need / 1e9:.1f} GB and the disk has {free / 1e9:.1f} GB free; "
+            f"teachers: the cache needs {bytes_in_words(need)} and the disk has {bytes_in_words(free)} free; "
             "set train.teachers to live, or free some room"
         )
 

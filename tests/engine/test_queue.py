@@ -14,10 +14,10 @@ from filelock import FileLock
 from tests.engine.tiny import Told, carried_out, content, places, write
 from tutelage.errors import UserError
 from tutelage.execution import claim
-from tutelage.execution.claim import Outcome, train_once
+from tutelage.execution.claim import Outcome, run_outcome
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.pool import Pool, WorkerDiedError
-from tutelage.execution.queue import Schedule
+from tutelage.execution.queue import Queue
 from tutelage.execution.run import make_plan
 from tutelage.runs.ledger import read_experiment
 from tutelage.study.file import load_study
@@ -62,7 +62,7 @@ def test_everything_is_checked_and_recorded_before_the_first_step(tmp_path, monk
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tutelage.execution.queue.train_once", stop)
+    monkeypatch.setattr("tutelage.execution.queue.run_outcome", stop)
     with pytest.raises(KeyboardInterrupt):
         carried_out(tmp_path)
     folder = tmp_path / "runs" / "tiny"
@@ -129,7 +129,7 @@ def queue(folder, listener):
     study = load_study(write(folder, vary={}), name="tiny")
     planned = plan_study(study, places(folder), listener)
     (folder / "evaluation.json").write_text("{}")
-    return Schedule(planned.tasks, planned.found, planned.places, {}, listener)
+    return Queue(planned.tasks, planned.found, planned.places, {}, listener)
 
 
 def test_a_run_whose_process_dies_is_begun_again_but_not_for_ever(tmp_path):
@@ -189,10 +189,10 @@ def test_a_held_lock_means_no_work(tmp_path):
     lock.parent.mkdir(parents=True)
     kept = DataCache(None, schedule.places.cache)
     with FileLock(lock):
-        assert claim.locked(schedule.places.cache, task.job)
-        outcome = train_once(schedule._context(task), task.job, kept, Told())
+        assert claim.is_claimed(schedule.places.cache, task.job)
+        outcome = run_outcome(schedule._context(task), task.job, kept, Told())
     assert outcome.elsewhere
-    assert not claim.locked(schedule.places.cache, task.job)
+    assert not claim.is_claimed(schedule.places.cache, task.job)
     assert not (task.folder / task.job.folder).exists()
 
 

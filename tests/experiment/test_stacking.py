@@ -11,13 +11,13 @@ from tests.experiment.small import recipe
 from tutelage import checkpoint
 from tutelage.data import SyntheticWearable
 from tutelage.data.store import open_saved, save
-from tutelage.execution.claim import Outcome, train_once
+from tutelage.execution.claim import Outcome, run_outcome
 from tutelage.execution.listener import Quiet
 from tutelage.execution.run import carry_out, make_plan
 from tutelage.execution.stack import (
     Seconds,
     measure_stack,
-    train_together,
+    stack_outcomes,
     why_alone,
 )
 from tutelage.execution.stack_engine import _Stacking, known_seconds, stacking
@@ -152,7 +152,7 @@ class Recording:
         self.size, self.answers, self.given = size, answers, []
 
     def submit(self, work, *arguments):
-        self.given.append((work, len(arguments[0]) if work is not train_once else 1))
+        self.given.append((work, len(arguments[0]) if work is not run_outcome else 1))
         future = Future()
         future.set_result(self.answers(work, *arguments))
         return future
@@ -165,9 +165,9 @@ def told(seconds):
     def answer(work, *arguments):
         if work is measure_stack:
             return seconds
-        asked = arguments[0] if work is train_together else [arguments]
+        asked = arguments[0] if work is stack_outcomes else [arguments]
         outcomes = [Outcome(job.stage) for _, job in asked]
-        return outcomes if work is train_together else outcomes[0]
+        return outcomes if work is stack_outcomes else outcomes[0]
 
     return answer
 
@@ -175,9 +175,9 @@ def told(seconds):
 @pytest.mark.parametrize(
     ("seconds", "groups"),
     [
-        (Seconds(1.0, 0.3, 4), [(measure_stack, 4), (train_together, 4), (train_once, 1)]),
-        (Seconds(1.0, 0.95, 4), [(measure_stack, 4), *[(train_once, 1)] * 5]),
-        (Seconds(0.0, 0.0, 0), [(measure_stack, 4), *[(train_once, 1)] * 5]),
+        (Seconds(1.0, 0.3, 4), [(measure_stack, 4), (stack_outcomes, 4), (run_outcome, 1)]),
+        (Seconds(1.0, 0.95, 4), [(measure_stack, 4), *[(run_outcome, 1)] * 5]),
+        (Seconds(0.0, 0.0, 0), [(measure_stack, 4), *[(run_outcome, 1)] * 5]),
     ],
 )
 def test_auto_takes_the_way_that_was_measured_to_be_faster(small, tmp_path, seconds, groups):
@@ -189,7 +189,7 @@ def test_auto_takes_the_way_that_was_measured_to_be_faster(small, tmp_path, seco
     def carried_out():
         workers = Recording(1, told(seconds))
         group = _Stacking(workers, "auto")
-        futures = [group.submit(train_once, context, job) for job in (*jobs, hint)]
+        futures = [group.submit(run_outcome, context, job) for job in (*jobs, hint)]
         while not all(future.done() for future in futures):
             group.wait(futures, 0.0)
         assert [f.result().text for f in futures] == [job.stage for job in (*jobs, hint)]
@@ -206,9 +206,9 @@ def test_runs_are_divided_evenly_among_workers(small, tmp_path):
     context = Context(small, tmp_path / "it", tmp_path / ".cache", "cpu", {}, {})
     workers = Recording(2, told(None))
     group = _Stacking(workers, "stacked")
-    futures = [group.submit(train_once, context, job) for job in jobs]
+    futures = [group.submit(run_outcome, context, job) for job in jobs]
     group.wait(futures)
-    assert workers.given == [(train_together, 2), (train_together, 2)]
+    assert workers.given == [(stack_outcomes, 2), (stack_outcomes, 2)]
 
 
 def test_stacks_are_measured_on_real_runs(small, one_by_one, tmp_path):

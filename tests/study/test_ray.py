@@ -54,7 +54,7 @@ class Killing(Quiet):
         self.heard.append((job.stage, row["epoch"]))
         if not self.killed and row["epoch"] == 1:
             for process in psutil.Process().children(recursive=True):
-                if "_Worker" in " ".join(process.cmdline()):
+                if "RayWorker" in " ".join(process.cmdline()):
                     process.kill()
                     self.killed += 1
 

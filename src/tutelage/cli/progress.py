@@ -1,20 +1,25 @@
 """What the command line shows while it works, and the tables it prints."""
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from tutelage.data import DataSet
-from tutelage.execution.estimation import Estimate, gigabytes
-from tutelage.recipe.config import Recipe
-from tutelage.recipe.fold import Fold
-from tutelage.recipe.resolve import Job
-from tutelage.study.status import STATES, Status
-from tutelage.training.check import Checked
+from tutelage.files import bytes_in_words
+
+if TYPE_CHECKING:
+    from tutelage.data import DataSet
+    from tutelage.execution.estimation import Estimate
+    from tutelage.recipe.config import Recipe
+    from tutelage.recipe.fold import Fold
+    from tutelage.recipe.resolve import Job
+    from tutelage.study.status import Status
+    from tutelage.training.check import Checked
 
 __all__ = ["Screen", "duration", "show_checks", "show_estimate", "show_status"]
 
@@ -36,7 +41,7 @@ class Screen:
         self.running: dict[Job, tuple[TaskID, str]] = {}
         self.failed: list[str] = []
 
-    def __enter__(self) -> "Screen":
+    def __enter__(self) -> Screen:
         self.bars.start()
         return self
 
@@ -61,10 +66,10 @@ class Screen:
 
     def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
         """Show the latest numbers."""
-        seen = row.get("validation") or row.get("test") or row["train"]
+        split = next(name for name in ("validation", "test", "train") if row.get(name))
         note = f"epoch {row['epoch'] + 1}/{epochs}  loss {row['train']['loss']:.3f}"
-        if "accuracy" in seen:  # a run without labels and without validation knows none
-            note += f"  validation {100 * seen['accuracy']:.1f} %"
+        if "accuracy" in row[split]:  # a run without labels and without validation knows none
+            note += f"  {split} {100 * row[split]['accuracy']:.1f} %"
         task, label = self.running[job]
         self.bars.update(task, completed=(row["epoch"] + 1) / epochs, note=note)
         if not self.console.is_terminal:
@@ -155,8 +160,10 @@ def show_estimate(name: str, cells: int, found: Estimate) -> None:
     beside = "one after the other" if found.size == 1 else f"{found.size} side by side"
     without = " without those that could not be measured" if _unknown(found) else ""
     say(f"time: about {duration(found.seconds)}, {beside}{without}")
-    say(f"disk: about {gigabytes(found.disk)}, {gigabytes(found.free_disk)} are free")
-    say(f"memory: about {gigabytes(found.memory)}, {gigabytes(found.free_memory)} are free")
+    say(f"disk: about {bytes_in_words(found.disk)}, {bytes_in_words(found.free_disk)} are free")
+    say(
+        f"memory: about {bytes_in_words(found.memory)}, {bytes_in_words(found.free_memory)} are free"
+    )
 
 
 def _unknown(found: Estimate) -> bool:
@@ -165,6 +172,8 @@ def _unknown(found: Estimate) -> bool:
 
 def show_status(found: Status) -> None:
     """Print where a study stands."""
+    from tutelage.study.status import STATES
+
     console = Console()
     table = Table(box=None, pad_edge=False)
     table.add_column("cell")

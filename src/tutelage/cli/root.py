@@ -1,43 +1,28 @@
 """The command line. Heavy modules are imported in the commands that need them."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
+import tutelage
 from tutelage.cli import concepts as concept_commands
 from tutelage.cli import study as study_commands
-from tutelage.cli.study import (
+from tutelage.cli.groups import AskingGroup, SentenceGroup
+from tutelage.cli.options import (
     DataHome,
     Device,
+    Devices,
     Jobs,
+    Name,
+    Overrides,
     Runs,
 )
 from tutelage.errors import UserError, unknown
 
-
-class _Sentences(TyperGroup):
-    """A group of commands whose users' mistakes are shown as one sentence."""
-
-    stopped = "the same command goes on from the last finished epoch"
-
-    def invoke(self, ctx: Any) -> Any:
-        """Carry out the command."""
-        with _sentences(self.stopped):
-            return super().invoke(ctx)
-
-
-class _Asking(_Sentences):
-    """Sentences of commands that ask a language model."""
-
-    stopped = "answers in the file of answers, if one was named, are kept"
-
-
 app = typer.Typer(
     name="tutelage",
+    cls=SentenceGroup,
     help="Many teachers, one small student: knowledge distillation that proves what it claims.",
     no_args_is_help=True,
     add_completion=False,
@@ -45,16 +30,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-app.add_typer(concept_commands.app, name="concepts", cls=_Asking)
-app.add_typer(study_commands.app, name="study", cls=_Sentences)
+app.add_typer(concept_commands.app, name="concepts", cls=AskingGroup)
+app.add_typer(study_commands.app, name="study", cls=SentenceGroup)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tutelage {tutelage.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_version, help="Show the version.")
+    ] = False,
+) -> None:
+    """Take the options of the command itself."""
+
 
 RecipeFile = Annotated[Path, typer.Argument(metavar="RECIPE", help="Recipe file (YAML).")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="[KEY.PATH=VALUE]...", help="Changes to the recipe: seed=3 train.epochs=5"
-    ),
-]
 SLOTS = {
     "objectives": "tutelage.objectives",
     "terms": "tutelage.terms",
@@ -80,47 +75,43 @@ def run(
     device: Device = "auto",
     jobs: Jobs = 0,
     *,
-    devices: Annotated[
-        int, typer.Option(min=1, help="Processes of one training, each with its part of a batch.")
-    ] = 1,
-    name: Annotated[str | None, typer.Option(help="Name of the experiment's folder.")] = None,
+    devices: Devices = 1,
+    name: Name = None,
 ) -> None:
     """Carry out a recipe: train what is missing, resume what was interrupted, write the report."""
-    with _sentences():
-        from tutelage.cli.progress import Screen
-        from tutelage.execution.run import execute
-        from tutelage.execution.workers import RunConfig
-        from tutelage.recipe.config import folder_name, load
-        from tutelage.report import write_report
+    from tutelage.cli.progress import Screen
+    from tutelage.execution.run import execute
+    from tutelage.execution.workers import RunConfig
+    from tutelage.recipe.config import folder_name, load
+    from tutelage.report import write_report
 
-        loaded = load(recipe, overrides or [])
-        with Screen() as screen:
-            places = RunConfig(runs, data, device, jobs, devices)
-            folder = execute(loaded, name or folder_name(recipe, overrides or []), places, screen)
-            page = write_report(folder)
-        screen.summary(folder, page)
-        if screen.failed:
-            raise typer.Exit(1)
+    loaded = load(recipe, overrides or [])
+    with Screen() as screen:
+        places = RunConfig(runs, data, device, jobs, devices)
+        folder = execute(loaded, name or folder_name(recipe, overrides or []), places, screen)
+        page = write_report(folder)
+    screen.summary(folder, page)
+    if screen.failed:
+        raise typer.Exit(1)
 
 
 @app.command()
 def check(recipe: RecipeFile, overrides: Overrides = None, data: DataHome = None) -> None:
     """Build everything in a recipe and try one batch of every stage; nothing is trained."""
-    with _sentences():
-        from tutelage.cli.progress import Screen, show_checks
-        from tutelage.data import home
-        from tutelage.recipe.config import load
-        from tutelage.recipe.fold import Fold, folds, load_data
-        from tutelage.training.check import check as examine
+    from tutelage.cli.progress import Screen, show_checks
+    from tutelage.data import home
+    from tutelage.recipe.config import load
+    from tutelage.recipe.fold import Fold, folds, load_data
+    from tutelage.training.check import check as examine
 
-        loaded = load(recipe, overrides or [])
-        with Screen() as screen:
-            dataset = load_data(loaded, data, screen.progress)
-            # Nothing is computed for the whole set here; only that the split is clean is remembered.
-            cache = (data or home()) / "checks"
-            data_folds = [Fold.of(loaded, dataset, fold, cache) for fold in folds(loaded, dataset)]
-            found = examine(loaded, data_folds[0])
-        show_checks(recipe, loaded, dataset, data_folds, found)
+    loaded = load(recipe, overrides or [])
+    with Screen() as screen:
+        dataset = load_data(loaded, data, screen.progress)
+        # Nothing is computed for the whole set here; only that the split is clean is remembered.
+        cache = (data or home()) / "checks"
+        data_folds = [Fold.of(loaded, dataset, fold, cache) for fold in folds(loaded, dataset)]
+        found = examine(loaded, data_folds[0])
+    show_checks(recipe, loaded, dataset, data_folds, found)
 
 
 @app.command("list")
@@ -128,23 +119,22 @@ def list_(
     slot: Annotated[str | None, typer.Argument(help=f"One of: {', '.join(SLOTS)}.")] = None,
 ) -> None:
     """List what a recipe can name, with one line each."""
-    with _sentences():
-        import importlib
-        import inspect
+    import importlib
+    import inspect
 
-        if slot is not None and slot not in SLOTS:
-            raise unknown("list", "slot", slot, SLOTS)
-        for title, path in SLOTS.items():
-            if slot not in (None, title):
-                continue
-            module = importlib.import_module(path)
-            typer.echo(f"{title}  ({path})")
-            for item in module.__all__:
-                cls = getattr(module, item)
-                if inspect.isclass(cls) and not inspect.isabstract(cls):
-                    line = (inspect.getdoc(cls) or "").partition("\n")[0]
-                    typer.echo(f"  {item:<22}{line}")
-            typer.echo()
+    if slot is not None and slot not in SLOTS:
+        raise unknown("list", "slot", slot, SLOTS)
+    for title, path in SLOTS.items():
+        if slot not in (None, title):
+            continue
+        module = importlib.import_module(path)
+        typer.echo(f"{title}  ({path})")
+        for item in module.__all__:
+            cls = getattr(module, item)
+            if inspect.isclass(cls) and not inspect.isabstract(cls):
+                line = (inspect.getdoc(cls) or "").partition("\n")[0]
+                typer.echo(f"  {item:<22}{line}")
+        typer.echo()
 
 
 @app.command()
@@ -153,10 +143,9 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Folder to write to.")] = None,
 ) -> None:
     """Write the report of an experiment: one HTML page, and its tables as Markdown, LaTeX and CSV."""
-    with _sentences():
-        from tutelage.report import write_report
+    from tutelage.report import write_report
 
-        typer.echo(write_report(experiment, out))
+    typer.echo(write_report(experiment, out))
 
 
 @app.command()
@@ -170,41 +159,23 @@ def data(
     home: DataHome = None,
 ) -> None:
     """Fetch and parse a data set, check it, and show its classes and subjects."""
-    with _sentences():
-        import yaml
+    import yaml
 
-        from tutelage import data as datasets
-        from tutelage.cli.progress import Screen
-        from tutelage.data.prepare import describe
-        from tutelage.recipe.instantiate import build
+    from tutelage import data as datasets
+    from tutelage.cli.progress import Screen
+    from tutelage.data.prepare import describe
+    from tutelage.recipe.instantiate import build
 
-        pairs = [argument.partition("=") for argument in arguments or []]
-        for key, sign, _ in pairs:
-            if not sign:
-                raise UserError(
-                    f"data {loader}: found {key!r}; allowed: KEY=VALUE, such as window=100"
-                )
-        described = {"type": loader} | {key: yaml.safe_load(value) for key, _, value in pairs}
-        with Screen() as screen:
-            dataset = build("tutelage.data", described, "data", method="load").load(
-                home or datasets.home(), screen.progress
-            )
-        typer.echo(str(describe(dataset)))
-
-
-@contextmanager
-def _sentences(
-    stopped: str = "the same command goes on from the last finished epoch",
-) -> Iterator[None]:
-    """Turn a user's mistake into one sentence and exit code 2, an interruption into exit code 130."""
-    try:
-        yield
-    except UserError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from None
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; {stopped}", err=True)
-        raise typer.Exit(130) from None
+    pairs = [argument.partition("=") for argument in arguments or []]
+    for key, sign, _ in pairs:
+        if not sign:
+            raise UserError(f"data {loader}: found {key!r}; allowed: KEY=VALUE, such as window=100")
+    described = {"type": loader} | {key: yaml.safe_load(value) for key, _, value in pairs}
+    with Screen() as screen:
+        dataset = build("tutelage.data", described, "data", method="load").load(
+            home or datasets.home(), screen.progress
+        )
+    typer.echo(str(describe(dataset)))
 
 
 def main() -> None:

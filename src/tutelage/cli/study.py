@@ -5,6 +5,16 @@ from typing import Annotated
 
 import typer
 
+from tutelage.cli.options import (
+    DataHome,
+    Device,
+    Devices,
+    Jobs,
+    Name,
+    Overrides,
+    Runs,
+)
+
 app = typer.Typer(
     help="Studies: many experiments from one file, planned, run, watched and compared.",
     no_args_is_help=True,
@@ -12,17 +22,6 @@ app = typer.Typer(
 )
 
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY", help="Study file (YAML).")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[KEY.PATH=VALUE]...", help="Changes to the file: set.train.epochs=5"),
-]
-Runs = Annotated[Path, typer.Option("--runs", help="Folder of experiments.")]
-DataHome = Annotated[
-    Path | None, typer.Option("--data", envvar="TUTELAGE_DATA", help="Folder of data sets.")
-]
-Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
-Jobs = Annotated[int, typer.Option(help="Runs side by side; 0: one per core, on a GPU one.")]
-Name = Annotated[str | None, typer.Option(help="Name of the study's folder.")]
 
 
 @app.command()
@@ -66,9 +65,7 @@ def run(
     device: Device = "auto",
     jobs: Jobs = 0,
     *,
-    devices: Annotated[
-        int, typer.Option(min=1, help="Processes of one training, each with its part of a batch.")
-    ] = 1,
+    devices: Devices = 1,
     engine: Annotated[
         str, typer.Option(help="local: this machine; ray: a Ray cluster that shares the runs.")
     ] = "local",

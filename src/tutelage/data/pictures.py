@@ -17,6 +17,7 @@ from tutelage.data.dataset import DataSet, Ints
 from tutelage.data.sources import Content, Source
 from tutelage.data.store import Progress
 from tutelage.errors import UserError, near
+from tutelage.files import bytes_in_words
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -213,8 +214,8 @@ def _refuse_full_disk(folder: Path, layout: Layout, count: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed + SPARE:
         raise UserError(
-            f"{folder.parent}: {layout.loader} needs {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free; "
-            "free some room, set TUTELAGE_DATA to a larger disk, or take fewer images (per_class, classes)"
+            f"{folder.parent}: {layout.loader} needs {bytes_in_words(needed)} and {bytes_in_words(free)} are "
+            "free; free some room, set TUTELAGE_DATA to a larger disk, or take fewer images (per_class, classes)"
         )
 
 

@@ -1,25 +1,28 @@
 """One run, trained by one process only: whoever holds its lock."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from filelock import FileLock, Timeout
 
 from tutelage import checkpoint
-from tutelage.errors import UserError
+from tutelage.errors import UserError, is_storage, system_sentence
 from tutelage.execution.data_cache import DataCache
-from tutelage.execution.distributed import train_spread
+from tutelage.execution.distributed import train_on_ranks
 from tutelage.execution.listener import Listener
+from tutelage.execution.threads import fixed_threads
+from tutelage.files import remove_leftovers
 from tutelage.recipe.resolve import Job
-from tutelage.runs.folder import fail_run
+from tutelage.runs.folder import fail_run, read_record
 from tutelage.runs.search import find_run, take_over
 from tutelage.train import DivergedError
 from tutelage.training.single import Context, train_one
 
-__all__ = ["Outcome", "claimed", "locked", "outcome_of", "train_once"]
+__all__ = ["Outcome", "claimed", "evaluation_for", "is_claimed", "outcome_of", "run_outcome"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,8 @@ class Outcome:
     """How a run ended.
 
     Args:
-        text: for the screen: ``trained``, ``found`` or ``failed: ...``.
-        evaluation: if it is complete.
+        text: for the screen: ``trained``, ``found``, ``stopped: ...`` or ``failed: ...``.
+        evaluation: if it is complete, by split; without the test split for a blind run.
         path: of the run folder, if it is complete.
         elsewhere: another process is training it, so nothing was done.
     """
@@ -39,7 +42,7 @@ class Outcome:
     elsewhere: bool = False
 
 
-def train_once(context: Context, job: Job, kept: DataCache, listener: Listener) -> Outcome:
+def run_outcome(context: Context, job: Job, kept: DataCache, listener: Listener) -> Outcome:
     """Train a run, go on with it, or find it; whatever goes wrong with it is its outcome.
 
     Args:
@@ -64,13 +67,18 @@ def claimed(context: Context, job: Job) -> Iterator[Outcome | None]:
     except Timeout:
         yield Outcome("trained by another process", elsewhere=True)
         return
+    except OSError as error:
+        yield Outcome(f"stopped: {system_sentence(error)}")
+        return
     try:
         runs = context.cache.parent
         found = find_run(job, context.folder, runs)
         if found is not None:
-            yield Outcome("found", checkpoint.read_json(found / "evaluation.json"), found)
+            yield Outcome("found", evaluation_for(job, found), found)
         else:
-            take_over(job, context.folder / job.folder, runs)
+            path = context.folder / job.folder
+            remove_leftovers(path)
+            take_over(job, path, runs)
             yield None
     finally:
         lock.release()
@@ -85,17 +93,18 @@ def outcome_of(path: Path, train: Callable[[], Mapping[str, Any]]) -> Outcome:
     """
     try:
         return Outcome("trained", train(), path)
-    except DivergedError as error:
-        return Outcome(f"failed: {error}")
-    except UserError as error:
-        fail_run(path, str(error))
+    except DivergedError as error:  # its folder says so
         return Outcome(f"failed: {error}")
     except Exception as error:  # one run must not stop the others; the sentence says what it was
-        fail_run(path, f"{type(error).__name__}: {error}")
-        return Outcome(f"failed: {type(error).__name__}: {error}")
+        if isinstance(error, OSError) and is_storage(error):  # it goes on when there is room
+            return Outcome(f"stopped: {system_sentence(error)}")
+        why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+    with suppress(OSError):  # a disk too full for the record: then the run is to be done again
+        fail_run(path, why)
+    return Outcome(f"failed: {why}")
 
 
-def locked(cache: Path, job: Job) -> bool:
+def is_claimed(cache: Path, job: Job) -> bool:
     """Return whether a process is training a run at this moment."""
     lock = _lock(cache, job)
     try:
@@ -112,16 +121,31 @@ def _lock(cache: Path, job: Job) -> FileLock:
     return FileLock(locks / job.fingerprint)
 
 
+def evaluation_for(job: Job, path: Path) -> dict[str, Any]:
+    """Return the evaluation of a complete run, as far as a job may know it: if it is blind, without the test."""
+    evaluation: dict[str, Any] = checkpoint.read_json(path / "evaluation.json")
+    tested = ("test", "test_legacy") if job.blind else ()
+    return {split: values for split, values in evaluation.items() if split not in tested}
+
+
 def _train(context: Context, job: Job, kept: DataCache, listener: Listener) -> Outcome:
     path = context.folder / job.folder
     epochs = context.recipe.train_of(job.stage).epochs
 
     def train() -> Mapping[str, Any]:
         if context.devices > 1:
-            return train_spread(context, job, kept.home, path, listener)
-        return train_one(
-            context, job, kept.fold(context.recipe, job.fold), path,
-            lambda row: listener.epoch(job, row, epochs), listener.progress,
-        )  # fmt: skip
+            return train_on_ranks(context, job, kept.home, path, listener)
+        with fixed_threads(_threads(path)):
+            return train_one(
+                context, job, kept.fold(context.recipe, job.fold), path,
+                lambda row: listener.epoch(job, row, epochs), listener.progress,
+            )  # fmt: skip
 
     return outcome_of(path, train)
+
+
+def _threads(path: Path) -> int:
+    """Return the threads of a run: those that it began with, or else those of this worker."""
+    record = read_record(path) or {}
+    began: int | None = record.get("environment", {}).get("threads")
+    return began or torch.get_num_threads()

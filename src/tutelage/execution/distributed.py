@@ -15,18 +15,17 @@ from filelock import FileLock
 
 from tutelage.errors import UserError
 from tutelage.execution.data_cache import DataCache
-from tutelage.execution.listener import Listener, Quiet
-from tutelage.execution.pool import Remote
+from tutelage.execution.listener import Listener, Quiet, Remote, relay
 from tutelage.ranks import Ranks
 from tutelage.recipe.config import Train
 from tutelage.recipe.resolve import Job
 from tutelage.train import DivergedError
 from tutelage.training.single import Context, train_one
 
-__all__ = ["train_spread"]
+__all__ = ["train_on_ranks"]
 
 
-def train_spread(
+def train_on_ranks(
     context: Context, job: Job, home: Path | None, path: Path, listener: Listener
 ) -> dict[str, Any]:
     """Train a run in ``context.devices`` processes; the first of them writes, all others only compute.
@@ -119,7 +118,7 @@ def _heard(listener: Listener) -> Iterator[Connection]:
         while ours.poll(0.1) or not over.is_set():
             if ours.poll():
                 kind, content = ours.recv()
-                getattr(listener, kind)(*content)
+                relay(listener, (kind, content))
 
     thread = threading.Thread(target=hear, daemon=True)
     thread.start()

@@ -21,6 +21,7 @@ from tutelage.execution.probe import Cost
 from tutelage.execution.queue import Key, Task, key_of
 from tutelage.execution.run import Plan
 from tutelage.execution.workers import side_by_side
+from tutelage.files import bytes_in_words
 from tutelage.recipe.fold import Fold
 from tutelage.recipe.groups import of_classes, training_subset
 from tutelage.training.stage import distiller_of
@@ -122,21 +123,16 @@ def refuse_unfit(found: Estimate, runs: Path) -> None:
     """
     if found.disk > found.free_disk:
         raise UserError(
-            f"{runs}: the study writes about {gigabytes(found.disk)}, and {gigabytes(found.free_disk)} are free; "
-            "free some room, or name another disk with --runs"
+            f"{runs}: the study writes about {bytes_in_words(found.disk)}, and {bytes_in_words(found.free_disk)} "
+            "are free; free some room, or name another disk with --runs"
         )
     if found.memory > found.free_memory:
         one = found.memory // max(1, found.size)
         fit = max(1, found.free_memory // max(1, one))
         raise UserError(
-            f"--jobs: {found.size} processes need about {gigabytes(found.memory)} of memory, and "
-            f"{gigabytes(found.free_memory)} are free (allowed: --jobs {fit}, or a smaller batch)"
+            f"--jobs: {found.size} processes need about {bytes_in_words(found.memory)} of memory, and "
+            f"{bytes_in_words(found.free_memory)} are free (allowed: --jobs {fit}, or a smaller batch)"
         )
-
-
-def gigabytes(count: int) -> str:
-    """Return a number of bytes in words."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e8 else f"{count / 1e6:.0f} MB"
 
 
 class _Run:

@@ -1,11 +1,14 @@
 """Who is told what an experiment does."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from __future__ import annotations
 
-from tutelage.recipe.resolve import Job
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
-__all__ = ["Listener", "Quiet"]
+if TYPE_CHECKING:  # a worker process listens before it imports what it works with
+    from tutelage.recipe.resolve import Job
+
+__all__ = ["Listener", "Quiet", "Remote", "relay"]
 
 
 class Listener(Protocol):
@@ -42,3 +45,36 @@ class Quiet:
 
     def end(self, job: Job, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
         """Say nothing."""
+
+
+class Remote:
+    """The listener of another process: sends everything home.
+
+    Args:
+        send: takes ``(name of the method, arguments)``.
+    """
+
+    def __init__(self, send: Callable[[Any], None]) -> None:
+        self.send = send
+
+    def progress(self, what: str, fraction: float) -> None:
+        """Send that long work is this far."""
+        self.send(("progress", (what, fraction)))
+
+    def begin(self, job: Job, number: int, total: int, cell: str) -> None:
+        """Send that a run starts."""
+        self.send(("begin", (job, number, total, cell)))
+
+    def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
+        """Send that a run has finished an epoch."""
+        self.send(("epoch", (job, row, epochs)))
+
+    def end(self, job: Job, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
+        """Send that a run is over."""
+        self.send(("end", (job, outcome, evaluation)))
+
+
+def relay(listener: Listener, message: tuple[str, tuple[Any, ...]]) -> None:
+    """Tell a listener here what a :class:`Remote` sent."""
+    method, arguments = message
+    getattr(listener, method)(*arguments)

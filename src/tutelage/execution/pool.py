@@ -1,29 +1,29 @@
-"""Worker processes: each does one piece of work at a time, and is replaced when it dies."""
+"""Worker processes: each does one piece of work at a time, and is replaced when it dies or hangs.
+
+Executors of the standard library and of loky give up all their work when one process is killed. Here a death is
+the outcome of the one run that died, the others go on, and what they say comes home while they work.
+"""
 
 import multiprocessing
-import os
-import pickle
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
-import torch
+from tutelage.execution.listener import Listener, relay
+from tutelage.execution.threads import rest_when_idle
+from tutelage.execution.worker import BEAT, serve
 
-from tutelage.execution.data_cache import DataCache
-from tutelage.execution.listener import Listener
-from tutelage.recipe.resolve import Job
+__all__ = ["Pool", "WorkerDiedError"]
 
-__all__ = ["Pool", "Remote", "WorkerDiedError", "portable"]
+SILENCE = 24 * BEAT  # seconds without a sign of life, after which a worker hangs
 
 
 class WorkerDiedError(Exception):
-    """The process was killed in the middle of its work, by a person or for lack of memory."""
+    """The process died in the middle of its work, or hung: by a person, or for lack of memory."""
 
 
 class Pool:
@@ -42,14 +42,15 @@ class Pool:
     ) -> None:
         self.size, self.listener = size, listener
         self._given = (threads, home, cache)
-        self._idle: list[_Worker] = []
-        self._busy: dict[Future[Any], _Worker] = {}
+        self._idle: list[_WorkerProcess] = []
+        self._busy: dict[Future[Any], _WorkerProcess] = {}
 
     def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Start a piece of work: ``work(*arguments, kept, listener)``, in a process of its own."""
-        worker = self._idle.pop() if self._idle else _Worker(self._given)
+        worker = self._idle.pop() if self._idle else _WorkerProcess(self._given)
         future: Future[Any] = Future()
         self._busy[future] = worker
+        worker.silence = 0.0
         try:
             worker.pipe.send((work, arguments))
         except OSError:  # it died while nobody looked
@@ -61,14 +62,12 @@ class Pool:
     ) -> list[Future[Any]]:
         """Return those that are done, as soon as there is one, or none after ``timeout`` seconds."""
         wanted = list(futures)
-        end = None if timeout is None else time.monotonic() + timeout
+        end = float("inf") if timeout is None else time.monotonic() + timeout
         while not any(future.done() for future in wanted):
-            left = None if end is None else end - time.monotonic()
-            if left is not None and left <= 0:
+            left = min(BEAT, end - time.monotonic())
+            if left <= 0:
                 break
-            pipes = {worker.pipe: future for future, worker in self._busy.items()}
-            for pipe in wait(list(pipes), left):
-                self._hear(pipes[pipe])  # type: ignore[index]  # only pipes were given
+            self._listen(left)
         return [future for future in wanted if future.done()]
 
     def close(self) -> None:
@@ -77,106 +76,56 @@ class Pool:
             worker.end()
         self._idle, self._busy = [], {}
 
+    def _listen(self, seconds: float) -> None:
+        pipes = {worker.pipe: future for future, worker in self._busy.items()}
+        started = time.monotonic()
+        speaking = wait(list(pipes), seconds)
+        # While this process itself was stopped, nobody could be heard.
+        waited = min(seconds, time.monotonic() - started)
+        for pipe, future in pipes.items():
+            worker = self._busy[future]
+            worker.silence = 0.0 if pipe in speaking else worker.silence + waited
+            if pipe in speaking:
+                self._hear(future)
+            elif worker.silence > SILENCE:
+                self._lost(future, f"its process gave no sign of life for {SILENCE:.0f} s")
+
     def _hear(self, future: Future[Any]) -> None:
-        worker = self._busy[future]
         try:
-            kind, content = worker.pipe.recv()
+            kind, content = message = self._busy[future].pipe.recv()
         except (EOFError, OSError):
             self._lost(future)
             return
         if kind in ("result", "error"):
             self._idle.append(self._busy.pop(future))
             (future.set_result if kind == "result" else future.set_exception)(content)
-        else:
-            getattr(self.listener, kind)(*content)
+        elif kind != "beat":
+            relay(self.listener, message)
 
-    def _lost(self, future: Future[Any]) -> None:
+    def _lost(self, future: Future[Any], why: str = "") -> None:
         worker = self._busy.pop(future)
-        worker.end()
-        code = worker.process.exitcode
-        what = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
-        future.set_exception(WorkerDiedError(f"its process died ({what}; is memory short?)"))
+        code = worker.end()
+        how = signal.Signals(-code).name if code is not None and code < 0 else f"exit code {code}"
+        why = why or f"its process died ({how}; is memory short?)"
+        future.set_exception(WorkerDiedError(why))
 
 
-class _Worker:
+class _WorkerProcess:
+    """A process, and the pipe to it."""
+
     def __init__(self, given: tuple[int, Path | None, Path]) -> None:
+        rest_when_idle()
         # spawn: a forked child would inherit the threads of torch and numba in an unknown state.
         context = multiprocessing.get_context("spawn")
         self.pipe, theirs = context.Pipe()
-        self.process: BaseProcess = context.Process(
-            target=_work, args=(theirs, *given), daemon=True
-        )
+        self.silence = 0.0
+        self.process = context.Process(target=serve, args=(theirs, *given), daemon=True)
         self.process.start()
         theirs.close()  # so that the pipe ends with the process
 
-    def end(self) -> None:
+    def end(self) -> int | None:
+        """End the process, if it has not ended; return how it ended."""
         self.process.kill()
         self.process.join()
         self.pipe.close()
-
-
-def _work(pipe: Connection, threads: int, home: Path | None, cache: Path) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer; it stops us
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    torch.set_num_threads(threads)
-
-    def send(message: Any) -> None:
-        try:
-            pipe.send(message)
-        except OSError:  # the command was killed: nothing may be recorded, least of all a failure
-            os._exit(1)
-
-    listener = Remote(send)
-    kept = DataCache(home, cache, listener.progress)
-    while True:
-        try:
-            work, arguments = pipe.recv()
-        except (EOFError, OSError):
-            return
-        try:
-            send(("result", work(*arguments, kept, listener)))
-        except Exception as error:
-            send(("error", portable(error)))
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "this is a worker process"
-    parent.join()
-    os._exit(1)  # the command was killed; a new one may be waiting for this run's lock
-
-
-def portable(error: Exception) -> Exception:
-    """Return an error as it can be sent to another process."""
-    try:
-        pickle.loads(pickle.dumps(error))
-    except Exception:
-        return RuntimeError(f"{type(error).__name__}: {error}")
-    return error
-
-
-class Remote:
-    """The listener of a worker: sends everything home.
-
-    Args:
-        send: takes ``(name of the method, arguments)``.
-    """
-
-    def __init__(self, send: Callable[[Any], None]) -> None:
-        self.send = send
-
-    def progress(self, what: str, fraction: float) -> None:
-        """Send that long work is this far."""
-        self.send(("progress", (what, fraction)))
-
-    def begin(self, job: Job, number: int, total: int, cell: str) -> None:
-        """Send that a run starts."""
-        self.send(("begin", (job, number, total, cell)))
-
-    def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
-        """Send that a run has finished an epoch."""
-        self.send(("epoch", (job, row, epochs)))
-
-    def end(self, job: Job, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
-        """Send that a run is over."""
-        self.send(("end", (job, outcome, evaluation)))
+        return self.process.exitcode

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tutelage import checkpoint
-from tutelage.execution.claim import Outcome, locked, train_once
+from tutelage.execution.claim import Outcome, evaluation_for, is_claimed, run_outcome
 from tutelage.execution.listener import Listener
 from tutelage.execution.pool import WorkerDiedError
 from tutelage.execution.workers import RunConfig, Workers
@@ -18,7 +17,7 @@ from tutelage.recipe.resolve import Job
 from tutelage.runs.folder import read_record
 from tutelage.training.single import Context
 
-__all__ = ["Found", "Key", "Schedule", "Task", "key_of"]
+__all__ = ["Found", "Key", "Queue", "Task", "key_of"]
 
 _LOOK = 1.0  # seconds between two looks at runs that another process is training
 _DEATHS = 3  # of the process of one run, after which the run has failed
@@ -60,7 +59,7 @@ class Task:
 
 
 @dataclass
-class Schedule:
+class Queue:
     """Carries out tasks, also beside other processes that carry out the same ones.
 
     Args:
@@ -120,7 +119,7 @@ class Schedule:
             self._settle(task)
         else:
             self._tell(task)
-            self._running[workers.submit(train_once, self._context(task), task.job)] = task
+            self._running[workers.submit(run_outcome, self._context(task), task.job)] = task
         return True
 
     def _busy(self) -> set[Key]:
@@ -131,7 +130,7 @@ class Schedule:
         if task.key in self.failed:
             self.listener.end(task.job, f"failed: {self.failed[task.key]}", None)
         else:
-            evaluation = checkpoint.read_json(self.found[task.key] / "evaluation.json")
+            evaluation = evaluation_for(task.job, self.found[task.key])
             self.listener.end(task.job, "found", evaluation)
 
     def _fail(self, task: Task, why: str) -> None:
@@ -143,7 +142,7 @@ class Schedule:
         seen = self._elsewhere.get(task.key)
         if seen is not None and time.monotonic() - seen < _LOOK:
             return True
-        if locked(self.places.cache, task.job):
+        if is_claimed(self.places.cache, task.job):
             self._elsewhere[task.key] = time.monotonic()
             return True
         if self._elsewhere.pop(task.key, None) is not None:

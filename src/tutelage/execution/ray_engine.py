@@ -10,8 +10,10 @@ from typing import Any
 
 from tutelage.errors import UserError
 from tutelage.execution.data_cache import DataCache
-from tutelage.execution.listener import Listener
-from tutelage.execution.pool import Remote, WorkerDiedError, portable
+from tutelage.execution.listener import Listener, Remote, relay
+from tutelage.execution.pool import WorkerDiedError
+from tutelage.execution.threads import fixed_threads
+from tutelage.execution.worker import portable
 from tutelage.execution.workers import RunConfig, Workers
 
 __all__ = ["connect", "ray_workers"]
@@ -80,7 +82,7 @@ class _Cluster:
         gpus = int(there.get("GPU", 0)) if places.accelerator != "cpu" else 0
         self.size = max(1, min(missing, places.jobs or gpus or int(there.get("CPU", 1))))
         options = {"num_cpus": 1, "num_gpus": 1 if gpus else 0, "max_concurrency": 2}
-        self._actor = ray.remote(_Worker).options(**options)
+        self._actor = ray.remote(RayWorker).options(**options)
         self._given = (places.data, places.cache)
         self._idle: list[Any] = []
         self._busy: dict[Future[Any], Any] = {}
@@ -133,18 +135,15 @@ class _Cluster:
                 self._idle.append(self._busy.pop(future))
                 (future.set_result if kind == "result" else future.set_exception)(content)
                 return
-            getattr(self.listener, kind)(*content)
+            relay(self.listener, (kind, content))
         if events is not None:  # a word, not the end of the work, whose result is said as well
             self._refs[self._busy[future].say.remote()] = future
 
 
-class _Worker:
+class RayWorker:
     """What runs on a machine of the cluster: one call works, another brings home what it says."""
 
     def __init__(self, home: Path | None, cache: Path) -> None:
-        import torch
-
-        torch.set_num_threads(1)
         self.said: SimpleQueue[Any] = SimpleQueue()
         self.listener = Remote(self.said.put)
         self.kept = DataCache(home, cache, self.listener.progress)
@@ -152,7 +151,8 @@ class _Worker:
     def do(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
         """Do a piece of work."""
         try:
-            self.said.put(("result", work(*arguments, self.kept, self.listener)))
+            with fixed_threads(1):
+                self.said.put(("result", work(*arguments, self.kept, self.listener)))
         except Exception as error:
             self.said.put(("error", portable(error)))
 

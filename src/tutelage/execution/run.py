@@ -13,7 +13,7 @@ from tutelage.execution.listener import Listener, Quiet
 from tutelage.execution.queue import (
     Found,
     Key,
-    Schedule,
+    Queue,
     Task,
     key_of,
 )
@@ -177,9 +177,9 @@ def carry_out(planned: Plan, listener: Listener, engine: Engine = make_workers) 
             if any(key_of(job) == task.key for job in experiment.jobs):
                 _write(experiment, there)
 
-    schedule = Schedule(planned.tasks, planned.found, planned.places, code, listener, changed)
+    queue = Queue(planned.tasks, planned.found, planned.places, code, listener, changed)
     with engine(planned.places, len(missing), kept, listener) as workers:
-        schedule.carry_out(workers)
+        queue.carry_out(workers)
     for experiment in planned.experiments:
         _finish(experiment, planned, there, listener)
 

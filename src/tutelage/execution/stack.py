@@ -34,7 +34,7 @@ from tutelage.training.assemble import Assembled, Context, assemble
 from tutelage.training.single import begin, fail, finish
 from tutelage.training.stage import distiller_of, step_of
 
-__all__ = ["Seconds", "measure_stack", "train_together", "why_alone"]
+__all__ = ["Seconds", "measure_stack", "stack_outcomes", "why_alone"]
 
 Asked = tuple[Context, Job]
 
@@ -50,7 +50,7 @@ def why_alone(recipe: Recipe, stage: str) -> str | None:
     return why_not(network, distiller_of(recipe, stage), step_of(train, f"{place}.train"))
 
 
-def train_together(asked: Sequence[Asked], kept: DataCache, listener: Listener) -> list[Outcome]:
+def stack_outcomes(asked: Sequence[Asked], kept: DataCache, listener: Listener) -> list[Outcome]:
     """Train runs in this process: those of one shape as one stack, the others one after the other.
 
     Args:

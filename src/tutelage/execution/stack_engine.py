@@ -20,13 +20,13 @@ import torch
 
 from tutelage import checkpoint
 from tutelage.errors import unknown
-from tutelage.execution.claim import train_once
+from tutelage.execution.claim import run_outcome
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.listener import Listener
 from tutelage.execution.stack import (
     Seconds,
     measure_stack,
-    train_together,
+    stack_outcomes,
     why_alone,
 )
 from tutelage.execution.workers import (
@@ -112,7 +112,7 @@ class _Stacking:
 
     def submit(self, work: Callable[..., Any], *arguments: Any) -> Future[Any]:
         """Take a run; anything else is no business of stacks."""
-        if work is not train_once:
+        if work is not run_outcome:
             return self.workers.submit(work, *arguments)
         context, job = arguments
         kind = None
@@ -175,9 +175,9 @@ class _Stacking:
         for item in group:
             self._waiting.remove(item)
         if len(group) == 1:
-            future = self.workers.submit(train_once, *group[0].asked)
+            future = self.workers.submit(run_outcome, *group[0].asked)
         else:
-            future = self.workers.submit(train_together, [item.asked for item in group])
+            future = self.workers.submit(stack_outcomes, [item.asked for item in group])
         self._running[future] = list(group)
 
     def _end(self, future: Future[Any]) -> None:

@@ -11,15 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import psutil
 import torch
 
+from tutelage.errors import UserError, unknown
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.listener import Listener
 from tutelage.execution.pool import Pool
+from tutelage.execution.threads import cores, fixed_threads, threads_of
 
 __all__ = ["Engine", "RunConfig", "Workers", "make_workers", "side_by_side"]
 
+ACCELERATORS = ("cpu", "cuda", "auto")
 _MOST = 8  # processes at once; more would need a look at the memory first
 
 
@@ -34,6 +36,9 @@ class RunConfig:
         jobs: runs side by side; 0 takes one per core on a CPU, and one on a GPU.
         devices: processes of one training, each with its part of every batch; more than one train one run after
             the other.
+
+    Raises:
+        UserError: this machine has no such device, or a number is too small.
     """
 
     runs: Path = Path("runs")
@@ -41,6 +46,16 @@ class RunConfig:
     accelerator: str = "auto"
     jobs: int = 1
     devices: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse what this machine does not have, before anything is prepared."""
+        if self.accelerator not in ACCELERATORS:
+            raise unknown("--device", "device", self.accelerator, ACCELERATORS)
+        if self.accelerator == "cuda" and not torch.cuda.is_available():
+            raise UserError("--device cuda: found no GPU that PyTorch can use; allowed: cpu, auto")
+        for option, number, least in (("jobs", self.jobs, 0), ("devices", self.devices, 1)):
+            if number < least:
+                raise UserError(f"--{option}: found {number}; allowed: {least} or more")
 
     @property
     def cache(self) -> Path:
@@ -76,7 +91,7 @@ def side_by_side(places: RunConfig, missing: int) -> int:
     if places.devices > 1:
         return 1
     gpu = places.accelerator != "cpu" and torch.cuda.is_available()
-    jobs = places.jobs or (1 if gpu else min(_cores(), _MOST))
+    jobs = places.jobs or (1 if gpu else min(cores(), _MOST))
     return max(1, min(jobs, missing))
 
 
@@ -87,9 +102,10 @@ def make_workers(
     """Provide workers of this machine for ``missing`` runs."""
     jobs = side_by_side(places, missing)
     if jobs == 1:
-        yield _Here(kept, listener)
+        with fixed_threads(threads_of(1)):
+            yield _Here(kept, listener)
         return
-    pool = Pool(jobs, max(1, _cores() // jobs), places.data, places.cache, listener)
+    pool = Pool(jobs, threads_of(jobs), places.data, places.cache, listener)
     try:
         yield pool
     finally:
@@ -116,7 +132,3 @@ class _Here:
         self, futures: Iterable[Future[Any]], timeout: float | None = None
     ) -> list[Future[Any]]:
         return list(futures)
-
-
-def _cores() -> int:
-    return psutil.cpu_count(logical=False) or 1

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tutelage.errors import UserError
+from tutelage.files import bytes_in_words
 from tutelage.modalities._numba import Array
 from tutelage.modalities.base import Modality, Pieces, spans
 from tutelage.vlm.base import EncoderSource
@@ -251,7 +252,7 @@ def _refuse_full_disk(path: Path, size: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < size + SPARE:
         raise UserError(
-            f"{path.parent}: {size / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; "
+            f"{path.parent}: {bytes_in_words(size)} are needed and {bytes_in_words(free)} are free; "
             "free some space, choose another folder, a smaller size or dtype 'uint8'"
         )
 
