@@ -3,6 +3,7 @@
 import contextlib
 import io
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,9 +34,11 @@ def write_lite(network: On, facts: ModelFacts, path: Path) -> None:
     """
     converter = lite_converter()
     example = torch.zeros(1, *facts.shape)
+    # The converter writes weights as they lie in memory, whatever their strides say.
+    plain = deepcopy(network).to(memory_format=torch.contiguous_format)
     try:
         with _quietly():
-            converter.convert(Scores(network).eval(), (example,)).export(str(path))
+            converter.convert(Scores(plain).eval(), (example,)).export(str(path))
     except Exception as error:  # the converter raises whatever the layer made it raise
         said = " ".join(str(error).split())[:200]
         raise UserError(
