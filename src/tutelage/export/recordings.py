@@ -156,7 +156,7 @@ def _numbers(row: Sequence[str], columns: Sequence[int], place: str) -> list[flo
 def _array(path: Path) -> NDArray[Any]:
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
     if not isinstance(values, np.ndarray) or values.dtype.kind not in "fiu":
         raise UserError(
