@@ -21,7 +21,7 @@ from tutelage.models import DistilledClip
 from tutelage.recipe.config import load
 from tutelage.recipe.networks import load_network
 from tutelage.report import write_report
-from tutelage.report.protocols import group_table
+from tutelage.report.panels.protocols.section import group_table
 from tutelage.runs.ledger import Experiment, Run, read_experiment
 
 HERE = Path(__file__).parent

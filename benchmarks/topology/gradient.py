@@ -17,9 +17,9 @@ from run import HERE, ITEMS, cpu, packages, verdict
 
 from data import geneactiv_like, pamap2_like
 from tutelage.modalities import PersistenceImage
-from tutelage.modalities._line_indices import line_indices
-from tutelage.modalities._numba import kernel
 from tutelage.modalities.layer import PersistenceImageLayer
+from tutelage.modalities.topology.kernel import kernel
+from tutelage.modalities.topology.line_indices import line_indices
 
 SIDE = 64
 BATCHES = (16, 32, 64, 128, 256)

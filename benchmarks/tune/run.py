@@ -14,7 +14,7 @@ from typing import Any
 
 from benchmarks.common import machine
 from tutelage.execution.workers import RunConfig
-from tutelage.report.tuning import paragraph, write_tuning
+from tutelage.report.study.tuning import paragraph, write_tuning
 from tutelage.study.file import load_study
 from tutelage.study.tune import (
     Tuning,

@@ -18,7 +18,7 @@ from benchmarks.common import write
 from benchmarks.method_matrix.run import Key, carry_out, compare, interval, pair
 from benchmarks.methods import groups
 from tutelage.execution.workers import RunConfig
-from tutelage.report.figures.draw import canvas
+from tutelage.report.drawing.canvas import canvas
 from tutelage.report.palette import SERIES
 from tutelage.statistics.paired import holm
 

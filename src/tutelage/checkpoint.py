@@ -74,9 +74,8 @@ def digest(path: Path) -> str:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON atomically; NaN is refused, because JSON has none."""
-    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
-    with replacing(path) as part:
-        part.write_text(text)
+    with replacing(path) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

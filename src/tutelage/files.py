@@ -3,16 +3,28 @@
 import os
 import re
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf
 from pathlib import Path
 from uuid import uuid4
 from zlib import crc32
 
-__all__ = ["UNFINISHED", "bytes_in_words", "remove_leftovers", "replacing", "replacing_folder"]
+__all__ = [
+    "UNFINISHED",
+    "bytes_in_words",
+    "remove_abandoned",
+    "remove_leftovers",
+    "replacing",
+    "replacing_folder",
+]
 
 UNFINISHED = ".unfinished-"
 """How the name of a file or folder begins that is still being written; one that was left behind may be removed."""
+
+
+_LEFTOVER = re.compile(rf"{re.escape(UNFINISHED)}.*|.*\.part(\.\w+)?|\.tmp\w{{6}}")
 
 
 @contextmanager
@@ -65,16 +77,22 @@ def replacing_folder(path: Path, *, alone: bool = False) -> Iterator[Path]:
     _sync(path.parent)
 
 
-def remove_leftovers(folder: Path) -> None:
+def remove_leftovers(folder: Path, before: float = inf) -> None:
     """Remove what commands that were killed have left half-written in a folder, not below it.
 
-    The caller must know that nobody is writing there. Besides our own names these are ``.part`` of earlier
-    versions, and the temporary files of safetensors.
+    Besides our own names these are ``.part`` of earlier versions, and the temporary files of safetensors.
+
+    Args:
+        folder: to clear.
+        before: only what was last changed before this time, in seconds since 1970; where nobody else can be
+            writing, everything.
     """
     for path in folder.iterdir() if folder.is_dir() else ():
-        if path.name.startswith(UNFINISHED) or path.suffix == ".part":
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-        elif re.fullmatch(r"\.tmp\w{6}", path.name) or ".part." in path.name:
+        if not _LEFTOVER.fullmatch(path.name) or path.lstat().st_mtime >= before:
+            continue
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
             path.unlink(missing_ok=True)
 
 
@@ -91,8 +109,31 @@ def bytes_in_words(count: float) -> str:
     return f"{count / 1e3:.1f} kB"
 
 
+def remove_abandoned(folder: Path) -> None:
+    """Remove what processes of this machine that no longer exist have left unfinished in a folder."""
+    for path in folder.glob(f"{UNFINISHED}*-{_host()}-*"):
+        process = path.name.split("-")[3]
+        if process.isdigit() and not _alive(int(process)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def _beside(path: Path) -> Path:
-    return path.with_name(f"{_begins(path)}{uuid4().hex[:12]}{path.suffix}")
+    """Return a name of our own in the same folder, which tells who writes it."""
+    return path.with_name(f"{_begins(path)}{_host()}-{os.getpid()}-{uuid4().hex[:8]}{path.suffix}")
+
+
+def _host() -> str:
+    return f"{crc32(socket.gethostname().encode()):08x}"
 
 
 def _begins(path: Path) -> str:

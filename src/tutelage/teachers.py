@@ -14,6 +14,7 @@ import torch
 from filelock import FileLock
 from torch import Tensor, nn
 
+from tutelage import seals
 from tutelage.batches import Samples, batches
 from tutelage.errors import UserError
 from tutelage.files import bytes_in_words, replacing_folder
@@ -168,7 +169,7 @@ def cache_teacher(
         ).encode()
     ).hexdigest()[:32]
     entry = folder / key
-    if (entry / "complete.json").exists():
+    if _is_whole(entry):
         return entry
     folder.mkdir(parents=True, exist_ok=True)
     device = next(network.parameters()).device
@@ -186,7 +187,9 @@ def cache_teacher(
     source = batches(samples.only({modality}), index, batch_size)
     # One process evaluates a teacher; the others wait and read.
     with FileLock(folder / f"{key}.lock"):
-        if not (entry / "complete.json").exists():
+        if not _is_whole(entry):
+            if entry.exists():
+                seals.tell_damaged(entry)
             _make(forward, source, rows, needs, entry, progress)
     return entry
 
@@ -207,6 +210,25 @@ def _make(
         np.save(work / "rows.npy", rows)
         contents = {"samples": count, "shapes": shapes}
         (work / "complete.json").write_text(json.dumps(contents, indent=1))
+        for file in sorted(work.iterdir()):
+            seals.seal(file)
+
+
+def _is_whole(entry: Path) -> bool:
+    """Return whether an entry is there, and every file of it is what was written."""
+    try:
+        count = json.loads((entry / "complete.json").read_text())["samples"]
+        arrays = _open(entry)
+        rows = arrays.pop("rows")
+        return (
+            "logits" in arrays
+            and all(len(values) == count for values in arrays.values())
+            and int((rows >= 0).sum()) == count
+            and all(seals.intact(entry / f"{name}.npy") for name in (*arrays, "rows"))
+            and seals.intact(entry / "complete.json")
+        )
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
+        return False
 
 
 def _evaluate(

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tutelage.concepts import (
     Concept,
     ConceptSet,
-    Origin,
+    Provenance,
     Rules,
     clean,
 )
@@ -20,7 +20,7 @@ def raw(*phrases, prompt=""):
         "x",
         CLASSES,
         [
-            Concept(text, (owner,), (Origin(owner, "model", prompt=prompt),))
+            Concept(text, (owner,), (Provenance(owner, "model", prompt=prompt),))
             for text, owner in phrases
         ],
     )

@@ -1,14 +1,16 @@
 import numpy as np
 import pytest
 
-from tutelage.concepts import Concept, ConceptSet, Origin
+from tutelage.concepts import Concept, ConceptSet, Provenance
 from tutelage.errors import UserError
 
 CLASSES = ("cat", "dog", "frog")
 
 
 def said(text, *owners):
-    return Concept(text, owners, tuple(Origin(owner, "model", prompt=owner) for owner in owners))
+    return Concept(
+        text, owners, tuple(Provenance(owner, "model", prompt=owner) for owner in owners)
+    )
 
 
 def small():
@@ -76,7 +78,7 @@ def test_the_fingerprint_follows_owners_and_phrases_and_nothing_else():
         (lambda: Concept("", ("cat",)), "one line"),
         (lambda: Concept("paws", ()), "different classes"),
         (lambda: Concept("paws", ("cat", "cat")), "different classes"),
-        (lambda: Concept("paws", ("cat",), (Origin("dog", "x"),)), "unknown class 'dog'"),
+        (lambda: Concept("paws", ("cat",), (Provenance("dog", "x"),)), "unknown class 'dog'"),
         (lambda: ConceptSet("x", CLASSES, (said("paws", "cow"),)), "unknown class 'cow'"),
         (lambda: ConceptSet("x", CLASSES, (said("paws", "cat"),) * 2), "stands twice"),
         (lambda: ConceptSet("x", ("cat", "cat"), ()), "stands twice"),

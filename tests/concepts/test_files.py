@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tutelage.concepts import (
     Concept,
     ConceptSet,
-    Origin,
+    Provenance,
     clean,
     open_concepts,
     read,
@@ -37,7 +37,13 @@ def concept_sets(draw):
     for text in draw(st.lists(PHRASE, unique=True, max_size=4)):
         owners = tuple(draw(st.lists(st.sampled_from(CLASSES), min_size=1, unique=True)))
         origin = st.builds(
-            Origin, st.sampled_from(owners), TEXT, model=TEXT, prompt=TEXT, sentence=TEXT, when=TEXT
+            Provenance,
+            st.sampled_from(owners),
+            TEXT,
+            model=TEXT,
+            prompt=TEXT,
+            sentence=TEXT,
+            when=TEXT,
         )
         concepts.append(Concept(text, owners, tuple(draw(st.lists(origin, max_size=2)))))
     return ConceptSet(draw(TEXT), CLASSES, tuple(concepts), draw(TEXT), draw(TEXT))
@@ -98,7 +104,7 @@ def test_labo_files_keep_every_owner(tmp_path):
     assert found.classes == ("cat", "dog", "cow")
     assert found.texts == ("four legs", "soft fur")
     assert found.concepts[0].owners == ("cat", "dog")  # the released code credits it to cats only
-    assert found.concepts[0].origins[1] == Origin("dog", "class2concepts.json")
+    assert found.concepts[0].origins[1] == Provenance("dog", "class2concepts.json")
     assert not found.licence
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from tutelage import seals
 from tutelage.batches import Samples
 from tutelage.errors import UserError
 from tutelage.models import On, WideResNet
@@ -174,6 +175,52 @@ def test_an_unfinished_entry_is_never_read(samples, teachers, tmp_path):
     with torch.no_grad():
         expected = teacher(samples.take(torch.arange(50))).logits
     np.testing.assert_allclose(logits, expected.numpy(), rtol=1e-5, atol=1e-6)
+
+
+DAMAGES = {
+    "logits, one byte": ("logits.npy", lambda b: b[:-3] + bytes([b[-3] ^ 1]) + b[-2:]),
+    "logits, empty": ("logits.npy", lambda b: b""),
+    "logits, cut": ("logits.npy", lambda b: b[:-4]),
+    "rows, one byte": ("rows.npy", lambda b: b[:-8] + bytes([b[-8] ^ 1]) + b[-7:]),
+    "record, gone": ("complete.json", None),
+    "record, empty": ("complete.json", lambda b: b""),
+    "record, no object": ("complete.json", lambda b: b"[]"),
+    "logits, gone": ("logits.npy", None),
+    "seal, empty": ("logits.npy.seal", lambda b: b""),
+}
+
+
+# an entry of an earlier version shows only what can be seen without a checksum
+@pytest.mark.parametrize(
+    ("damage", "sealed"),
+    [(name, True) for name in DAMAGES]
+    + [(name, False) for name in DAMAGES if "byte" not in name and "seal" not in name],
+)
+def test_a_damaged_entry_is_made_again_with_one_line(
+    samples, teachers, tmp_path, caplog, damage, sealed
+):
+    index = torch.arange(0, COUNT, 2)
+
+    def entry():
+        t = teachers["sig"]
+        return cache_teacher(
+            t, samples, index, Needs(), folder=tmp_path, modality=t.modality, batch_size=16
+        )
+
+    folder = entry()
+    sound = {path.name: path.read_bytes() for path in folder.glob("*.npy")}
+    name, change = DAMAGES[damage]
+    if not sealed:
+        for path in folder.glob("*.seal"):
+            path.unlink()
+    path = folder / name
+    path.unlink() if change is None else path.write_bytes(change(path.read_bytes()))
+    seals._checked.clear()  # as in a new process
+    assert entry() == folder
+    assert {path.name: path.read_bytes() for path in folder.glob("*.npy")} == sound
+    assert [r.getMessage() for r in caplog.records] == [f"{folder}: is damaged, and is made again"]
+    entry()
+    assert len(caplog.records) == 1
 
 
 def test_samples_outside_the_split_and_missing_taps_are_refused(samples, teachers, tmp_path):

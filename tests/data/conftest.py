@@ -19,7 +19,7 @@ from tutelage.data import DataSet, Hapt, home
 from tutelage.data.fetch import fetch
 from tutelage.data.hapt import _PACKAGE as HAPT_PACKAGE
 from tutelage.data.hapt import Recording
-from tutelage.data.transport import UnreachableError
+from tutelage.data.registry import UnreachableError
 
 ACTIVITIES = [0, 1, 2, 3, 4, 5, 6, 7, 12, 13, 16, 17, 24, 9, 10, 11, 18, 19, 20, 8]
 

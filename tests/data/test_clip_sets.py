@@ -19,7 +19,7 @@ from tutelage.data import (
     store,
 )
 from tutelage.data import imagenet as imagenet_module
-from tutelage.data.clip_sets import _Split
+from tutelage.data.clip_sets import ListedSet
 from tutelage.data.leakage import refuse_leakage
 from tutelage.data.splits import OfficialSplit
 from tutelage.errors import UserError
@@ -200,7 +200,7 @@ def test_other_numbers_of_classes_and_sizes_are_refused(tree, tmp_path, monkeypa
     monkeypatch.setattr(cls, "about", replace(cls.about, classes=10))
     with pytest.raises(UserError, match="found 2 classes, the published one has 10"):
         cls(folder=str(root)).load(tmp_path / "cache")
-    with pytest.raises(UserError, match=r"EuroSAT.stored: found 0, allowed are 1 pixel or more"):
+    with pytest.raises(UserError, match=r"EuroSAT.stored: found 0, allowed are 1 or more"):
         cls(folder=str(root), stored=0).load(tmp_path / "cache")
 
 
@@ -235,7 +235,7 @@ def test_the_published_numbers():
         "ImageNetA": (200, 7500),
         "ImageNetR": (200, 30000),
     }
-    assert {cls.__name__ for cls in _Split.__subclasses__()} == set(SPLIT)
+    assert {cls.__name__ for cls in ListedSet.__subclasses__()} == set(SPLIT)
 
 
 def test_aircraft_has_lists_of_its_own(tmp_path, monkeypatch):

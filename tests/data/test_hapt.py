@@ -209,7 +209,7 @@ def test_a_changed_package_is_refused_before_it_is_read(hapt_package, tmp_path):
     [
         ({"window": 0}, "Hapt.window: found 0"),
         ({"stride": -1}, "Hapt.stride: found -1"),
-        ({"activities": "some"}, "Hapt.activities: found 'some', allowed are 'basic' and 'all'"),
+        ({"activities": "some"}, "Hapt.activities: found 'some', allowed are basic, all"),
     ],
 )
 def test_wrong_arguments_are_refused_before_any_file_is_touched(tmp_path, arguments, sentence):

@@ -13,14 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tutelage.data import (
-    Cifar100,
-    Cinic10,
-    ImageNet,
-    TinyImageNet,
-    pictures,
-    store,
-)
+from tutelage.data import Cifar100, Cinic10, ImageNet, TinyImageNet, image_loader, pictures, store
 from tutelage.data import cifar100 as cifar100_module
 from tutelage.data import cinic as cinic_module
 from tutelage.data import imagenet as imagenet_module
@@ -157,7 +150,7 @@ def test_a_second_call_opens_at_once(cinic, tmp_path, monkeypatch):
         before = Cinic10(str(source)).load(tmp_path / "cache")
         with monkeypatch.context() as patch:
             patch.setattr(pictures, "_image", lambda *_: pytest.fail("decoded again"))
-            patch.setattr(pictures, "listing", lambda *_: pytest.fail("listed again"))
+            patch.setattr(Cinic10, "_listed", lambda *_: pytest.fail("listed again"))
             patch.setattr(os, "scandir", lambda *_: pytest.fail("looked through the folders again"))
             patch.setattr(store, "sha256", lambda *_: pytest.fail("hashed again"))
             patch.setattr("tutelage.data.dataset.blocks", lambda *_: pytest.fail("read again"))
@@ -232,9 +225,8 @@ def test_parts_of_a_set_are_evenly_spaced(cinic, tmp_path):
     np.testing.assert_array_equal(found.inputs[0], pixels[names[0]])
     np.testing.assert_array_equal(found.inputs[1], pixels[names[1]])
     files = [str(number) for number in range(10)]
-    layout = type("Layout", (), {"loader": "X"})
-    assert pictures._spaced(files, 4, layout) == ["0", "2", "5", "7"]
-    assert pictures._spaced(files, 10, layout) == pictures._spaced(files, None, layout) == files
+    assert image_loader._spaced(files, 4) == ["0", "2", "5", "7"]
+    assert image_loader._spaced(files, 10) == image_loader._spaced(files, None) == files
     with pytest.raises(UserError, match="unknown class 'trukc'; did you mean 'truck'"):
         Cinic10(str(root), classes=("trukc",)).load(tmp_path / "cache")
     with pytest.raises(UserError, match=r"Cinic10.per_class: found 0, allowed are 1 or more"):

@@ -8,32 +8,9 @@ import numpy as np
 import pytest
 
 from tutelage import data
-from tutelage.data import Cifar10, SyntheticImages, SyntheticWearable
+from tutelage.data import SyntheticImages
 from tutelage.data import splits as split_module
-from tutelage.data.prepare import describe, prepare
-from tutelage.errors import UserError
-
-
-def test_prepare_loads_and_makes_the_folder(tmp_path):
-    seen = []
-    found = prepare(
-        SyntheticWearable(windows=2), tmp_path / "a" / "b", lambda *one: seen.append(one)
-    )
-    assert (tmp_path / "a" / "b").is_dir()
-    assert found.synthetic
-    assert seen[-1][1] == 1.0
-
-
-def test_prepare_uses_home(tmp_path, monkeypatch):
-    monkeypatch.setenv("TUTELAGE_DATA", str(tmp_path / "here"))
-    prepare(SyntheticImages(samples=2))
-    assert (tmp_path / "here").is_dir()
-
-
-def test_a_folder_that_cannot_be_used_is_told(tmp_path):
-    (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match=r"data cache .* cannot be used"):
-        prepare(Cifar10(), tmp_path / "file")
+from tutelage.data.prepare import describe
 
 
 def test_describe_counts_classes_by_subject(build):
@@ -105,7 +82,7 @@ def test_everything_a_recipe_can_name_is_a_frozen_annotated_dataclass(kind):
 @pytest.mark.parametrize("name", data.__all__)
 def test_loaders_share_one_signature(name):
     signature = inspect.signature(getattr(data, name).load)
-    assert list(signature.parameters) == ["self", "folder", "progress"]
+    assert list(signature.parameters) == ["self", "home", "progress"]
 
 
 def test_importing_the_loaders_loads_no_heavy_package():

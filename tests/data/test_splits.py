@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from tutelage.data import DataSet, SyntheticImages
 from tutelage.data import splits as module
+from tutelage.data.split import Split, unseen_classes
 from tutelage.data.splits import (
     FewShot,
     GroupedFolds,
@@ -12,8 +13,6 @@ from tutelage.data.splits import (
     NamedSubjects,
     OfficialSplit,
     RandomSplit,
-    Split,
-    unseen_classes,
 )
 from tutelage.errors import UserError
 

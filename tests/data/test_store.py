@@ -110,7 +110,7 @@ def test_key_depends_on_class_arguments_content_and_format(monkeypatch):
 def test_cached_builds_once(build, tmp_path):
     calls = []
 
-    def make():
+    def make(_):
         calls.append(1)
         return build()
 

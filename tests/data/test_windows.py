@@ -1,17 +1,10 @@
 from itertools import pairwise
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutelage.data.windows import (
-    check_window,
-    cut,
-    runs,
-    starts_within_runs,
-)
-from tutelage.errors import UserError
+from tutelage.data.windows import cut, runs, starts_within_runs
 
 labels_of = st.lists(st.sampled_from([-1, 1, 2, 7]), min_size=0, max_size=60)
 
@@ -54,10 +47,3 @@ def test_cut_takes_channels_by_time():
     assert found.dtype == np.float32
     assert found.flags.c_contiguous
     assert found.tolist() == [[[0, 2, 4], [1, 3, 5]], [[14, 16, 18], [15, 17, 19]]]
-
-
-@pytest.mark.parametrize(("window", "stride", "name"), [(0, 1, "window"), (1, 0, "stride")])
-def test_lengths_below_one_are_refused(window, stride, name):
-    check_window("Hapt", 1, 1)
-    with pytest.raises(UserError, match=f"Hapt.{name}: found 0"):
-        check_window("Hapt", window, stride)

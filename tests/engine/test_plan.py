@@ -14,7 +14,6 @@ from tutelage.execution.costs import Costs
 from tutelage.execution.estimation import estimate, refuse_unfit
 from tutelage.execution.kinds import kind_of
 from tutelage.execution.probe import Cost, TeacherCost
-from tutelage.runs.folder import read_record
 from tutelage.study.file import load_study
 from tutelage.study.run import plan_study
 from tutelage.study.status import status_of
@@ -120,7 +119,7 @@ def test_a_probe_measures_real_steps_and_is_remembered(tmp_path, monkeypatch):
 def test_a_status_needs_only_the_records(tmp_path, capsys):
     folder, _ = carried_out(tmp_path)
     path = next(folder.glob("half/*/alone/*")) / "run.json"
-    record = read_record(path.parent)
+    record = json.loads(path.read_text())
     path.write_text(json.dumps(record | {"status": "running", "finished": None}))
     found = status_of(folder)
     assert found.counts == {"done": 3, "stopped": 1}

@@ -13,7 +13,7 @@ from tutelage.errors import UserError
 from tutelage.models import ConceptTransformer
 from tutelage.recipe.config import load
 from tutelage.recipe.networks import load_network
-from tutelage.runs import records
+from tutelage.runs.folder import read_record
 
 SMALL = {"type": "WideResNet", "depth": 10, "width": 1}
 CCT = {"type": "ConceptTransformer", "network": SMALL}
@@ -69,7 +69,7 @@ def test_concepts_are_recorded_and_a_checkpoint_knows_its_own(finished):
     record = read(runs["cct", 0] / "run.json")
     names = record["data"]["concepts"]
     assert set(names) == {"global", "spatial"}
-    kept = records.read(records.RUN, runs["cct", 0] / "run.json")
+    kept = read_record(runs["cct", 0])
     assert {scope: list(listed) for scope, listed in kept.data.concepts.items()} == names
     assert read(folder / "experiment.json")["data"]["concepts"] == names
     network, spec = load_network(runs["cct", 0] / "best.safetensors")

@@ -29,11 +29,11 @@ from tutelage.recipe.config import Recipe, parse
 from tutelage.recipe.fold import Fold, load_data
 from tutelage.recipe.networks import load_network
 from tutelage.report import write_report
-from tutelage.runs.concepts import explained
-from tutelage.runs.explanations import Known, read_explanations
-from tutelage.runs.folder import RunFolder
+from tutelage.report.panels.explanations.data import explained_stages
+from tutelage.runs.explanations import Explanations
 from tutelage.runs.ledger import read_experiment
-from tutelage.training.explanations import explain, explains_itself
+from tutelage.runs.predictions import Predictions
+from tutelage.training.concept_survey import explain, explains_itself
 
 PLAIN = {"type": "WideResNet", "depth": 10, "width": 1}
 
@@ -125,7 +125,7 @@ def panels(html, stage, number):
 def test_the_page_says_what_the_network_says(which, request):
     root, content, folder, html = request.getfixturevalue(which)
     stage = "cct" if which == "seen" else "alone"
-    number = [one.stage for one in explained(read_experiment(folder))]
+    number = [one.name for one in explained_stages(read_experiment(folder))]
     best = re.search(r'<p class="title">([^<:]*): why', html).group(1)
     at = 1 + [best, *(name for name in number if name != best)].index(stage)
     network, x, samples = asked_again(root, content, folder, stage)
@@ -203,9 +203,9 @@ def test_what_is_kept_is_annotated_as_the_data_say(seen):
 def test_a_network_that_draws_explains_the_pass_it_is_asked_about(seen):
     run = next(run for run in read_experiment(seen[2]).runs if run.stage == "drawn")
     found = run.explanations()
-    (one,) = [one for one in explained(read_experiment(seen[2])) if one.stage == "drawn"]
-    assert max(account.gap for account in one.told.accounts) < 1e-4
-    assert max(account.broken for account in one.told.accounts) < 1e-4
+    (one,) = [one for one in explained_stages(read_experiment(seen[2])) if one.name == "drawn"]
+    assert max(account.gap for account in one.first.accounts) < 1e-4
+    assert max(account.broken for account in one.first.accounts) < 1e-4
     assert found.measured["stability"]["logits"] > 1e-6
 
 
@@ -282,10 +282,12 @@ def test_a_bottleneck_on_vectors_shows_the_image_they_were_made_from(tmp_path):
     vectors = torch.randn(len(dataset), 8, generator=made)
     samples = Samples({"clip": vectors}, torch.from_numpy(dataset.labels), names)
     network = On("clip", bottleneck, torch.zeros(8), torch.ones(8))
-    explain(RunFolder(tmp_path, {}), network, samples, data, torch.arange(len(dataset)), cpu())
+    explain(network, samples, data, torch.arange(len(dataset)), cpu()).save(
+        tmp_path / "explanations.npz"
+    )
     said = network.on_tensor(vectors).logits.detach().numpy()
-    known = Known(dict(enumerate(dataset.labels.tolist())), dict(enumerate(said)))
-    found = read_explanations(tmp_path / "explanations.npz", 3, known)
+    known = Predictions.of(np.arange(len(dataset)), dataset.labels, said, None)
+    found = Explanations.load(tmp_path / "explanations.npz", 3, known)
     stream = found.streams["text"]
     assert stream.names == tuple(selected) and stream.space == (1,) and stream.heat is None
     sample, picture = next(iter(found.inputs.items()))
@@ -312,8 +314,10 @@ def test_use_and_classes_by_a_plain_loop(tmp_path):
     data = Fold(dataset, Split("all", ids, ids, ids[:0]), {}, "global", tmp_path)
     samples = data.samples(["signal"])
     network = On("signal", inner, torch.zeros(3), torch.ones(3))
-    explain(RunFolder(tmp_path, {}), network, samples, data, torch.arange(len(dataset)), cpu())
-    found = read_explanations(tmp_path / "explanations.npz", 4, None)
+    explain(network, samples, data, torch.arange(len(dataset)), cpu()).save(
+        tmp_path / "explanations.npz"
+    )
+    found = Explanations.load(tmp_path / "explanations.npz", 4, None)
     x = samples.inputs["signal"]
     with torch.no_grad():
         logits, told = inner(x).logits, inner.explain(x).streams["spatial"]

@@ -174,7 +174,7 @@ def epochs_seen(tmp_path, content, epochs):
 
 
 def interrupted(tmp_path, content, stop):
-    from tutelage.runs import folder as record
+    from tutelage.runs import writer as record
 
     kept = record.RunFolder.epoch
 

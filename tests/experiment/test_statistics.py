@@ -2,9 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 import torch
 
 from tests.experiment.small import recipe
+from tutelage.data import leakage
 from tutelage.recipe.config import Recipe, parse
 from tutelage.recipe.fold import Fold, load_data
 
@@ -33,8 +35,35 @@ def test_they_are_those_of_the_training_side_and_are_read_back(tmp_path, monkeyp
     assert torch.equal(again[1], std)
 
 
+@pytest.mark.parametrize("content", [b"", b"cut", None])
+def test_damaged_statistics_are_computed_again(tmp_path, caplog, content):
+    expected = read(tmp_path)
+    (path,) = (tmp_path / "statistics").glob("*.safetensors")
+    sound = path.read_bytes()
+    path.write_bytes(sound[:-1] + bytes([sound[-1] ^ 1]) if content is None else content)
+    assert read(tmp_path) == expected
+    assert path.read_bytes() == sound
+    assert [r.getMessage() for r in caplog.records] == [f"{path}: is damaged, and is made again"]
+
+
+def test_a_damaged_mark_of_a_clean_split_is_made_again(tmp_path, caplog, monkeypatch):
+    scans = []
+    scan = leakage.scan
+    monkeypatch.setattr(leakage, "scan", lambda *a: scans.append(a) or scan(*a))
+    fold(tmp_path)
+    fold(tmp_path)
+    assert len(scans) == 1
+    (mark,) = (path for path in (tmp_path / "clean").iterdir() if path.suffix != ".seal")
+    mark.write_text("")
+    fold(tmp_path)
+    fold(tmp_path)
+    assert len(scans) == 2
+    assert [r.getMessage() for r in caplog.records] == [f"{mark}: is damaged, and is made again"]
+
+
 def test_workers_that_come_together_do_not_disturb_each_other(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(read, [tmp_path] * 16))
     assert all(one == found[0] for one in found)
-    assert [path.suffix for path in (tmp_path / "statistics").iterdir()] == [".safetensors"]
+    suffixes = [path.suffix for path in (tmp_path / "statistics").iterdir()]
+    assert sorted(suffixes) == [".safetensors", ".seal"]

@@ -14,7 +14,7 @@ from tutelage.evaluate import predict
 from tutelage.recipe.config import Recipe, parse
 from tutelage.recipe.fold import Fold, load_data
 from tutelage.recipe.networks import load_network
-from tutelage.runs.folder import RunFolder
+from tutelage.runs.writer import RunFolder
 
 SLOTS = 3
 STAGES = {"two": ["sig", "pi"], "three": ["sig", "pi", "gaf"]}

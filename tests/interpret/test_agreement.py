@@ -8,6 +8,7 @@ from tutelage.interpret import (
     comparable,
     concept_accuracies,
     concept_accuracy,
+    concept_chances,
     mass_inside,
     mentioned,
 )
@@ -78,6 +79,21 @@ def test_each_stream_is_compared_with_its_annotations():
     assert torch.equal(concept_accuracies(shown, {"spatial": finer})["spatial"], found["spatial"])
     with pytest.raises(ValueError, match="differ; allowed: one shape"):
         concept_accuracies(shown, {"global": torch.ones(4, 2)})
+
+
+def test_the_accuracy_of_chance_is_the_part_of_annotated_concepts():
+    concepts = {
+        "global": torch.tensor([[1.0, 0, 0], [1, 1, 0], [0, 0, 0], [torch.nan, 1, 0]]),
+        "spatial": (inputs(4, 2, 3, 5, seed=7) > 0).float(),
+    }
+    found = concept_chances(explanation(), concepts)
+    torch.testing.assert_close(
+        found["global"], torch.tensor([1 / 3, 2 / 3, torch.nan, torch.nan]), equal_nan=True
+    )
+    for sample in range(4):
+        rows = [row for row in concepts["spatial"][sample].reshape(6, 5).tolist() if any(row)]
+        wanted = sum(sum(row) / 5 for row in rows) / len(rows)
+        assert float(found["spatial"][sample]) == pytest.approx(wanted)
 
 
 def test_annotations_that_do_not_fit_are_known_before():

@@ -10,6 +10,7 @@ from tutelage.interpret import (
     ablate,
     compare,
     concept_accuracies,
+    deletion,
     faithfulness,
 )
 from tutelage.models import ConceptTransformer, WideResNet
@@ -41,6 +42,39 @@ def test_one_number_for_each_measure_whatever_the_batches():
     for key in ("deletion", "insertion", "concept_deletion", "concept_insertion"):
         for name in ("contribution", "attention"):
             assert smaller[key][name] == pytest.approx(found[key][name], abs=1e-5)
+
+
+def test_the_gain_over_several_random_orders_and_its_error():
+    network, x = Linear(3, (4, 4), 5, seed=2), inputs(40, 3, 4, 4)
+    found = faithfulness(network, x, batch_size=40)
+    curves = compare(network, x)
+    for measure, i, way in (("deletion", 0, 1), ("insertion", 1, -1)):
+        own, control = (curves[name][i].area.double() for name in ("contribution", "random"))
+        gains = way * (control - own)
+        assert found["gain"][measure] == pytest.approx(float(gains.mean()), abs=1e-6)
+        assert found["gain_error"][measure] == pytest.approx(float(gains.std()) / 40**0.5, abs=1e-6)
+        assert (
+            found["gain"][measure] > 2 * found["gain_error"][measure]
+        )  # contributions are exact here
+    assert set(found["gain"]) == {"deletion", "insertion", "concept_deletion", "concept_insertion"}
+
+
+def test_the_control_is_a_mean_of_orders():
+    network, x = Linear(3, (4, 4), 5, seed=2), inputs(6, 3, 4, 4)
+    classes = network(x).logits.argmax(dim=1)
+    generator = torch.Generator().manual_seed(0)
+    areas = [
+        deletion(
+            lambda x: network(x).logits,
+            x,
+            torch.rand(6, 4, 4, generator=generator),
+            classes,
+            steps=16,
+        ).area
+        for _ in range(5)
+    ]
+    control = compare(network, x, rankings=("random",))["random"][0].area
+    torch.testing.assert_close(control, torch.stack(areas).mean(dim=0))
 
 
 def test_a_lie_shows_in_the_numbers():

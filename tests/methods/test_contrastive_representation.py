@@ -13,7 +13,7 @@ from tutelage.checkpoint import read
 from tutelage.execution.run import execute as run_experiment
 from tutelage.execution.workers import RunConfig
 from tutelage.recipe.config import Recipe, parse
-from tutelage.runs.folder import RunFolder
+from tutelage.runs.writer import RunFolder
 from tutelage.terms import ContrastiveRepresentation
 from tutelage.types import (
     Batch,

@@ -20,7 +20,7 @@ from tutelage.objectives import (
     PerTeacher,
     Weighted,
 )
-from tutelage.runs.folder import RunFolder
+from tutelage.runs.writer import RunFolder
 from tutelage.steps import BilevelStep, GradientStep
 from tutelage.steps.bilevel import sgd
 from tutelage.steps.hard_buffer import HardBuffer

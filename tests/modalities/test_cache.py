@@ -1,6 +1,7 @@
 """Representations on disk: found again, remade when damaged, never half there."""
 
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -8,13 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from tutelage import files, seals
 from tutelage.errors import UserError
 from tutelage.modalities import (
     GramianField,
     PersistenceImage,
+    Scaled,
+    TransitionField,
     cache,
     represent,
 )
+from tutelage.modalities.cache import is_represented
 
 RNG = np.random.default_rng(0)
 SIGNALS = np.cumsum(RNG.normal(size=(50, 2, 40)), axis=2)
@@ -109,6 +114,53 @@ def test_test_samples_do_not_reach_the_fit(tmp_path):
     assert one.fitted() == two.fitted()
 
 
+def test_the_files_of_earlier_versions_are_found(tmp_path):
+    """The names were taken from version 0.1: whoever has these files keeps them."""
+    x = np.arange(240.0).reshape(6, 2, 20) % 7
+    for modality in (
+        image().set_params(resolution=4),
+        Scaled(GramianField(size=4, limits=(0, 1)), width=2.0),
+        TransitionField(size=5),
+    ):
+        represent(modality, x, source="s", train=np.arange(4), folder=tmp_path)
+    names = {path.name for path in tmp_path.iterdir() if path.suffix != ".seal"}
+    assert names == {
+        "PersistenceImage-6ccf2b84b1acad0bd624.fit.json",
+        "PersistenceImage-cf043f4473fe177a6eab.json",
+        "PersistenceImage-cf043f4473fe177a6eab.npy",
+        "Scaled-c489bc3c58e1815d9942.fit.json",
+        "Scaled-ea7f9cbdf0798263a424.json",
+        "Scaled-ea7f9cbdf0798263a424.npy",
+        "TransitionField-2aeffbd42a677547c1d1.fit.json",
+        "TransitionField-aa045f7acd21f0a407bb.json",
+        "TransitionField-aa045f7acd21f0a407bb.npy",
+    }
+
+
+def test_entries_without_checksums_are_accepted(tmp_path, calls):
+    expected = np.array(make(tmp_path))
+    for path in tmp_path.glob("*.seal"):
+        path.unlink()
+    seals._checked.clear()  # as in a new process
+    calls.clear()
+    assert np.array_equal(make(tmp_path), expected) and calls == []
+    assert len(list(tmp_path.glob("*.seal"))) == 2
+
+
+@pytest.mark.parametrize("position", [200, -1])
+def test_one_changed_byte_is_noticed_and_the_file_is_made_again(tmp_path, caplog, position):
+    expected = np.array(make(tmp_path))
+    (path,) = tmp_path.glob("*.npy")
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+    assert not is_represented(image(), SIGNALS, source="a", train=TRAIN, folder=tmp_path)
+    again = make(tmp_path)
+    assert np.array_equal(again, expected)
+    assert [r.getMessage() for r in caplog.records] == [f"{path}: is damaged, and is made again"]
+    assert is_represented(image(), SIGNALS, source="a", train=TRAIN, folder=tmp_path)
+
+
 @pytest.mark.parametrize("damage", ["cut", "longer", "header", "sidecar", "fit", "gone"])
 def test_damaged_files_are_made_again(tmp_path, damage):
     expected = np.array(make(tmp_path))
@@ -149,10 +201,10 @@ def test_files_of_dead_processes_are_removed(tmp_path):
         capture_output=True,
         text=True,
     )
-    host = cache.socket.gethostname()
-    dead = tmp_path / f".x.npy~{host}.{gone.stdout.strip()}.0"
-    alive = tmp_path / f".x.npy~{host}.{cache.os.getpid()}.0"
-    elsewhere = tmp_path / ".x.npy~another-host.1.0"
+    begins = f"{files.UNFINISHED}01234567"
+    dead = tmp_path / f"{begins}-{files._host()}-{gone.stdout.strip()}-0.npy"
+    alive = tmp_path / f"{begins}-{files._host()}-{os.getpid()}-0.npy"
+    elsewhere = tmp_path / f"{begins}-another-1-0.npy"
     for path in (dead, alive, elsewhere):
         path.write_bytes(b"")
     make(tmp_path)

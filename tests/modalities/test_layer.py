@@ -9,12 +9,11 @@ import torch
 
 from tutelage.errors import UserError
 from tutelage.modalities import PersistenceImage
-from tutelage.modalities._gradient import slope_table
-from tutelage.modalities._line import line_pairs
-from tutelage.modalities._line_indices import line_indices
-from tutelage.modalities._profile import axis
-from tutelage.modalities._raster import read_profile
 from tutelage.modalities.layer import PersistenceImageLayer
+from tutelage.modalities.topology.line import line_pairs
+from tutelage.modalities.topology.line_indices import line_indices
+from tutelage.modalities.topology.profile import axis
+from tutelage.modalities.topology.raster import read_profile
 
 RULE = {
     "resolution": (12, 9),
@@ -140,7 +139,7 @@ def test_gradient_equals_finite_differences(filtration, weight, normalize):
 @pytest.mark.parametrize("sigma", [0.0005, 0.015, 0.1, 2.0])
 def test_slopes_are_normal_densities_at_every_position(sigma):
     one = axis(0.0, 1.0, 64, sigma)
-    table, read = slope_table(one), np.empty(one.reach, np.float32)
+    table, read = one.derivative_table().ravel(), np.empty(one.reach, np.float32)
     largest = np.abs(table.reshape(-1, 2, one.reach)[:, 0]).max()
     for fraction in np.linspace(0, 1, 57, endpoint=False):
         read_profile(table, fraction, 1.0, read)

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tutelage.modalities import _fused, _numba
+from tutelage.modalities.topology import images, kernel
 
 
 def test_importing_tutelage_loads_nothing_heavy():
@@ -19,9 +19,9 @@ def test_importing_tutelage_loads_nothing_heavy():
 
 def test_compiled_files_carry_the_digest_of_all_kernels():
     """numba alone would keep the old code of another file inside a cached function."""
-    kept = _fused.line_images._cache._cache_file
-    assert kept._source_stamp == _numba.SOURCE
-    assert len(_numba.SOURCE) == 64
+    kept = images.draw_images._cache._cache_file
+    assert kept._source_stamp == kernel.SOURCE
+    assert len(kernel.SOURCE) == 64
 
 
 def test_index_on_disk_holds_the_digest():
@@ -30,8 +30,8 @@ def test_index_on_disk_holds_the_digest():
     from tutelage.modalities import PersistenceImage
 
     PersistenceImage(resolution=4).fit_transform(np.random.default_rng(0).normal(size=(2, 1, 20)))
-    index = Path(_fused.line_images._cache._cache_file._index_path)
+    index = Path(images.draw_images._cache._cache_file._index_path)
     with index.open("rb") as file:
         pickle.load(file)  # version of numba
         stamp, _ = pickle.loads(file.read())
-    assert stamp == _numba.SOURCE
+    assert stamp == kernel.SOURCE

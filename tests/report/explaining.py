@@ -154,4 +154,11 @@ def measures(own, streams, annotated):
     }  # fmt: skip
     if any(np.prod(space) > 1 for space in streams.values()):
         found |= {"deletion": areas, "insertion": {k: 0.55 for k in areas}}
+    gain = areas["random"] - areas["contribution"]
+    known = {
+        key: gain for key in ("deletion", "concept_deletion", "concept_insertion") if key in found
+    }
+    found["gain"] = known | ({"insertion": 0.0} if "insertion" in found else {})
+    found["gain_error"] = {key: 0.01 for key in found["gain"]}
+    found["concept_chance"] = {name: 0.3 for name in annotated}
     return found

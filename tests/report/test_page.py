@@ -14,8 +14,9 @@ import pytest
 from tests.report.fake import GENEACTIV, Fake, example_window, write
 from tutelage.errors import UserError
 from tutelage.report import ExampleWindow, write_report
-from tutelage.report.figures.matrices import confusion, difference
-from tutelage.report.summary import summary
+from tutelage.report.context import ReportContext
+from tutelage.report.headline import headline
+from tutelage.report.panels.confusion.figures import confusion, difference
 from tutelage.runs.ledger import read_experiment
 
 SECTIONS = [
@@ -110,7 +111,7 @@ def test_the_answer_is_the_sentence_of_the_statistics(seven):
 def test_the_headline_says_when_a_claim_ends_at_the_tested_subjects(tmp_path):
     fake = Fake(classes=GENEACTIV, windows=150, epochs=1, stages=("sig", "alone", "base"),
                 title="Fourteen activities, legacy protocol")  # fmt: skip
-    found = summary(read_experiment(write(tmp_path, fake)))
+    found = headline(ReportContext(read_experiment(write(tmp_path, fake))))
     assert [claim.verdict for claim in found.claims[:2]] == ["better", "not distinguishable"]
     assert found.sentence.startswith("base is better than alone by 2.8 points")
     assert "For new subjects base and alone are not distinguishable" in found.sentence

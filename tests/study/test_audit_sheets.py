@@ -4,9 +4,9 @@ import pytest
 
 from tests.study import sheets
 from tutelage.audit.checks import OF_CLAIMS
+from tutelage.audit.findings import collect
 from tutelage.audit.imports.grid import Grid
 from tutelage.audit.imports.tables import claims_of
-from tutelage.runs.findings import collect
 
 
 def found(book):

@@ -8,8 +8,11 @@ import pytest
 from scipy import stats
 
 from tests.study.studied import LADDER, write_study
+from tutelage.audit.audit import audit_study
 from tutelage.errors import UserError
-from tutelage.statistics.power import seeds_needed
+from tutelage.report.verdicts import contrast_sentence
+from tutelage.runs.ledger import read_experiment
+from tutelage.study.comparison import compare
 from tutelage.study.contrasts import compare_study
 from tutelage.study.ledger import read_study
 from tutelage.study.optimism import optimism
@@ -44,11 +47,11 @@ def test_differences_in_each_cell(ledger):
     a, b = (accuracies(ledger, "honest_low", stage) for stage in ("base", "alone"))
     slow = np.array([a[key] - b[key] for key in KEYS])
     assert one.mean == pytest.approx(slow.mean()) and one.n == 6 and one.folds == 2
-    shared = 100 / 6400  # test samples over training samples of a fold
-    half = stats.t.ppf(0.975, 5) * slow.std(ddof=1) * np.sqrt(1 / 6 + shared)
-    assert one.interval.method == "corrected t"
-    assert one.interval.low == pytest.approx(slow.mean() - half, rel=1e-6)
-    assert one.intervals["t"].low > one.interval.low and one.intervals["bootstrap"] is not None
+    folds = slow.reshape(2, 3).mean(axis=1)
+    low, high = stats.ttest_1samp(folds, 0).confidence_interval(0.95)
+    assert one.interval.about == "new people" and one.again.about == "these folds"
+    assert (one.interval.low, one.interval.high) == pytest.approx((low, high))
+    assert one.verdict == "not distinguishable" and one.adjusted_p == 1.0  # two folds
     short = next(c for c in found.single if c.a == "annsp" and c.where == "honest_high")
     assert short.n == 5 and ("fold-2", 2) not in short.values
 
@@ -64,7 +67,7 @@ def test_the_mean_over_cells_does_not_count_cells_as_pairs(ledger):
         for key in KEYS
     ]  # fmt: skip
     assert one.mean == pytest.approx(np.mean(slow))
-    assert one.oriented.sd == pytest.approx(np.std(slow, ddof=1))
+    assert one.oriented.sd == pytest.approx(np.std(np.reshape(slow, (2, 3)).mean(axis=1), ddof=1))
     assert next(c for c in found.over_cells if c.a == "annsp").n == 5
 
 
@@ -80,13 +83,14 @@ def test_differences_along_an_axis_leave_shared_runs_out(ledger):
     }  # fmt: skip
 
 
-def test_less_loss_is_better(ledger):
-    up, down = compare_study(ledger), compare_study(ledger, metric="nll")
-    one = next(c for c in down.single if (c.a, c.where) == ("annsp", "honest_low"))
-    same = next(c for c in up.single if (c.a, c.where) == ("annsp", "honest_low"))
+def test_less_loss_is_better(tmp_path):
+    base = replace(LADDER, stages=("alone", "annsp"), folds=("fold-1", "fold-2", "fold-3", "fold-4"),
+                   skill={"annsp": 3.0})  # fmt: skip
+    ledger = read_study(write_study(tmp_path, axes={"w": ("a",)}, base=base))
+    (one,), (same,) = (compare_study(ledger, metric=name).single for name in ("nll", "accuracy"))
     assert one.mean < 0 < same.mean and one.verdict == same.verdict == "better"
     assert one.interval.low < one.interval.high < 0
-    assert "annsp is better than alone by" in one.sentence(1.0, "nats")
+    assert "annsp is better than alone by" in contrast_sentence(one, 1.0, "nats")
 
 
 def test_runs_that_were_tested_on_other_samples_are_not_paired(tmp_path):
@@ -95,7 +99,7 @@ def test_runs_that_were_tested_on_other_samples_are_not_paired(tmp_path):
                          base=replace(LADDER, stages=("alone", "base")))  # fmt: skip
     found = compare_study(read_study(folder), {"window": "500"})
     assert [one.n for one in found.single] == [0, 0]
-    said = found.single[0].sentence(100, "points")
+    said = contrast_sentence(found.single[0], 100, "points")
     assert "fold fold-1 has 75 samples of one and 100 of the other" in said
     assert not found.over_cells
 
@@ -104,8 +108,8 @@ def test_with_three_pairs_it_says_so(tmp_path):
     base = replace(LADDER, stages=("alone", "base"), folds=("fold-1",), skill={"base": 1.0})
     found = compare_study(read_study(write_study(tmp_path, axes={"w": ("a",)}, base=base)))
     one = found.single[0]
-    assert one.verdict == "not distinguishable" and one.interval.method == "t"
-    assert "not distinguishable with n = 3 pairs" in one.sentence(100, "points")
+    assert one.verdict == "not distinguishable" and one.interval.about == "this split"
+    assert "not distinguishable with n = 3 pairs" in contrast_sentence(one, 100, "points")
 
 
 @pytest.mark.parametrize(
@@ -122,26 +126,76 @@ def test_unknown_sides_are_refused(ledger, against, message):
         compare_study(ledger, against)
 
 
-def test_seeds_needed_equals_a_search():
-    for sd, resolution, folds, fraction in (
-        (0.8, 0.5, 3, 0.2),
-        (0.4, 0.5, 5, 0.2),
-        (1.0, 0.5, 1, 0.0),
-    ):
-        found = seeds_needed(sd, resolution, folds, fraction)
-        shared = fraction / (1 - fraction) if folds > 1 else 0.0
+def test_one_experiment_and_a_study_decide_alike(tmp_path):
+    base = replace(LADDER, stages=("alone", "base", "annsp"), folds=("fold-1", "fold-2", "fold-3"))
+    folder = write_study(tmp_path, axes={"w": ("a",)}, base=base)
+    found = compare_study(read_study(folder)).single
+    single = compare(read_experiment(folder / "a"))
+    assert [one.a for one in found] == [one.student for one in single] == ["base", "annsp"]
+    for mine, other in zip(found, single, strict=True):
+        assert mine.oriented == other.difference and mine.verdict == other.verdict
+        assert mine.oriented.compared == 2 and mine.adjusted_p >= mine.oriented.p_value
 
-        def half(seeds, sd=sd, folds=folds, shared=shared):
-            n = seeds * folds
-            return stats.t.ppf(0.975, n - 1) * sd * np.sqrt(1 / n + shared)
 
-        enough = [
-            seeds for seeds in range(1, 400) if seeds * folds >= 3 and half(seeds) <= resolution
-        ]
-        assert found == (enough[0] if enough else None)
-    assert seeds_needed(1.0, 0.5, 9, 1 / 9) is None
-    with pytest.raises(ValueError, match="resolution 0"):
-        seeds_needed(1.0, 0.0, 3, 0.2)
+def resolved(folder, stages, cells=None):
+    """Let records say what the recipe says of its stages."""
+    path = folder / "study.json"
+    content = json.loads(path.read_text())
+    content["resolved"] = {"recipe": {"stages": stages}}
+    path.write_text(json.dumps(content))
+    for cell, changed in (cells or {}).items():
+        path = folder / cell / "experiment.json"
+        content = json.loads(path.read_text())
+        content["resolved"]["stages"] = stages | changed
+        content |= {"students": ["alone", "base", "sig"], "teachers": []}
+        path.write_text(json.dumps(content))
+
+
+def test_teachers_that_a_cell_does_not_use_are_not_compared(tmp_path):
+    base = replace(LADDER, stages=("sig", "alone", "base"), folds=("fold-1", "fold-2", "fold-3"),
+                   missing=(("sig", "fold-1", 1), ("sig", "fold-2", 1)))  # fmt: skip
+    folder = write_study(tmp_path, axes={"w": ("a",)}, base=base)
+    stages = {"sig": {"teachers": []}, "alone": {"teachers": []}, "base": {"teachers": ["sig"]}}
+    resolved(folder, stages, {"a": {"base": {"teachers": ["pi"]}}})
+    entries = json.loads((folder / "a" / "experiment.json").read_text())
+    entries["runs"] = [one for one in entries["runs"] if one["stage"] != "sig" or one["seed"] == 0]
+    (folder / "a" / "experiment.json").write_text(json.dumps(entries))
+    ledger = read_study(folder)
+    assert ledger.students == ("alone", "base") and ledger.teachers == ("sig",)
+    (one,) = compare_study(ledger).single
+    assert one.a == "base" and one.oriented.compared == 1
+    assert not ledger.missing  # seeds that nobody asked of a teacher are no holes
+    assert "missing_runs" not in {finding.defect for finding in audit_study(folder).findings}
+
+
+def test_a_teacher_with_a_seed_of_its_own_is_none_of_the_students(tmp_path):
+    folder = write_study(
+        tmp_path, axes={"w": ("a",)}, base=replace(LADDER, stages=("sig", "alone", "base"))
+    )
+    path = folder / "a" / "experiment.json"
+    content = json.loads(path.read_text())
+    content["resolved"]["stages"] = {"sig": {"seed": 0}, "alone": {}, "base": {"teachers": ["pi"]}}
+    content |= {"students": ["sig", "alone", "base"], "teachers": []}
+    content["runs"] = [one for one in content["runs"] if one["stage"] != "sig" or one["seed"] == 0]
+    path.write_text(json.dumps(content))
+    found = read_experiment(folder / "a")
+    assert found.students == ("alone", "base") and found.teachers == ("sig",) and not found.holes
+
+
+def test_another_method_in_each_cell_is_not_averaged(tmp_path):
+    folder = write_study(
+        tmp_path,
+        axes={"method": ("kd", "dkd", "sp")},
+        base=replace(LADDER, stages=("alone", "base")),
+    )
+    for cell, kind in (("kd", "SoftTargets"), ("dkd", "DecoupledTargets"), ("sp", "SoftTargets")):
+        for path in folder.glob(f"{cell}/*/base/*/run.json"):
+            record = json.loads(path.read_text())
+            record["config"]["distiller"] = {"soft": {"type": kind, "coefficient": len(cell)}}
+            path.write_text(json.dumps(record))
+    found = compare_study(read_study(folder))
+    assert len(found.single) == 3
+    assert [one.where for one in found.over_cells] == ["mean of 2"]  # the two of one method
 
 
 def test_optimism_from_every_source(ledger):

@@ -10,14 +10,8 @@ import pytest
 from tests.report.explaining import NAMES, add_concepts
 from tests.report.fake import Fake, write
 from tutelage.errors import UserError
-from tutelage.runs.concepts import (
-    PARTS,
-    explained,
-    label_of,
-    probabilities,
-    speaking,
-    unnamed,
-)
+from tutelage.report.panels.explanations.accounts import PARTS, label_of, probabilities
+from tutelage.report.panels.explanations.data import explained_stages, speaking, unnamed
 from tutelage.runs.ledger import read_experiment
 
 SMALL = {"windows": 20, "epochs": 2, "stages": ("sig", "alone", "annsp"), "seeds": (0, 1)}
@@ -85,8 +79,8 @@ def test_no_file_is_no_explanation(folder):
 
 def test_an_account_by_a_plain_loop(folder):
     stored = arrays(folder)
-    one = next(one for one in explained(read_experiment(folder)) if one.stage == "annsp")
-    for i, account in enumerate(one.told.accounts):
+    one = next(one for one in explained_stages(read_experiment(folder)) if one.name == "annsp")
+    for i, account in enumerate(one.first.accounts):
         every = []
         for stream in STREAMS:
             for k, concept in enumerate(stored[f"{stream}.concepts"][i]):

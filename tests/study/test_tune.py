@@ -23,7 +23,7 @@ from tutelage.execution.listener import Quiet
 from tutelage.execution.run import execute
 from tutelage.execution.workers import RunConfig
 from tutelage.recipe.config import Recipe
-from tutelage.report.tuning import paragraph, write_tuning
+from tutelage.report.study.tuning import paragraph, write_tuning
 from tutelage.runs.ledger import read_experiment
 from tutelage.study.file import load_study
 from tutelage.study.tune import (

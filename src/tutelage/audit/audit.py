@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tutelage.audit.checks import OF_CLAIMS, OF_STUDIES
+from tutelage.audit.findings import Audit, Finding, collect, listed
 from tutelage.audit.imports import read_claims
 from tutelage.audit.imports.claim import Claim, by_table
 from tutelage.errors import UserError
-from tutelage.runs.findings import Audit, Finding, collect, listed
 from tutelage.study.ledger import StudyLedger, read_study
 
 _SAID = ("identical to the last bit", "is listed", "stands for", "predicts one class only")

@@ -92,12 +92,16 @@ class Screen:
 
     def summary(self, folder: Path, page: Path) -> None:
         """Print the answer and where the report lies."""
-        from tutelage.report.summary import summary
+        from tutelage.report.context import ReportContext
+        from tutelage.report.headline import headline
         from tutelage.runs.ledger import read_experiment
 
         self.console.print()
         self.console.print(
-            summary(read_experiment(folder)).sentence, style="bold", markup=False, highlight=False
+            headline(ReportContext(read_experiment(folder))).sentence,
+            style="bold",
+            markup=False,
+            highlight=False,
         )
         self.console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 
@@ -182,6 +186,8 @@ def show_status(found: Status) -> None:
     for cell in found.cells:
         table.add_row(cell.name, *(str(cell.counts.get(state, 0)) for state in STATES))
     table.add_row("different runs", *(str(found.counts.get(state, 0)) for state in STATES))
+    if found.missing:
+        console.print(found.missing, style="bold", markup=False, highlight=False, soft_wrap=True)
     console.print(table)
     for cell in found.cells:
         for failure in cell.failures:

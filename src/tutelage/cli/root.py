@@ -84,6 +84,7 @@ def run(
     """Carry out a recipe: train what is missing, resume what was interrupted, write the report."""
     from tutelage.cli.progress import Screen
     from tutelage.execution.run import execute
+    from tutelage.execution.storage import own_name
     from tutelage.execution.workers import RunConfig
     from tutelage.recipe.config import folder_name, load
     from tutelage.report import write_report
@@ -91,7 +92,11 @@ def run(
     loaded = load(recipe, overrides or [])
     with Screen() as screen:
         places = RunConfig(runs, data, device, jobs, devices)
-        folder = execute(loaded, name or folder_name(recipe, overrides or []), places, screen)
+        usual = folder_name(recipe, overrides or [])
+        own = name or own_name(runs, usual, loaded)
+        if own not in (name, usual):
+            typer.echo(f"{runs / usual} keeps the recipe as it was; this one has {runs / own}")
+        folder = execute(loaded, own, places, screen)
         page = write_report(folder)
     screen.summary(folder, page)
     if screen.failed:

@@ -129,7 +129,7 @@ def tune(
     """Choose hyper-parameters on validation; the same command goes on after it was stopped."""
     from tutelage.cli.progress import Screen
     from tutelage.execution.workers import RunConfig
-    from tutelage.report.tuning import write_tuning
+    from tutelage.report.study.tuning import write_tuning
     from tutelage.study.file import load_study
     from tutelage.study.tune import tune as search
 
@@ -149,6 +149,10 @@ Folder = Annotated[
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder to write to; <FOLDER>/tables unless told.")]
 Metric = Annotated[str | None, typer.Option(help="accuracy, macro_f1, nll, brier, ece, ...")]
+RESOLUTION = 0.5
+FileName = Annotated[
+    str | None, typer.Option(help="Of the files; unless told, it says which options were given.")
+]
 SplitName = Annotated[str | None, typer.Option(help="test, test_legacy or validation.")]
 
 
@@ -167,12 +171,13 @@ def table(
     against: Annotated[
         str | None, typer.Option(help="Mark what differs from a stage, or from AXIS=VALUE.")
     ] = None,
-    name: Annotated[str, typer.Option(help="Of the files.")] = "table",
+    name: FileName = None,
     out: Out = None,
 ) -> None:
     """Make the table of a study from its run folders: Markdown, LaTeX, CSV, xlsx and a page."""
-    from tutelage.report.study_pages import write_table
-    from tutelage.report.study_tables import study_table
+    from tutelage.report.study.pages import write_table
+    from tutelage.report.study.table import study_table
+    from tutelage.report.writing import name_of
     from tutelage.runs.location import location
     from tutelage.study.layout import table_spec
     from tutelage.study.ledger import read_study
@@ -186,8 +191,9 @@ def table(
     changed = {key: value for key, value in told.items() if value}
     declared = {**ledger.declared, **changed} | ({"spread": None} if spread == "none" else {})
     made = study_table(ledger, table_spec(declared))
-    typer.echo(made.table(name, wide=True).markdown())
-    for path in write_table(made, _tables(folder, out), name):
+    files = name or name_of("table", changed)
+    typer.echo(made.table(files, wide=True).markdown())
+    for path in write_table(made, _tables(folder, out), files):
         typer.echo(path)
 
 
@@ -201,14 +207,16 @@ def compare(
     ] = None,
     resolution: Annotated[
         float, typer.Option(help="Half-width of the interval to plan for, in points.", min=1e-6)
-    ] = 0.5,
+    ] = RESOLUTION,
     metric: Metric = None,
     split: SplitName = None,
+    name: FileName = None,
     out: Out = None,
 ) -> None:
     """Compare in pairs over folds and seeds, in each cell and over cells; and both protocols, where recorded."""
-    from tutelage.report.study_comparisons import sentences
-    from tutelage.report.study_pages import write_comparison
+    from tutelage.report.study.comparison import sentences
+    from tutelage.report.study.pages import write_comparison
+    from tutelage.report.writing import name_of
     from tutelage.runs.location import location
     from tutelage.study.contrasts import compare_study
     from tutelage.study.layout import table_spec
@@ -224,7 +232,12 @@ def compare(
     )
     for sentence in sentences(found):
         typer.echo(sentence)
-    written = write_comparison(ledger, found, optimism(ledger), resolution, _tables(folder, out))
+    options: dict[str, object] = {**asked, **({"against": other} if other else {})}
+    options |= {} if resolution == RESOLUTION else {"resolution": f"{resolution:g}"}
+    files = name or name_of("comparison", options)
+    written = write_comparison(
+        ledger, found, optimism(ledger), resolution, _tables(folder, out), files
+    )
     for path in written:
         typer.echo(path)
 

@@ -5,7 +5,7 @@ Nothing here is a slot of a recipe; a recipe names a file of concepts or one tha
 
 from tutelage.concepts.answers import LanguageModel, RecordedAnswers
 from tutelage.concepts.clean import Cleaned, Rules, clean
-from tutelage.concepts.concept import Concept, ConceptSet, Origin
+from tutelage.concepts.concept import Concept, ConceptSet, Provenance
 from tutelage.concepts.files import (
     open_concepts,
     read,
@@ -27,7 +27,7 @@ from tutelage.concepts.split import SplitSentences
 __all__ = [
     "Concept",
     "ConceptSet",
-    "Origin",
+    "Provenance",
     "open_concepts",
     "shipped",
     "read",

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from tutelage.concepts.files import text_of
 from tutelage.errors import UserError
+from tutelage.files import replacing
 
 _WAIT = 1.0  # seconds before the second attempt, doubled each time
 
@@ -163,7 +164,8 @@ class RecordedAnswers:
             unfinished
         ):  # the writer was killed in the middle of a line, or somebody's editor ends files so
             whole = text if _is_json(unfinished) else whole
-            self.path.write_text(whole + "\n" if whole else "", encoding="utf-8")
+            with replacing(self.path) as mended:
+                mended.write_text(whole + "\n" if whole else "", encoding="utf-8")
         for number, line in enumerate(whole.split("\n"), 1):
             if line.strip():
                 answer = _parse(line, f"{self.path}: line {number}")

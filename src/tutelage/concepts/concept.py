@@ -13,7 +13,7 @@ from tutelage.errors import UserError, near, unknown
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
+class Provenance:
     """Where a concept came from; a concept that was said for two classes has two origins.
 
     Args:
@@ -48,7 +48,7 @@ class Concept:
 
     text: str
     owners: tuple[str, ...]
-    origins: tuple[Origin, ...] = ()
+    origins: tuple[Provenance, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.text or self.text != " ".join(self.text.split()):

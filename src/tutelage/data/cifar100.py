@@ -2,23 +2,18 @@
 
 import hashlib
 import tarfile
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from tutelage.data.dataset import DataSet
+from tutelage.data.dataset import COLOURS, DataSet
 from tutelage.data.hierarchy import as_concepts
-from tutelage.data.store import (
-    Progress,
-    cached,
-    home,
-    quiet,
-    stamps,
-    usable,
-)
+from tutelage.data.loader import ParsedLoader, one_of
+from tutelage.data.store import Progress
 from tutelage.errors import UserError
 
 ARCHIVE = "cifar-100-binary.tar.gz"
@@ -29,7 +24,7 @@ _CITATION = "Krizhevsky (2009), Learning Multiple Layers of Features from Tiny I
 
 
 @dataclass(frozen=True)
-class Cifar100:
+class Cifar100(ParsedLoader):
     """CIFAR-100: 50,000 images to train on and 10,000 to test, 32x32 RGB, 100 classes in 20 groups.
 
     Args:
@@ -46,35 +41,22 @@ class Cifar100:
     labels: Literal["fine", "coarse"] = "fine"
     expect_official: bool = True
 
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return the images, parsed at the first time.
+    def __post_init__(self) -> None:
+        one_of(self, "labels", self.labels, ("fine", "coarse"))
 
-        Args:
-            folder: data cache root, default :func:`tutelage.data.home`.
-            progress: called with a text and the fraction done.
-
-        Raises:
-            UserError: no archive, a damaged one, or one with another checksum.
-        """
-        place = (folder or home()) / self.name
-        with usable(place):
-            archive = self._find(place)
-            content = stamps([archive], place / ".hashes.json")
-            build = partial(self._build, archive, progress or quiet)
-            return cached(place, replace(self, folder=None), content, build)
-
-    def _find(self, place: Path) -> Path:
-        root = place if self.folder is None else Path(self.folder).expanduser()
+    def _files(self, cache: Path, progress: Progress) -> dict[str, Path]:
+        root = cache if self.folder is None else Path(self.folder).expanduser()
         archive = root if root.is_file() else root / ARCHIVE
         if not archive.is_file():
             raise UserError(
                 f"Cifar100.folder: found no {ARCHIVE} in {root.absolute()}; get it (161 MB) from "
-                f"https://www.cs.toronto.edu/~kriz/cifar.html and put it into {place}, or name where it is: "
+                f"https://www.cs.toronto.edu/~kriz/cifar.html and put it into {cache}, or name where it is: "
                 "folder"
             )
-        return archive
+        return {archive.name: archive}
 
-    def _build(self, archive: Path, progress: Progress) -> DataSet:
+    def _parse(self, files: Mapping[str, Path], progress: Progress) -> DataSet:
+        (archive,) = files.values()
         if self.expect_official:
             with archive.open("rb") as file:
                 found = hashlib.file_digest(
@@ -86,16 +68,16 @@ class Cifar100:
                     "expect_official: false takes it all the same"
                 )
         progress("reading CIFAR-100", 0.0)
-        files = _read(archive)
+        content = _read(archive)
         parts = [
-            np.frombuffer(files[name], np.uint8).reshape(-1, 2 + _PIXELS)
+            np.frombuffer(content[name], np.uint8).reshape(-1, 2 + _PIXELS)
             for name in ("train.bin", "test.bin")
         ]
         rows = np.concatenate(parts)
         column = 1 if self.labels == "fine" else 0
         concepts: dict[str, Any] = {}
         if self.labels == "coarse":
-            names = files["fine_label_names.txt"].decode().split()
+            names = content["fine_label_names.txt"].decode().split()
             concepts = as_concepts(rows[:, 1].astype(np.int64), names)
         return DataSet(
             name=self.name if self.labels == "fine" else f"{self.name}-coarse",
@@ -103,8 +85,8 @@ class Cifar100:
             inputs=rows[:, 2:].reshape(-1, 3, 32, 32),
             labels=rows[:, column].astype(np.int64),
             subjects=None,
-            class_names=tuple(files[f"{self.labels}_label_names.txt"].decode().split()),
-            channel_names=("red", "green", "blue"),
+            class_names=tuple(content[f"{self.labels}_label_names.txt"].decode().split()),
+            channel_names=COLOURS,
             official_test=np.arange(len(rows)) >= len(parts[0]),
             source=f"{_CITATION}. From: {archive.name}",
             **concepts,

@@ -1,29 +1,17 @@
 """The sets that prompt learning for CLIP is measured on, arranged as CoOp arranged them all."""
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar
 
-from tutelage.data.dataset import DataSet
-from tutelage.data.pictures import (
-    Choice,
-    Layout,
-    build,
-    central,
-)
+from tutelage.data.image_loader import ImageLoader
+from tutelage.data.loader import at_least
+from tutelage.data.pictures import ImageLayout, central
 from tutelage.data.sources import Folder, Source
-from tutelage.data.store import (
-    Progress,
-    cached_on_disk,
-    home,
-    quiet,
-    sha256,
-    usable,
-)
+from tutelage.data.store import sha256
 from tutelage.errors import UserError
 
 # Some files of SUN397 and of the pets are GIF or BMP by the name of .jpg.
@@ -65,20 +53,16 @@ def _about(
 
 
 @dataclass(frozen=True)
-class ClipSet(ABC):
+class ClipSet(ImageLoader):
     """One data set of the protocols of prompt learning: images of several sizes, with named classes.
 
     The shorter side of each image is resized to ``stored`` pixels (bicubic, antialiased, as CLIP does it), and
     the central square is kept. Class numbers are the published ones, so the first half of the classes is the
-    "base" half of the literature. Underscores in names of classes become spaces.
+    "base" half of the literature. Underscores in names of classes become spaces. ``folder`` is that of the data
+    set, or the one around it.
 
     Args:
-        folder: the folder of the data set, or the one around it; relative to the working directory. None: in
-            the data cache.
         stored: height and width of the stored images in pixels; None: 256, and 64 for EuroSAT.
-        expect_official: refuse numbers of images and classes other than the published ones.
-        per_class: at most that many images of each class in each part, evenly spaced; None: all.
-        classes: names of the classes to take; none: all.
 
     Source:
         The arrangement of files is that of Zhou et al. 2022, Learning to Prompt for Vision-Language Models,
@@ -87,57 +71,25 @@ class ClipSet(ABC):
 
     about: ClassVar[About]
 
-    folder: str | None = None
     stored: int | None = None
-    expect_official: bool = True
-    per_class: int | None = None
-    classes: tuple[str, ...] = ()
 
-    @final
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return the images, decoded at the first time.
-
-        Args:
-            folder: data cache root, default :func:`tutelage.data.home`.
-            progress: called with a text and the fraction done.
-
-        Raises:
-            UserError: files are missing or not as published, an image is broken, or the disk is too small.
-        """
-        if self.stored is not None and self.stored < 1:
-            raise UserError(
-                f"{self._loader}.stored: found {self.stored}, allowed are 1 pixel or more"
-            )
-        place = (folder or home()) / self.about.place
-        with usable(place):
-            source = self._find(place)
-            choice = Choice(self.expect_official, self.per_class, self.classes)
-            return cached_on_disk(
-                place,
-                replace(self, folder=None),
-                source.stamp(place / ".listing.json"),
-                lambda scratch: build(
-                    source, self._layout(source), choice, scratch, progress or quiet
-                ),
-            )
-
-    @abstractmethod
-    def _layout(self, source: Source) -> Layout:
-        """Return how the files are arranged."""
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, 1, stored=self.stored)
 
     @property
-    def _loader(self) -> str:
-        return type(self).__name__
+    def cache_name(self) -> str:
+        """Name of the folder as CoOp has it."""
+        return self.about.place
 
-    def _find(self, place: Path) -> Folder:
-        root = place if self.folder is None else Path(self.folder).expanduser()
-        about = self.about
+    def _source(self, cache: Path) -> Folder:
+        root, about = self._root(cache), self.about
         for path in (root, root / about.place):
             if (path / about.tops[0]).is_dir():
                 return Folder(path, about.tops)
         raise UserError(
-            f"{self._loader}.folder: found no folder {about.tops[0]!r} in {root.absolute()}; get "
-            f"{about.where} and put {', '.join(about.tops)} into {place}, or name where they are: folder"
+            f"{self.kind}.folder: found no folder {about.tops[0]!r} in {root.absolute()}; get "
+            f"{about.where} and put {', '.join(about.tops)} into {cache}, or name where they are: folder"
         )
 
     def _described(
@@ -146,7 +98,7 @@ class ClipSet(ABC):
         files: Mapping[str, tuple[str, str]],
         classes: Mapping[str, str],
         note: str,
-    ) -> Layout:
+    ) -> ImageLayout:
         """Return the layout of listed files.
 
         Args:
@@ -156,23 +108,19 @@ class ClipSet(ABC):
             note: where the list is from.
         """
         about = self.about
-        if self.expect_official and len(classes) != about.classes:
-            raise UserError(
-                f"{about.name}: {source.path}: found {len(classes)} classes, the published one has "
-                f"{about.classes}; expect_official: false takes what is there"
-            )
-        return Layout(
-            about.name, self._loader, f"{about.citation}; {note}", classes,
+        self._expect_classes(f"{about.name}: {source.path}", len(classes), about.classes)
+        return ImageLayout(
+            about.name, f"{about.citation}; {note}", classes,
             lambda path: files.get("/".join(path)),
             {part: (count, None) for part, count in about.counts.items()},
             self.stored or about.size, partial(central, interpolation="bicubic"), formats=_FORMATS,
         )  # fmt: skip
 
 
-class _Split(ClipSet):
+class ListedSet(ClipSet):
     """A set whose parts are those of a ``split_zhou_*.json``, the last of its files."""
 
-    def _layout(self, source: Source) -> Layout:
+    def _layout(self, source: Source) -> ImageLayout:
         listed = _read_split(source, self.about.tops[-1])
         # Paths begin below the folder of images; where there are two (cars), at the folder of the set.
         head = f"{self.about.tops[0]}/" if len(self.about.tops) == 2 else ""
@@ -224,7 +172,7 @@ def _spaced(name: str) -> str:
     return name.replace("_", " ")
 
 
-class Caltech101(_Split):
+class Caltech101(ListedSet):
     """Caltech-101: 4,128 images to train on, 1,649 to validate on and 2,465 to test, 100 classes."""
 
     about = _about(
@@ -235,7 +183,7 @@ class Caltech101(_Split):
     )  # fmt: skip
 
 
-class OxfordPets(_Split):
+class OxfordPets(ListedSet):
     """Oxford-IIIT Pets: 2,944 images to train on, 736 to validate on and 3,669 to test, 37 breeds."""
 
     about = _about(
@@ -245,7 +193,7 @@ class OxfordPets(_Split):
     )  # fmt: skip
 
 
-class StanfordCars(_Split):
+class StanfordCars(ListedSet):
     """Stanford Cars: 6,509 images to train on, 1,635 to validate on and 8,041 to test, 196 models."""
 
     about = _about(
@@ -256,7 +204,7 @@ class StanfordCars(_Split):
     )  # fmt: skip
 
 
-class Flowers102(_Split):
+class Flowers102(ListedSet):
     """Oxford Flowers 102: 4,093 images to train on, 1,633 to validate on and 2,463 to test, 102 species."""
 
     about = _about(
@@ -266,7 +214,7 @@ class Flowers102(_Split):
     )  # fmt: skip
 
 
-class Food101(_Split):
+class Food101(ListedSet):
     """Food-101: 50,500 images to train on, 20,200 to validate on and 30,300 to test, 101 dishes."""
 
     about = _about(
@@ -276,7 +224,7 @@ class Food101(_Split):
     )  # fmt: skip
 
 
-class SUN397(_Split):
+class SUN397(ListedSet):
     """SUN397: 15,880 images to train on, 3,970 to validate on and 19,850 to test, 397 scenes."""
 
     about = _about(
@@ -286,7 +234,7 @@ class SUN397(_Split):
     )  # fmt: skip
 
 
-class DTD(_Split):
+class DTD(ListedSet):
     """Describable Textures: 2,820 images to train on, 1,128 to validate on and 1,692 to test, 47 textures."""
 
     about = _about(
@@ -296,7 +244,7 @@ class DTD(_Split):
     )  # fmt: skip
 
 
-class EuroSAT(_Split):
+class EuroSAT(ListedSet):
     """EuroSAT (RGB): 13,500 images to train on, 5,400 to validate on and 8,100 to test, 64x64, 10 land uses."""
 
     about = _about(
@@ -306,7 +254,7 @@ class EuroSAT(_Split):
     )  # fmt: skip
 
 
-class UCF101(_Split):
+class UCF101(ListedSet):
     """UCF101, a frame of each video: 7,639 to train on, 1,898 to validate on and 3,783 to test, 101 actions."""
 
     about = _about(
@@ -327,7 +275,7 @@ class FGVCAircraft(ClipSet):
         where="fgvc-aircraft-2013b.tar.gz from https://www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft",
     )  # fmt: skip
 
-    def _layout(self, source: Source) -> Layout:
+    def _layout(self, source: Source) -> ImageLayout:
         names = [line.strip() for line in source.text("variants.txt").splitlines() if line.strip()]
         files = {}
         for part, side in _PARTS.items():

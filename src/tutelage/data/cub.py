@@ -9,9 +9,11 @@ import numpy as np
 
 from tutelage.data.cub_tables import ATTRIBUTES, FOLDER, TEXTS, Birds, read
 from tutelage.data.dataset import DataSet, Ints
-from tutelage.data.pictures import Choice, Layout, build, listing, squeezed
+from tutelage.data.image_loader import ImageLoader
+from tutelage.data.loader import at_least, one_of
+from tutelage.data.pictures import ImageLayout, squeezed
 from tutelage.data.sources import Folder, Source, Tar
-from tutelage.data.store import Progress, cached_on_disk, home, quiet, usable
+from tutelage.data.store import Progress
 from tutelage.errors import UserError
 
 ARCHIVE = "CUB_200_2011.tgz"
@@ -40,7 +42,7 @@ _CITATION = (
 
 
 @dataclass(frozen=True)
-class Cub:
+class Cub(ImageLoader):
     """CUB-200-2011: 5,994 images of birds to train on and 5,794 to test, 200 species, annotated attributes.
 
     Each image is cut to its bounding box and resized, without keeping its proportions. Attributes of size,
@@ -48,55 +50,28 @@ class Cub:
     the visible parts they may belong to (``spatial``). Places without a mark, and birds without a global
     attribute, are not annotated.
 
+    ``folder`` is the official CUB_200_2011.tgz, the folder it unpacks to, or the one around that.
+
     Args:
-        folder: the official CUB_200_2011.tgz, the folder it unpacks to, or the one around that; relative to the
-            working directory. None: ``cub`` in the data cache.
         stored: height and width of the stored images in pixels; 224 needs 1.8 GB.
         grid: places in a row and in a column that are annotated.
         attributes: ``published``: the 108 of the Concept Transformer; ``frequent``: those found in 45 % or
             more of the training images of a class, for more than 8 classes.
-        expect_official: refuse numbers of images other than the published ones.
-        per_class: at most that many images of each class in each part, evenly spaced; None: all.
     """
 
     name: ClassVar[str] = "cub"
 
-    folder: str | None = None
     stored: int = 224
     grid: int = 14
     attributes: Literal["published", "frequent"] = "published"
-    expect_official: bool = True
-    per_class: int | None = None
 
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return the images, decoded at the first time.
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, 1, stored=self.stored, grid=self.grid)
+        one_of(self, "attributes", self.attributes, ("published", "frequent"))
 
-        Args:
-            folder: data cache root, default :func:`tutelage.data.home`.
-            progress: called with a text and the fraction done.
-
-        Raises:
-            UserError: no images, not as many as published, a broken file, or too small a disk.
-        """
-        for name in ("stored", "grid"):
-            if getattr(self, name) < 1:
-                raise UserError(f"Cub.{name}: found {getattr(self, name)}, allowed are 1 or more")
-        if self.attributes not in ("published", "frequent"):
-            raise UserError(
-                f"Cub.attributes: found {self.attributes!r}, allowed are published, frequent"
-            )
-        place = (folder or home()) / self.name
-        with usable(place):
-            source = self._find(place)
-            return cached_on_disk(
-                place,
-                replace(self, folder=None),
-                source.stamp(place / ".listing.json"),
-                lambda scratch: self._build(source, scratch, progress or quiet),
-            )
-
-    def _find(self, place: Path) -> Source:
-        root = place if self.folder is None else Path(self.folder).expanduser()
+    def _source(self, cache: Path) -> Source:
+        root = self._root(cache)
         archive = root if root.is_file() else root / ARCHIVE
         if archive.is_file():
             return Tar(archive)
@@ -107,26 +82,27 @@ class Cub:
             return Folder(root, tops)
         raise UserError(
             f"Cub.folder: found no {ARCHIVE} and no folder {FOLDER} in {root.absolute()}; get {ARCHIVE} "
-            f"(1.2 GB) from https://data.caltech.edu/records/65de6-vp158 and put it into {place}, or name "
+            f"(1.2 GB) from https://data.caltech.edu/records/65de6-vp158 and put it into {cache}, or name "
             "where it is: folder"
         )
+
+    def _layout(self, source: Source) -> ImageLayout:
+        return self._arranged(source, read(source))
+
+    def _arranged(self, source: Source, birds: Birds) -> ImageLayout:
+        self._expect_classes(f"cub: {source.path}", len(birds.classes), CLASSES)
+        return ImageLayout(
+            self.name, _CITATION, birds.classes, birds.place, COUNTS, self.stored, squeezed,
+            lambda name: birds.box[birds.number[_short(name)]],
+        )  # fmt: skip
 
     def _build(self, source: Source, scratch: Path, progress: Progress) -> DataSet:
         progress("reading the tables of CUB-200-2011", 0.0)
         birds = read(source)
-        if self.expect_official and len(birds.classes) != CLASSES:
-            raise UserError(
-                f"cub: {source.path}: found {len(birds.classes)} classes, the published one has {CLASSES}; "
-                "expect_official: false takes what is there"
-            )
-        layout = Layout(
-            self.name, "Cub", _CITATION, birds.classes, birds.place, COUNTS, self.stored, squeezed,
-            lambda name: birds.box[birds.number[_short(name)]],
-        )  # fmt: skip
-        choice = Choice(self.expect_official, self.per_class)
-        dataset = build(source, layout, choice, scratch, progress)
+        layout = self._arranged(source, birds)
+        dataset = self._decoded(source, layout, scratch, progress)
         progress("annotating CUB-200-2011", 1.0)
-        files = listing(source, layout, choice).files
+        files = self._listed(source, layout).files
         images = np.array([birds.number[_short(name)] for name in files])
         kept = list(PUBLISHED) if self.attributes == "published" else frequent(birds, images)
         return replace(dataset, **annotate(birds, images, kept, self.grid, scratch))

@@ -16,6 +16,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Strings = NDArray[np.str_]
 
+COLOURS = ("red", "green", "blue")
 _CHUNK = 1 << 24  # bytes read at once from a memory-map
 
 

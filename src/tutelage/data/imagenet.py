@@ -9,20 +9,11 @@ from pathlib import Path
 from typing import ClassVar
 
 from tutelage.data.dataset import DataSet
-from tutelage.data.pictures import (
-    Choice,
-    Layout,
-    build,
-    central,
-)
-from tutelage.data.sources import Folder
-from tutelage.data.store import (
-    Progress,
-    cached_on_disk,
-    home,
-    quiet,
-    usable,
-)
+from tutelage.data.image_loader import ImageLoader
+from tutelage.data.loader import at_least
+from tutelage.data.pictures import ImageLayout, central
+from tutelage.data.sources import Folder, Source
+from tutelage.data.store import Progress
 from tutelage.data.synsets import readable, synonyms
 from tutelage.errors import UserError
 
@@ -39,7 +30,7 @@ _CITATION = "Russakovsky et al. (2015), ImageNet Large Scale Visual Recognition 
 
 
 @dataclass(frozen=True)
-class ImageNet:
+class ImageNet(ImageLoader):
     """ImageNet-1k: 1,281,167 images to train on and 50,000 to test, RGB, 1000 classes.
 
     The official validation images are the test part, as everywhere. The shorter side of each image is
@@ -51,64 +42,37 @@ class ImageNet:
     devkit's ILSVRC2012_validation_ground_truth.txt with its meta.mat, or with a synsets.txt (one wnid a
     line, in the devkit's order).
 
+    ``folder`` has ``train``, ``val`` and the text files; or it is the Kaggle folder that holds ``ILSVRC``, or the
+    one of CoOp's layout that holds ``images`` and ``classnames.txt``.
+
     Args:
-        folder: the folder with ``train``, ``val`` and the text files (or the Kaggle folder that holds
-            ``ILSVRC``, or the one of CoOp's layout that holds ``images`` and ``classnames.txt``); relative to the
-            working directory. None: ``imagenet`` in the data cache.
         stored: height and width of the stored images in pixels; 256 needs 262 GB.
-        expect_official: refuse numbers of images other than the published ones.
-        per_class: at most that many images of each class in each part, evenly spaced; None: all.
-        classes: names or wnids of the classes to take; none: all.
         first: take this many classes, the first in the order of their wnids; None: all.
     """
 
     name: ClassVar[str] = "imagenet"
 
-    folder: str | None = None
     stored: int = 256
-    expect_official: bool = True
-    per_class: int | None = None
-    classes: tuple[str, ...] = ()
     first: int | None = None
 
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return the images, decoded at the first time.
-
-        Args:
-            folder: data cache root, default :func:`tutelage.data.home`.
-            progress: called with a text and the fraction done.
-
-        Raises:
-            UserError: no images, not as many as published, a broken one, or too small a disk.
-        """
-        if self.stored < 1:
-            raise UserError(f"ImageNet.stored: found {self.stored}, allowed are 1 pixel or more")
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(self, 1, stored=self.stored)
         if self.first is not None and self.classes:
             raise UserError("ImageNet.first: found classes as well, allowed is one of the two")
-        place = (folder or home()) / self.name
-        with usable(place):
-            source = self._find(place)
-            return cached_on_disk(
-                place,
-                replace(self, folder=None),
-                source.stamp(place / ".listing.json"),
-                lambda scratch: self._build(source, scratch, progress or quiet),
-            )
 
-    def _build(self, source: Folder, scratch: Path, progress: Progress) -> DataSet:
-        layout = self._layout(source)
-        classes = self.classes
+    def _build(self, source: Source, scratch: Path, progress: Progress) -> DataSet:
+        layout, wanted = self._layout(source), self
         if self.first is not None:
             if not 1 <= self.first <= len(layout.classes):
                 raise UserError(
                     f"ImageNet.first: found {self.first}, allowed are 1 to {len(layout.classes)} classes"
                 )
-            classes = tuple(layout.classes)[: self.first]
-        choice = Choice(self.expect_official, self.per_class, classes)
-        return build(source, layout, choice, scratch, progress)
+            wanted = replace(self, first=None, classes=tuple(layout.classes)[: self.first])
+        return wanted._decoded(source, layout, scratch, progress)
 
-    def _find(self, place: Path) -> Folder:
-        root = place if self.folder is None else Path(self.folder).expanduser()
+    def _source(self, cache: Path) -> Folder:
+        root = self._root(cache)
         for head in ("", _COOP, _KAGGLE):
             if (root / head / "train").is_dir():
                 texts = [*_WORDS, _SOLUTION, _TRUTH, *_NUMBERS]
@@ -122,17 +86,13 @@ class ImageNet:
             f"ImageNet.folder: found no folder 'train' in {root.absolute()}; get ILSVRC2012 from "
             "https://image-net.org (with an account: ILSVRC2012_img_train.tar, ILSVRC2012_img_val.tar, "
             "ILSVRC2012_devkit_t12.tar.gz) or from Kaggle (imagenet-object-localization-challenge), unpack it "
-            f"into {place}, or name where it is: folder"
+            f"into {cache}, or name where it is: folder"
         )
 
-    def _layout(self, source: Folder) -> Layout:
+    def _layout(self, source: Source) -> ImageLayout:
         paths = [name.split("/") for name in source.names]
         tokens = sorted({path[-2] for path in paths if len(path) > 2 and path[-3] == "train"})
-        if self.expect_official and len(tokens) != CLASSES:
-            raise UserError(
-                f"imagenet: train part in {source.path}: found {len(tokens)} classes, the published one "
-                f"has {CLASSES}; expect_official: false takes what is there"
-            )
+        self._expect_classes(f"imagenet: train part in {source.path}", len(tokens), CLASSES)
         flat = any(len(path) > 1 and path[-2] == "val" for path in paths)
         truth = _truth(source) if flat else {}
 
@@ -150,17 +110,17 @@ class ImageNet:
 
         names = readable(tokens, _words(source), str(source.path))
         known = set(names)
-        return Layout(self.name, "ImageNet", _CITATION, names, sort, COUNTS, self.stored, central)
+        return ImageLayout(self.name, _CITATION, names, sort, COUNTS, self.stored, central)
 
 
-def _first(source: Folder, wanted: Sequence[str]) -> str | None:
+def _first(source: Source, wanted: Sequence[str]) -> str | None:
     """Return the first of these files that is there, beside ``train`` or in the devkit."""
     names = set(source.names)
     places = (head + name for name in wanted for head in _DEVKITS)
     return next((name for name in places if name in names), None)
 
 
-def _words(source: Folder) -> Mapping[str, str]:
+def _words(source: Source) -> Mapping[str, str]:
     """Return the synonyms of each wnid.
 
     Raises:
@@ -178,7 +138,7 @@ def _words(source: Folder) -> Mapping[str, str]:
     )
 
 
-def _truth(source: Folder) -> Mapping[str, str]:
+def _truth(source: Source) -> Mapping[str, str]:
     """Return the wnid of each validation image, by file name without its end.
 
     Raises:
@@ -212,7 +172,7 @@ def _truth(source: Folder) -> Mapping[str, str]:
     }
 
 
-def _ordered(source: Folder, name: str) -> dict[int, str]:
+def _ordered(source: Source, name: str) -> dict[int, str]:
     """Return the wnids by the devkit's number, which is that of the line, from 1.
 
     Raises:
@@ -227,7 +187,7 @@ def _ordered(source: Folder, name: str) -> dict[int, str]:
     return dict(enumerate(tokens, 1))
 
 
-def _meta(source: Folder, name: str) -> dict[int, tuple[str, str]]:
+def _meta(source: Source, name: str) -> dict[int, tuple[str, str]]:
     """Return wnid and synonyms of each class of the devkit's meta.mat, by its ILSVRC2012_ID.
 
     Raises:

@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 
 from tutelage.data.clip_sets import About, ClipSet
-from tutelage.data.pictures import Layout
+from tutelage.data.pictures import ImageLayout
 from tutelage.data.sources import Source
 from tutelage.data.synsets import readable, synonyms
 from tutelage.errors import UserError
@@ -14,7 +14,7 @@ _NAMES = "classnames.txt"
 class _Shifted(ClipSet):
     """Images to test a network on that was trained on ImageNet; a folder for each class."""
 
-    def _layout(self, source: Source) -> Layout:
+    def _layout(self, source: Source) -> ImageLayout:
         words = synonyms(source.text(_NAMES))
         # Names are settled over all classes of the file: here and in ImageNet they are the same.
         names = readable(sorted(words), words, f"{source.path}: {_NAMES}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from tutelage.data.copies import prints_of
 from tutelage.data.dataset import DataSet, Ints
-from tutelage.data.splits import Split
+from tutelage.data.split import Split
 from tutelage.errors import UserError
 
 VERSION = 1  # of the scan; raise it when a split that passed before could be refused
@@ -16,7 +16,7 @@ _SHOWN = 5  # names in a sentence
 
 
 @dataclass(frozen=True)
-class Finding:
+class Leak:
     """One way in which two sides of a split are not independent.
 
     Args:
@@ -32,7 +32,7 @@ class Finding:
     text: str
 
 
-def scan(dataset: DataSet, split: Split) -> list[Finding]:
+def scan(dataset: DataSet, split: Split) -> list[Leak]:
     """Return everything that two sides of a split share; an empty list is what is wanted.
 
     Looked for, between each two sides: the same sample, the same subject, windows of one recording
@@ -44,7 +44,7 @@ def scan(dataset: DataSet, split: Split) -> list[Finding]:
         split: sample numbers of its three sides.
 
     Returns:
-        Findings, by kind and then by pair of sides.
+        Leaks, by kind and then by pair of sides.
     """
     sides = {name: np.asarray(index) for name, index in split.sides().items() if len(index)}
     pairs = list(combinations(sides, 2))
@@ -76,25 +76,25 @@ def refuse_leakage(dataset: DataSet, split: Split) -> None:
         )
 
 
-def _same_sample(a: str, b: str, sides: dict[str, Ints]) -> Finding | None:
+def _same_sample(a: str, b: str, sides: dict[str, Ints]) -> Leak | None:
     both = np.intersect1d(sides[a], sides[b])
     if not len(both):
         return None
     text = f"{len(both)} samples are in {a} and in {b} (numbers {_some(both)})"
-    return Finding("sample", (a, b), len(both), text)
+    return Leak("sample", (a, b), len(both), text)
 
 
-def _same_subject(dataset: DataSet, a: str, b: str, sides: dict[str, Ints]) -> Finding | None:
+def _same_subject(dataset: DataSet, a: str, b: str, sides: dict[str, Ints]) -> Leak | None:
     if dataset.subjects is None:
         return None
     both = np.intersect1d(dataset.subjects[sides[a]], dataset.subjects[sides[b]])
     if not len(both):
         return None
     text = f"{len(both)} subjects are in {a} and in {b} ({_some(both)})"
-    return Finding("subject", (a, b), len(both), text)
+    return Leak("subject", (a, b), len(both), text)
 
 
-def _overlap(dataset: DataSet, a: str, b: str, sides: dict[str, Ints]) -> Finding | None:
+def _overlap(dataset: DataSet, a: str, b: str, sides: dict[str, Ints]) -> Leak | None:
     """Look for windows of side ``b`` nearer than one window length to a window of side ``a``."""
     if dataset.recordings is None or dataset.starts is None:
         return None
@@ -113,17 +113,17 @@ def _overlap(dataset: DataSet, a: str, b: str, sides: dict[str, Ints]) -> Findin
         return None
     count = int(close.sum())
     text = f"{count} windows of {b} overlap in time with windows of {a}"
-    return Finding("overlap", (a, b), count, text)
+    return Leak("overlap", (a, b), count, text)
 
 
-def _copies(a: str, b: str, sides: dict[str, Ints], prints: dict[int, bytes]) -> Finding | None:
+def _copies(a: str, b: str, sides: dict[str, Ints], prints: dict[int, bytes]) -> Leak | None:
     there = {prints[i] for i in sides[a].tolist() if i in prints}
     mine = set(sides[a].tolist())
     same = [i for i in sides[b].tolist() if i not in mine and prints.get(i) in there]
     if not same:
         return None
     text = f"{len(same)} samples of {b} are bit-identical to samples of {a} (numbers {_some(same)})"
-    return Finding("copy", (a, b), len(same), text)
+    return Leak("copy", (a, b), len(same), text)
 
 
 def _some(values: object) -> str:

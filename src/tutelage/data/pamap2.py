@@ -2,7 +2,7 @@
 
 import re
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,15 +11,9 @@ from typing import IO, ClassVar
 import numpy as np
 
 from tutelage.data.dataset import DataSet, Ints
-from tutelage.data.store import (
-    Progress,
-    cached,
-    home,
-    quiet,
-    stamps,
-    usable,
-)
-from tutelage.data.windows import check_window, cut
+from tutelage.data.loader import ParsedLoader, at_least
+from tutelage.data.store import Progress
+from tutelage.data.windows import cut
 from tutelage.errors import UserError
 
 CLASSES = (
@@ -72,7 +66,7 @@ _NESTED = "PAMAP2_Dataset.zip"
 
 
 @dataclass(frozen=True)
-class Pamap2:
+class Pamap2(ParsedLoader):
     """Windows of the PAMAP2 Protocol files, [0, 1]-scaled, 33.3 Hz, 40 channels, 12 classes.
 
     The default gives the 28,949 windows of the published tables; with all nine official files
@@ -93,28 +87,14 @@ class Pamap2:
     window: int = 100
     stride: int = 22
 
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return the windows of all subjects whose files are there.
+    def __post_init__(self) -> None:
+        at_least(self, 1, window=self.window, stride=self.stride)
 
-        Args:
-            folder: data cache root, default :func:`tutelage.data.home`; ``pamap2`` in it holds
-                the official .zip or the ``subject101.dat``... of its folder Protocol.
-            progress: called with a text and the fraction done.
+    def _files(self, cache: Path, progress: Progress) -> dict[str, Path]:
+        return {path.name: path for path in find(cache)}
 
-        Raises:
-            UserError: no files, a damaged file, or counts that differ from the published ones.
-        """
-        check_window("Pamap2", self.window, self.stride)
-        place = (folder or home()) / self.name
-        with usable(place):
-            raw = find(place)
-            hashes = stamps(raw, place / ".hashes.json")
-            content = [(path.name, one) for path, one in zip(raw, hashes, strict=True)]
-            return cached(place, self, content, partial(self._build, raw, progress or quiet))
-
-    def _build(self, raw: list[Path], progress: Progress) -> DataSet:
-        sources = openers(raw)
-        origin = ", ".join(path.name for path in raw)
+    def _parse(self, files: Mapping[str, Path], progress: Progress) -> DataSet:
+        sources = openers(list(files.values()))
         parts, subjects, numbers, firsts, labels = [], [], [], [], []
         for order, (subject, open_file) in enumerate(sources.items()):
             progress(f"reading PAMAP2 subject {subject}", order / len(sources))
@@ -142,7 +122,7 @@ class Pamap2:
             window=self.window,
             recordings=np.array(numbers, np.int64),
             starts=np.concatenate(firsts),
-            source=f"{_CITATION}. From: official files ({origin})",
+            source=f"{_CITATION}. From: official files ({', '.join(files)})",
         )
 
     def _accept(self, subject: str, rows: int, windows: int, *, complete: bool) -> None:

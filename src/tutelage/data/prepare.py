@@ -1,24 +1,14 @@
-"""What ``tutelage data`` shows: fetch, parse, count."""
+"""What ``tutelage data`` shows of a data set: its classes, its subjects, what deserves attention."""
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from tutelage.data.dataset import DataSet
 from tutelage.data.names import natural
-from tutelage.data.store import Progress, home, usable
 
 _SHOWN = 5  # concepts that are named
-
-
-class Loader(Protocol):
-    """What every loader of :mod:`tutelage.data` is."""
-
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return the data set, fetched and parsed at the first time."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -65,25 +55,6 @@ class Description:
         notes = [f"note: {note}" for note in self.notes]
         ends = [f"source: {about['source']}", f"fingerprint: {about['fingerprint']}"]
         return "\n".join([*lines, "", *notes, *ends])
-
-
-def prepare(
-    loader: Loader, folder: Path | None = None, progress: Progress | None = None
-) -> DataSet:
-    """Return the data set of a loader; at the first time this fetches and parses.
-
-    Args:
-        loader: any loader of :mod:`tutelage.data`.
-        folder: data cache root, default :func:`tutelage.data.home`; made if it is missing.
-        progress: called with a text and the fraction done.
-
-    Raises:
-        UserError: what the loader refuses, or a folder that cannot be written.
-    """
-    root = folder or home()
-    with usable(root):
-        root.mkdir(parents=True, exist_ok=True)
-        return loader.load(root, progress)
 
 
 def describe(dataset: DataSet) -> Description:

@@ -4,17 +4,76 @@ import json
 import os
 import re
 import shutil
+import ssl
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
-from urllib.error import HTTPError
+from typing import TypeVar
 from urllib.parse import unquote, urljoin, urlsplit, urlunsplit
 from urllib.request import url2pathname
 
-from tutelage.data.transport import UnreachableError, patiently, place
 from tutelage.errors import UserError
+
+Result = TypeVar("Result")
+
+TIMEOUT = (5.0, 30.0)  # seconds to connect, and without a byte
+_ATTEMPTS = 3
+_WAIT = 1.0  # seconds before the second attempt, doubled each time
+_PATIENCE = 30.0  # seconds for pip or npm to answer
+_ACCEPT = "application/vnd.pypi.simple.v1+json, text/html;q=0.5, */*;q=0.1"
+
+
+class UnreachableError(UserError):
+    """The server does not answer: there is no network, or it is set up wrongly."""
+
+
+def host(address: str) -> str:
+    """Return where an address points, without a password that may be in it."""
+    parts = urlsplit(address)
+    return parts.hostname or parts.path
+
+
+def trusted(certificate: str | None) -> str | bool:
+    """Return the file of certificates to trust, by default the system's.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    if certificate is not None and not Path(certificate).exists():
+        raise UserError(f"data: found no certificates in {certificate}")
+    return certificate or ssl.get_default_verify_paths().cafile or True
+
+
+def patiently(address: str, use: Callable[[], Result]) -> Result:
+    """Return what a function of requests returns; tries again when the network fails, not when the answer is no.
+
+    Args:
+        address: what is asked, for the sentence.
+        use: asks and reads the answer; called again from the start after a failure.
+
+    Raises:
+        HTTPError: the server says no.
+        UnreachableError: there is no whole answer after three attempts.
+    """
+    import requests
+
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return use()
+        except requests.RequestException as error:
+            response = error.response
+            if response is not None and response.status_code < 500 and response.status_code != 429:
+                raise  # a definite no
+            if attempt == _ATTEMPTS:
+                reason = response.status_code if response is not None else type(error).__name__
+                raise UnreachableError(
+                    f"data: {host(address)} cannot be reached ({reason})"
+                ) from error
+        time.sleep(_WAIT * 2 ** (attempt - 1))
+    raise AssertionError("at least one attempt is made")
 
 
 class _Links(HTMLParser):
@@ -46,7 +105,7 @@ def index_files(page: bytes, kind: str, address: str) -> dict[str, str]:
         try:
             found = {entry["filename"]: entry["url"] for entry in json.loads(page)["files"]}
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"data: {place(address)} answers with no package index") from error
+            raise UserError(f"data: {host(address)} answers with no package index") from error
     else:
         links = _Links()
         links.feed(page.decode("utf-8", errors="replace"))
@@ -71,9 +130,11 @@ def pip_settings() -> dict[str, str]:
 def _say(command: list[str]) -> tuple[str, str]:
     """Return what a command prints, and its complaints; nothing if it fails or takes too long."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=_PATIENCE
+        )
     except subprocess.TimeoutExpired:
-        return "", "no answer in 120 seconds"
+        return "", f"no answer in {_PATIENCE} seconds"
     return ("" if done.returncode else done.stdout), done.stderr
 
 
@@ -121,19 +182,25 @@ def from_pip(project: str, file: str) -> tuple[str, str | None]:
 
 def _ask(index: str, project: str, certificate: str | None) -> dict[str, str]:
     """Return the files of a project on one index; none if the index does not have it."""
+    import requests
+
     page = f"{index.rstrip('/')}/{re.sub(r'[-_.]+', '-', project).lower()}/"
     if page.startswith("file:"):
-        page += "index.html"
-        if not Path(url2pathname(urlsplit(page).path)).exists():
-            return {}
+        file = Path(url2pathname(urlsplit(page).path)) / "index.html"
+        return index_files(file.read_bytes(), "text/html", page) if file.exists() else {}
 
-    def read(answer: Any) -> dict[str, str]:
-        return index_files(answer.read(), answer.headers.get_content_type(), answer.url)
+    def read() -> requests.Response:
+        answer = requests.get(
+            page, headers={"Accept": _ACCEPT}, timeout=TIMEOUT, verify=trusted(certificate)
+        )
+        answer.raise_for_status()
+        return answer
 
     try:
-        return patiently(page, certificate, read)
-    except HTTPError:
+        answer = patiently(page, read)
+    except requests.HTTPError:
         return {}
+    return index_files(answer.content, answer.headers.get("Content-Type", ""), answer.url)
 
 
 def _with_login(address: str, index: str) -> str:

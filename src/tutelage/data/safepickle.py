@@ -80,7 +80,7 @@ class _Frame(_Bag):
     """Stand in for ``pandas.DataFrame``."""
 
 
-class _Blocks(_Bag):
+class _BlockManager(_Bag):
     """Stand in for pandas' ``BlockManager``: axes and blocks of equal type."""
 
 
@@ -95,7 +95,7 @@ def _new_index(cls: type, parts: dict[str, Any]) -> np.ndarray:
 
 def _reconstructor(cls: type, base: type, state: object) -> object:
     """Stand in for ``copyreg._reconstructor``, for the two stand-ins above only."""
-    if cls not in (_Frame, _Blocks) or base is not object:
+    if cls not in (_Frame, _BlockManager) or base is not object:
         raise UserError("pickle: found an object to rebuild that is no pandas frame")
     return cls()
 
@@ -105,7 +105,7 @@ PANDAS: Mapping[tuple[str, str], Any] = {
     ("__builtin__", "object"): object,
     ("__builtin__", "slice"): slice,
     ("pandas.core.frame", "DataFrame"): _Frame,
-    ("pandas.core.internals.managers", "BlockManager"): _Blocks,
+    ("pandas.core.internals.managers", "BlockManager"): _BlockManager,
     ("pandas.core.indexes.base", "_new_Index"): _new_index,
     ("pandas.core.indexes.base", "Index"): _Index,
     ("pandas.core.indexes.range", "RangeIndex"): _Index,

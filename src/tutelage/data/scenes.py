@@ -7,7 +7,9 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tutelage.data.dataset import COLOURS as CHANNELS
 from tutelage.data.dataset import DataSet
+from tutelage.data.loader import Loader, at_least, one_of, part
 from tutelage.data.store import Progress
 from tutelage.errors import UserError
 
@@ -30,7 +32,7 @@ Things = list[tuple[int, int, int]]  # cell, kind, trait
 
 
 @dataclass(frozen=True)
-class SyntheticScenes:
+class SyntheticScenes(Loader):
     """Synthetic pictures of two to four coloured shapes, with their places annotated.
 
     The class tells two things: is there a circle, is there something red? So each concept moves a class, and
@@ -55,13 +57,10 @@ class SyntheticScenes:
     noise: float = 12.0
     seed: int = 0
 
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return the generated pictures; nothing is read or written.
-
-        Raises:
-            UserError: a number out of range.
-        """
+    def __post_init__(self) -> None:
         _check(self, self.size, "size", 8)
+
+    def _load(self, cache: Path, progress: Progress) -> DataSet:
         place = (np.mgrid[: self.size, : self.size] + 0.5) / self.size  # rows, columns
         pictures, masks, scenes = [], [], []
         for label in range(4):
@@ -72,8 +71,7 @@ class SyntheticScenes:
                 pictures.append(picture)
                 masks.append(mask)
                 scenes.append(scene)
-            if progress:
-                progress("generating synthetic scenes", (label + 1) / 4)
+            progress("generating synthetic scenes", (label + 1) / 4)
         return DataSet(
             name="synthetic-scenes",
             modality="image",
@@ -84,7 +82,7 @@ class SyntheticScenes:
                 "synthetic: something red, no circle",
                 "synthetic: neither",
             ),
-            channel_names=("red", "green", "blue"),
+            channel_names=CHANNELS,
             **_annotated(
                 scenes, self._covered(np.stack(masks)), self.scope, SHAPES, tuple(COLOURS)
             ),
@@ -116,7 +114,7 @@ class SyntheticScenes:
 
 
 @dataclass(frozen=True)
-class SyntheticEvents:
+class SyntheticEvents(Loader):
     """Synthetic windows of two to four short events on three axes, with their times annotated.
 
     The class tells two things: is there a knock, does anything happen on axis x? A knock is a blow that dies
@@ -141,13 +139,10 @@ class SyntheticEvents:
     noise: float = 0.25
     seed: int = 0
 
-    def load(self, folder: Path | None = None, progress: Progress | None = None) -> DataSet:
-        """Return the generated windows; nothing is read or written.
-
-        Raises:
-            UserError: a number out of range.
-        """
+    def __post_init__(self) -> None:
         _check(self, self.window, "window", 32)
+
+    def _load(self, cache: Path, progress: Progress) -> DataSet:
         signals, masks, scenes = [], [], []
         for label in range(4):
             rng = np.random.default_rng([self.seed, 7, label])
@@ -157,8 +152,7 @@ class SyntheticEvents:
                 signals.append(signal)
                 masks.append(mask)
                 scenes.append(scene)
-            if progress:
-                progress("generating synthetic events", (label + 1) / 4)
+            progress("generating synthetic events", (label + 1) / 4)
         return DataSet(
             name="synthetic-events",
             modality="signal",
@@ -198,13 +192,10 @@ class SyntheticEvents:
 
 
 def _check(loader: SyntheticScenes | SyntheticEvents, length: int, name: str, least: int) -> None:
-    kind, cells = type(loader).__name__, _CELLS if name == "size" else 2 * _CELLS
-    if loader.scope not in ("spatial", "global", "both"):
-        raise UserError(f"{kind}.scope: found {loader.scope!r}, allowed are spatial, global, both")
-    if loader.samples < 1:
-        raise UserError(f"{kind}.samples: found {loader.samples}, allowed are 1 or more")
-    if not 0 <= loader.test < 1:
-        raise UserError(f"{kind}.test: found {loader.test}, allowed are 0 to below 1")
+    kind, cells = loader.kind, _CELLS if name == "size" else 2 * _CELLS
+    one_of(loader, "scope", loader.scope, ("spatial", "global", "both"))
+    at_least(loader, 1, samples=loader.samples)
+    part(loader, "test", loader.test)
     if length < least or length % cells:
         raise UserError(
             f"{kind}.{name}: found {length}, allowed are multiples of {cells} from {least} on"

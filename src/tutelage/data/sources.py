@@ -6,14 +6,14 @@ import json
 import os
 import tarfile
 import zipfile
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import final
 
+from tutelage.data.guard import content, member, readable, sized
 from tutelage.data.store import stamps, write_text
 from tutelage.errors import UserError
 
@@ -58,9 +58,9 @@ class Source(ABC):
         """
         if name not in self.names:
             raise UserError(f"{self.path}: found no {name} in it, which the official files have")
-        ((_, content),) = self.contents([name])
+        ((_, read),) = self.contents([name])
         try:
-            return content().decode("utf-8")
+            return read().decode("utf-8")
         except UnicodeDecodeError as error:
             raise UserError(f"{self.path}: {name}: found no text ({error})") from error
 
@@ -87,24 +87,26 @@ class Folder(Source):
     @cached_property
     def _sizes(self) -> dict[str, int]:
         """Size of every file; ``times`` then holds the time of every folder."""
-        found: dict[str, int] = {}
+        sizes: dict[str, int] = {}
         waiting = list(self.tops)
+        seen: set[str] = set()  # a link may lead back to a folder above it
         while waiting:
             top = waiting.pop()
-            place = self.path / top
-            self.times[top] = _time(place)
-            if place.is_file():
-                found[top] = place.stat().st_size
-            elif place.is_dir():
-                with os.scandir(place) as entries:
+            path = self.path / top
+            self.times[top] = _time(path)
+            if path.is_file():
+                sizes[top] = path.stat().st_size
+            elif path.is_dir() and (real := str(path.resolve())) not in seen:
+                seen.add(real)
+                with os.scandir(path) as entries:
                     for entry in entries:
                         if entry.name.startswith("."):
                             continue
                         if entry.is_dir():
                             waiting.append(f"{top}/{entry.name}")
-                        else:
-                            found[f"{top}/{entry.name}"] = entry.stat().st_size
-        return found
+                        elif entry.is_file():
+                            sizes[f"{top}/{entry.name}"] = entry.stat().st_size
+        return sizes
 
     def stamp(self, memory: Path) -> object:
         """Return a hash of all names and sizes, and hashes of the files at the top.
@@ -131,7 +133,7 @@ class Folder(Source):
     def contents(self, wanted: Sequence[str]) -> Iterator[tuple[str, Content]]:
         """Yield the files in the order asked for; they are read by who calls."""
         for name in wanted:
-            yield name, (self.path / name).read_bytes
+            yield name, partial(content, self.path / name)
 
 
 def _time(place: Path) -> int | None:
@@ -140,14 +142,6 @@ def _time(place: Path) -> int | None:
         return place.stat().st_mtime_ns
     except OSError:
         return None
-
-
-@contextmanager
-def _readable(path: Path, kind: str) -> Iterator[None]:
-    try:
-        yield
-    except (OSError, EOFError, zlib.error, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: found no readable {kind} archive ({error})") from error
 
 
 class _Archive(Source):
@@ -189,15 +183,18 @@ class Tar(_Archive):
     def _walk(self) -> Iterator[tuple[str, Callable[[], bytes]]]:
         # gzip tells a file that ends too early; tarfile alone would take it for the end.
         with (
-            _readable(self.path, ".tar.gz"),
+            readable(self.path, ".tar.gz"),
             gzip.open(self.path) as stream,
             tarfile.open(fileobj=stream, mode="r|") as archive,
         ):
-            for member in archive:
+            for entry in archive:
                 # tarfile remembers every member it has passed: hundreds of MB for a million.
                 archive.members = []  # type: ignore[attr-defined]
-                if member.isfile():
-                    yield member.name.removeprefix("./"), partial(_extract, archive, member)
+                if entry.isfile():
+                    yield (
+                        entry.name.removeprefix("./"),
+                        partial(_extract, self.path, archive, entry),
+                    )
 
     def contents(self, wanted: Sequence[str]) -> Iterator[tuple[str, Content]]:
         """Yield the files in the order of the archive, already read."""
@@ -205,15 +202,16 @@ class Tar(_Archive):
         for name, read in self._walk() if missing else ():
             if name in missing:
                 missing.remove(name)
-                with _readable(self.path, ".tar.gz"):
+                with readable(self.path, ".tar.gz"):
                     data = read()
                 yield name[len(self._root) :], partial(bytes, data)
                 if not missing:
                     return
 
 
-def _extract(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
-    file = archive.extractfile(member)
+def _extract(path: Path, archive: tarfile.TarFile, entry: tarfile.TarInfo) -> bytes:
+    sized(path, entry.name, entry.size)
+    file = archive.extractfile(entry)
     assert file is not None  # it is a file
     return file.read()
 
@@ -224,14 +222,15 @@ class Zip(_Archive):
 
     @cached_property
     def _members(self) -> list[str]:
-        with _readable(self.path, ".zip"), zipfile.ZipFile(self.path) as archive:
+        with readable(self.path, ".zip"), zipfile.ZipFile(self.path) as archive:
             return [info.filename for info in archive.infolist() if not info.is_dir()]
 
     def contents(self, wanted: Sequence[str]) -> Iterator[tuple[str, Content]]:
         """Yield the files in the order asked for, already read."""
-        with _readable(self.path, ".zip"), zipfile.ZipFile(self.path) as archive:
+        with readable(self.path, ".zip"), zipfile.ZipFile(self.path) as archive:
             for name in wanted:
-                yield name, partial(bytes, archive.read(self._root + name))
+                info = member(self.path, archive.getinfo(self._root + name))
+                yield name, partial(bytes, archive.read(info))
 
 
 def find(

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import fields
@@ -16,6 +15,7 @@ from filelock import FileLock
 
 from tutelage.data.dataset import DataSet
 from tutelage.errors import UserError
+from tutelage.files import UNFINISHED, replacing, replacing_folder
 
 Progress = Callable[[str, float], None]
 
@@ -81,25 +81,20 @@ def stamps(paths: Iterable[Path], memory: Path) -> list[str]:
 
 def write_text(path: Path, text: str) -> None:
     """Write a small file so that a reader sees the old text or the new, never a part."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-        Path(name).replace(path)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with replacing(path) as unfinished:
+        unfinished.write_text(text, encoding="utf-8")
 
 
 def key(loader: object, content: object) -> str:
     """Return 16 hex digits that stand for a loader's arguments and the files it read.
 
-    Arguments at their default are left out: a new one does not make stored data unfindable.
+    Arguments at their default are left out: a new one does not make stored data unfindable. So is the folder of
+    the raw files, for which their content stands.
     """
     arguments = {
         field.name: value
         for field in fields(loader)  # type: ignore[arg-type]
-        if (value := getattr(loader, field.name)) != field.default
+        if (value := getattr(loader, field.name)) != field.default and field.name != "folder"
     }
     text = json.dumps(
         [_FORMAT, type(loader).__name__, arguments, content], sort_keys=True, default=str
@@ -114,26 +109,14 @@ def save(dataset: DataSet, folder: Path) -> None:
         dataset: what to keep.
         folder: a folder that appears when everything is written; kept as it is if it exists.
     """
-    with _appearing(folder) as scratch:
-        _write(dataset, scratch)
+    if not folder.exists():
+        with replacing_folder(folder) as scratch:
+            _write(dataset, scratch)
 
 
-@contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """Give a hidden folder to write to; it takes its name when all went well, and goes if not."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        yield scratch
-        with suppress(OSError):  # another process was first
-            scratch.rename(folder)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-
-
-def _write(dataset: DataSet, folder: Path, **more: object) -> None:
+def _write(dataset: DataSet, folder: Path) -> None:
     """Write everything that is not there yet."""
-    meta = {field.name: getattr(dataset, field.name) for field in fields(dataset)} | more
+    meta = {field.name: getattr(dataset, field.name) for field in fields(dataset)}
     arrays = {name: meta.pop(name) for name in _ARRAYS}
     arrays |= {_CONCEPTS + scope: values for scope, values in meta.pop("concepts").items()}
     for name, array in arrays.items():
@@ -141,6 +124,7 @@ def _write(dataset: DataSet, folder: Path, **more: object) -> None:
             if not (folder / f"{name}.npy").exists():
                 np.save(folder / f"{name}.npy", array, allow_pickle=False)
             meta.setdefault("arrays", []).append(name)
+    meta["fingerprint"] = [_state(folder / "inputs.npy"), dataset.fingerprint]
     (folder / "dataset.json").write_text(json.dumps(meta, indent=1))
 
 
@@ -161,7 +145,7 @@ def open_saved(folder: Path) -> DataSet:
             scope: np.load(folder / f"{_CONCEPTS}{scope}.npy", mmap_mode="r", allow_pickle=False)
             for scope in names
         }
-        state, known = meta.pop("fingerprint", ([], ""))
+        state, known = meta.pop("fingerprint", ([], ""))  # not in folders that were stored long ago
         for name in _ARRAYS:
             mode: Literal["r"] | None = "r" if name == "inputs" else None
             path = folder / f"{name}.npy"
@@ -177,25 +161,10 @@ def open_saved(folder: Path) -> DataSet:
         ) from error
 
 
-def cached(folder: Path, loader: object, content: object, build: Callable[[], DataSet]) -> DataSet:
-    """Return the stored data set for these arguments and files, built at the first time.
-
-    Args:
-        folder: where parsed data sets of this loader are kept.
-        loader: the loader; its arguments are part of the key.
-        content: hashes of the raw files, part of the key.
-        build: parses the raw files.
-    """
-    place = _place(folder, loader, content)
-    if not place.exists():
-        save(build(), place)
-    return open_saved(place)
-
-
-def cached_on_disk(
+def cached(
     folder: Path, loader: object, content: object, build: Callable[[Path], DataSet]
 ) -> DataSet:
-    """Return the stored data set as :func:`cached` does, for inputs that may be larger than memory.
+    """Return the stored data set for these arguments and files, built at the first time.
 
     One process builds, the others wait. The fingerprint is computed here, once.
 
@@ -203,24 +172,19 @@ def cached_on_disk(
         folder: where parsed data sets of this loader are kept.
         loader: the loader; its arguments are part of the key.
         content: stands for the raw files, part of the key.
-        build: writes ``inputs.npy`` into the folder it is given and returns the data set.
+        build: returns the data set; inputs that may be larger than memory it writes as ``inputs.npy`` into the
+            folder it is given.
     """
-    place = _place(folder, loader, content)
+    place = folder / f"{type(loader).__name__.lower()}-{key(loader, content)}"
     if not place.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / f".{place.name}.lock"):
+        with FileLock(folder / ".lock"):
             if not place.exists():
-                for stale in folder.glob(f".{place.name}.*/"):  # of a process that was killed
+                for stale in folder.glob(f"{UNFINISHED}*/"):  # of a process that was killed
                     shutil.rmtree(stale, ignore_errors=True)
-                with _appearing(place) as scratch:
-                    dataset = build(scratch)
-                    state = _state(scratch / "inputs.npy")
-                    _write(dataset, scratch, fingerprint=[state, dataset.fingerprint])
+                with replacing_folder(place) as scratch:
+                    _write(build(scratch), scratch)
     return open_saved(place)
-
-
-def _place(folder: Path, loader: object, content: object) -> Path:
-    return folder / f"{type(loader).__name__.lower()}-{key(loader, content)}"
 
 
 def _state(path: Path) -> list[int]:

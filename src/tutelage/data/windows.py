@@ -3,7 +3,6 @@
 import numpy as np
 
 from tutelage.data.dataset import Ints
-from tutelage.errors import UserError
 
 
 def runs(labels: np.ndarray) -> Ints:
@@ -44,14 +43,3 @@ def cut(rows: np.ndarray, starts: Ints, window: int) -> np.ndarray:
     """Return windows [len(starts), channels, window] float32 of a recording [rows, channels]."""
     view = np.lib.stride_tricks.sliding_window_view(rows, window, axis=0)
     return np.ascontiguousarray(view[starts], dtype=np.float32)
-
-
-def check_window(place: str, window: int, stride: int) -> None:
-    """Refuse lengths that give no windows.
-
-    Raises:
-        UserError: window or stride below 1.
-    """
-    for name, value in (("window", window), ("stride", stride)):
-        if value < 1:
-            raise UserError(f"{place}.{name}: found {value}, allowed are 1 sample or more")

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from filelock import FileLock, Timeout
 
-from tutelage import checkpoint
 from tutelage.errors import UserError, is_storage, system_sentence
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.distributed import train_on_ranks
@@ -17,7 +16,7 @@ from tutelage.execution.listener import Listener
 from tutelage.execution.threads import fixed_threads
 from tutelage.files import remove_leftovers
 from tutelage.recipe.resolve import Job
-from tutelage.runs.folder import fail_run, read_record
+from tutelage.runs.folder import evaluation_of, fail_run, known_record
 from tutelage.runs.search import find_run, take_over
 from tutelage.train import DivergedError
 from tutelage.training.single import Context, train_one
@@ -123,9 +122,8 @@ def _lock(cache: Path, job: Job) -> FileLock:
 
 def evaluation_for(job: Job, path: Path) -> dict[str, Any]:
     """Return the evaluation of a complete run, as far as a job may know it: if it is blind, without the test."""
-    evaluation: dict[str, Any] = checkpoint.read_json(path / "evaluation.json")
     tested = ("test", "test_legacy") if job.blind else ()
-    return {split: values for split, values in evaluation.items() if split not in tested}
+    return {k: values for k, values in evaluation_of(path).items() if k not in tested}
 
 
 def _train(context: Context, job: Job, kept: DataCache, listener: Listener) -> Outcome:
@@ -146,6 +144,6 @@ def _train(context: Context, job: Job, kept: DataCache, listener: Listener) -> O
 
 def _threads(path: Path) -> int:
     """Return the threads of a run: those that it began with, or else those of this worker."""
-    record = read_record(path) or {}
-    began: int | None = record.get("environment", {}).get("threads")
+    record = known_record(path)
+    began: int | None = record.environment.get("threads") if record else None
     return began or torch.get_num_threads()

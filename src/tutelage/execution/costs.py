@@ -19,7 +19,7 @@ from tutelage.execution.listener import Listener
 from tutelage.execution.probe import Cost, TeacherCost, probe
 from tutelage.execution.queue import Task
 from tutelage.execution.workers import RunConfig, make_workers, side_by_side
-from tutelage.runs.folder import environment
+from tutelage.runs.writer import environment
 
 __all__ = ["Costs", "measure"]
 

@@ -23,7 +23,7 @@ from tutelage.recipe.fold import Fold
 from tutelage.recipe.groups import taught
 from tutelage.recipe.networks import save_network
 from tutelage.recipe.resolve import Job, order_of
-from tutelage.runs.folder import RunFolder
+from tutelage.runs.writer import RunFolder
 from tutelage.train import State, TrainingRun
 from tutelage.training.assemble import Assembled, Context, assemble
 from tutelage.training.single import begin, finish

@@ -14,7 +14,7 @@ from tutelage.execution.pool import WorkerDiedError
 from tutelage.execution.workers import RunConfig, Workers
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.resolve import Job
-from tutelage.runs.folder import read_record
+from tutelage.runs.folder import known_record
 from tutelage.training.single import Context
 
 __all__ = ["Found", "Key", "Queue", "Task", "key_of"]
@@ -104,18 +104,18 @@ class Queue:
     def _begin(self, task: Task, workers: Workers) -> bool:
         """Return whether a task has left the queue: begun, or settled without work."""
         known = self.found.keys() | self.failed.keys()
-        broken = [job.stage for job in task.needs if key_of(job) in self.failed]
+        broken = [job for job in task.needs if key_of(job) in self.failed]
         if task.key in known:
             self._settle(task)
         elif broken:
-            self._fail(task, f"it needs {broken[0]}, which failed")
+            ended = self.failed[key_of(broken[0])].partition(":")[0]
+            self.failed[task.key] = f"{ended}: it needs {broken[0].stage}, which {ended}"
+            self._settle(task)
         elif any(key_of(job) not in known for job in task.needs) or task.key in self._busy():
             return False
         elif len(self._running) >= workers.size or self._is_elsewhere(task):
             return False
-        elif (
-            task.key in self.failed
-        ):  # the other process found that it fails: it would fail here as well
+        elif task.key in self.failed:  # as the other process found: it would fail here as well
             self._settle(task)
         else:
             self._tell(task)
@@ -128,14 +128,10 @@ class Queue:
     def _settle(self, task: Task) -> None:
         self._tell(task)
         if task.key in self.failed:
-            self.listener.end(task.job, f"failed: {self.failed[task.key]}", None)
+            self.listener.end(task.job, self.failed[task.key], None)
         else:
             evaluation = evaluation_for(task.job, self.found[task.key])
             self.listener.end(task.job, "found", evaluation)
-
-    def _fail(self, task: Task, why: str) -> None:
-        self.failed[task.key] = why
-        self._settle(task)
 
     def _is_elsewhere(self, task: Task) -> bool:
         """Return whether another process is training this run; look only now and then."""
@@ -152,11 +148,11 @@ class Queue:
         return False
 
     def _failed_since(self, task: Task) -> str | None:
-        record = read_record(task.folder / task.job.folder)
-        if record is None or record["status"] != "failed":
+        record = known_record(task.folder / task.job.folder)
+        if record is None or record.status != "failed" or not record.finished:
             return None
-        late = datetime.fromisoformat(record["finished"]) >= self._began
-        return str(record["failure"]["message"]) if late else None
+        late = datetime.fromisoformat(record.finished) >= self._began
+        return f"failed: {record.failure.message}" if late and record.failure else None
 
     def _tell(self, task: Task) -> None:
         self.listener.begin(task.job, self._numbers[id(task)], len(self.tasks), task.cell)
@@ -184,7 +180,7 @@ class Queue:
             self.listener.end(task.job, outcome.text, {})
             return [task]
         if outcome.path is None:
-            self.failed[task.key] = outcome.text.removeprefix("failed: ")
+            self.failed[task.key] = outcome.text
         else:
             self.found[task.key] = outcome.path
         self.listener.end(task.job, outcome.text, outcome.evaluation)

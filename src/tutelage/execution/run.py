@@ -3,9 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-from tutelage import checkpoint
 from tutelage.data import DataSet
 from tutelage.errors import UserError
 from tutelage.execution.data_cache import DataCache
@@ -17,17 +15,20 @@ from tutelage.execution.queue import (
     Task,
     key_of,
 )
+from tutelage.execution.storage import clear_leftovers, refuse_unwritable
 from tutelage.execution.workers import Engine, RunConfig, make_workers
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.fold import folds
 from tutelage.recipe.resolve import Job, plan
 from tutelage.runs.folder import code_version, read_record
+from tutelage.runs.records import EXPERIMENT, Entry, ExperimentRecord, TargetRecord
+from tutelage.runs.schema import write
 from tutelage.runs.search import answers, run_folders
 from tutelage.training.check import check
-from tutelage.training.example import write_example
+from tutelage.training.example_choice import write_example
+from tutelage.training.other_data import Target, evaluate_elsewhere, load_targets
 from tutelage.training.single import relative
 from tutelage.training.stage import load_teacher
-from tutelage.training.transfer import Target, evaluate_elsewhere, load_targets
 
 __all__ = [
     "Experiment",
@@ -63,7 +64,7 @@ class Experiment:
     dataset: DataSet
     jobs: list[Job]
     targets: list[Target]
-    transfer: dict[str, Any] = field(default_factory=dict)
+    transfer: dict[str, TargetRecord] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -127,8 +128,9 @@ def make_plan(
         parent: folder that all of them share: of a study, whose cells they are.
 
     Raises:
-        UserError: a recipe is wrong.
+        UserError: a recipe is wrong, or the folder of runs cannot be written.
     """
+    refuse_unwritable(places.runs)
     kept = DataCache(places.data, places.cache, listener.progress)
     there = _complete(places.runs)
     planned = Plan([], places, kept, {}, [])
@@ -162,6 +164,7 @@ def carry_out(planned: Plan, listener: Listener, engine: Engine = make_workers) 
         own = task.recipe.input_of(task.job.stage, data.dataset.modality)
         data.values(own, listener.progress)
     code = code_version()
+    clear_leftovers(planned.places.cache, [e.folder for e in planned.experiments])
     # Where several experiments ask for one run, it lies in the first; all records say so from the beginning.
     there = planned.found | {task.key: task.folder / task.job.folder for task in missing}
     for experiment in planned.experiments:
@@ -221,7 +224,7 @@ def _find(
         return
     others = there.get(job.fingerprint[:10], [])
     for path in (experiment.folder / job.folder, *others):
-        if answers(read_record(path), job):
+        if answers(path, job):
             planned.found[key_of(job)] = path
             return
 
@@ -242,24 +245,26 @@ def _finish(
 
 def _write(experiment: Experiment, there: Mapping[Key, Path]) -> None:
     recipe, folder = experiment.recipe, experiment.folder
-    runs = []
+    entries = []
     for job in experiment.jobs:
         path = there[key_of(job)]
         # A run given by path keeps its own fingerprint; every other one has the job's.
         own = read_record(path) if recipe.stages[job.stage].run else None
-        runs.append(
-            {
-                "stage": job.stage, "fold": job.fold, "seed": job.seed,
-                "fingerprint": own["fingerprint"] if own else job.fingerprint,
-                "path": relative(path, folder),
-            }
-        )  # fmt: skip
-    checkpoint.write_json(
-        folder / "experiment.json",
-        {
-            "schema": 1, "name": experiment.name, "title": recipe.title,
-            "resolved": recipe.model_dump(), "data": experiment.dataset.summary(),
-            "protocol": recipe.protocol, "baseline": recipe.reference(),
-            "students": recipe.students(), "teachers": recipe.teachers(), "runs": runs,
-        } | ({"transfer": experiment.transfer} if experiment.transfer else {}),
-    )  # fmt: skip
+        fingerprint = job.fingerprint if own is None else own.fingerprint
+        entries.append(
+            Entry(job.stage, str(job.fold), job.seed, fingerprint, relative(path, folder))
+        )
+    record = ExperimentRecord(
+        schema=1,
+        name=experiment.name,
+        title=recipe.title,
+        resolved=recipe.model_dump(),
+        data=experiment.dataset.summary(),
+        protocol=recipe.protocol,
+        baseline=recipe.reference(),
+        students=tuple(recipe.students()),
+        teachers=tuple(recipe.teachers()),
+        runs=tuple(entries),
+        transfer=experiment.transfer,
+    )
+    write(EXPERIMENT, folder / "experiment.json", record.content)

@@ -23,7 +23,7 @@ from tutelage.execution.stacked_training import (
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.instantiate import described
 from tutelage.recipe.resolve import Job
-from tutelage.runs.folder import Unrecorded
+from tutelage.runs.writer import Unrecorded
 from tutelage.train import (
     DivergedError,
     Record,

@@ -9,6 +9,7 @@ from tutelage.interpret.agreement import (
     comparable,
     concept_accuracies,
     concept_accuracy,
+    concept_chances,
     mass_inside,
     mentioned,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "comparable",
     "compare",
     "concept_accuracies",
+    "concept_chances",
     "concept_accuracy",
     "concept_curves",
     "concept_scores",

@@ -50,6 +50,31 @@ def concept_accuracies(
     Raises:
         ValueError: a stream has another number of concepts than its annotations.
     """
+    return {
+        name: concept_accuracy(attention, annotated)
+        for name, (attention, annotated) in _on_places(explanation, concepts).items()
+    }
+
+
+def concept_chances(explanation: Explanation, concepts: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the concept accuracy that attention at random would have, [B] for every stream that is annotated.
+
+    It is the part of the concepts that are annotated, mean over the rows that ``concept_accuracies`` counts.
+    Arguments and errors are those of :func:`concept_accuracies`.
+    """
+    found = {}
+    for name, (_, annotated) in _on_places(explanation, concepts).items():
+        rows = annotated.flatten(1, -2) if annotated.ndim > 2 else annotated[:, None]
+        known = rows.sum(dim=-1) > 0  # false for NaN, too
+        share = (rows > 0).to(torch.get_default_dtype()).mean(dim=-1)
+        found[name] = (share * known).sum(dim=1) / known.sum(dim=1)
+    return found
+
+
+def _on_places(
+    explanation: Explanation, concepts: Mapping[str, Tensor]
+) -> dict[str, tuple[Tensor, Tensor]]:
+    """Return attention and annotations of every stream that is annotated, of one shape [B, ..., M]."""
     found = {}
     for name, stream in explanation.streams.items():
         if name not in concepts:
@@ -61,7 +86,7 @@ def concept_accuracies(
             shape = (len(stream.attention), *stream.space, len(stream.names))
             attention = stream.attention.reshape(shape)
             annotated = on_grid(annotated, stream.space)
-        found[name] = concept_accuracy(attention, annotated)
+        found[name] = attention, annotated
     return found
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tutelage.interpret.ablation import ablate, additivity
-from tutelage.interpret.agreement import concept_accuracies
+from tutelage.interpret.agreement import concept_accuracies, concept_chances
 from tutelage.interpret.attributions import integrated_gradients, occlusion
 from tutelage.interpret.curves import (
     ORDERS,
@@ -28,6 +28,8 @@ from tutelage.interpret.stability import stability
 Ranking = Literal["contribution", "attention", "random", "integrated_gradients", "occlusion"]
 OWN: tuple[Ranking, ...] = ("contribution", "attention", "random")
 """Rankings that need nothing but the network; the others need captum."""
+RANDOM_ORDERS = 5
+"""The control is the mean of so many: one order alone may be lucky."""
 
 
 def compare(
@@ -50,7 +52,7 @@ def compare(
             random (the control), or by one of two attributions that need no concepts (captum).
         baseline: what stands for a place that is gone; zeros unless given.
         steps: of the curves.
-        seed: of the random ranking.
+        seed: of the random rankings; their curves are averaged.
 
     Returns:
         ranking -> deletion and insertion.
@@ -63,6 +65,8 @@ def compare(
         explanation = network.explain(x, classes[:, None])
     space = stream_of(explanation).space
 
+    generator = torch.Generator().manual_seed(seed)
+
     def logits(inputs: Tensor) -> Tensor:
         return network(inputs).logits
 
@@ -72,7 +76,6 @@ def compare(
         if kind == "attention":
             return attention_map(explanation)
         if kind == "random":
-            generator = torch.Generator().manual_seed(seed)
             return torch.rand(len(x), *space, generator=generator).to(x)
         if kind == "occlusion":
             return occlusion(logits, x, classes, space, baseline=baseline)
@@ -84,11 +87,12 @@ def compare(
     try:
         found = {}
         for kind in rankings:
-            ranks = ranking(kind)
-            found[kind] = (
-                deletion(logits, x, ranks, classes, baseline=baseline, steps=steps),
-                insertion(logits, x, ranks, classes, baseline=baseline, steps=steps),
-            )
+            orders = [ranking(kind) for _ in range(RANDOM_ORDERS if kind == "random" else 1)]
+            found[kind] = _averaged(
+                [(deletion(logits, x, ranks, classes, baseline=baseline, steps=steps),
+                  insertion(logits, x, ranks, classes, baseline=baseline, steps=steps))
+                 for ranks in orders]
+            )  # fmt: skip
     finally:
         network.train(training)
     return {str(kind): pair for kind, pair in found.items()}
@@ -121,8 +125,10 @@ def faithfulness(
         whose prediction is another one without their strongest concept; ``deletion`` and ``insertion``: mean
         area by ranking of places, none where no stream has places; ``concept_deletion`` and
         ``concept_insertion``: the same for concepts; ``stability``: largest spread of logits and of attention
-        over repeated passes, and how often the strongest concept is the same; ``concept_accuracy``: mean over
-        the annotated samples, by stream.
+        over repeated passes, and how often the strongest concept is the same; ``concept_accuracy`` and
+        ``concept_chance``: mean over the annotated samples, by stream, of the network and of attention at
+        random; ``gain`` and ``gain_error``: by how much the order of contributions beats the mean of random
+        orders, by measure, and its standard error over samples (NaN of a single one).
     """
     parts = [
         _measured(
@@ -145,6 +151,9 @@ def faithfulness(
             found.setdefault(group, {})[name] = number
         else:
             found[group] = number
+        if group == "gain":
+            error = float(values.std() / len(values) ** 0.5)
+            found.setdefault("gain_error", {})[name] = error
     return found
 
 
@@ -174,10 +183,34 @@ def _measured(
             found |= {f"deletion.{name}": falling.area, f"insertion.{name}": rising.area}
     for order in ORDERS:
         generator = torch.Generator().manual_seed(seed)
-        falling, rising = concept_curves(explanation, classes, order, generator=generator)
+        falling, rising = _averaged(
+            [concept_curves(explanation, classes, order, generator=generator)
+             for _ in range(RANDOM_ORDERS if order == "random" else 1)]
+        )  # fmt: skip
         found[f"concept_deletion.{order}"] = falling.area
         found[f"concept_insertion.{order}"] = rising.area
     still = stability(network, x, seed=seed)
     found |= {f"stability.{n}": getattr(still, n) for n in ("logits", "attention", "top")}
-    agreed = concept_accuracies(explanation, concepts)
-    return found | {f"concept_accuracy.{name}": values for name, values in agreed.items()}
+    for measure, asked in (("accuracy", concept_accuracies), ("chance", concept_chances)):
+        agreed = asked(explanation, concepts)
+        found |= {f"concept_{measure}.{name}": values for name, values in agreed.items()}
+    return found | _gains(found)
+
+
+def _gains(found: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return by how much the order of contributions beats those at random, of each sample, by measure."""
+    sign = {"deletion": 1, "concept_deletion": 1, "insertion": -1, "concept_insertion": -1}
+    return {
+        f"gain.{measure}": way * (found[f"{measure}.random"] - found[f"{measure}.contribution"])
+        for measure, way in sign.items()
+        if {f"{measure}.random", f"{measure}.contribution"} <= found.keys()
+    }
+
+
+def _averaged(pairs: Sequence[tuple[Curve, Curve]]) -> tuple[Curve, Curve]:
+    """Return the mean of several deletion curves, and of as many insertion curves."""
+
+    def mean(curves: Sequence[Curve]) -> Curve:
+        return Curve(curves[0].fractions, torch.stack([one.values for one in curves]).mean(dim=0))
+
+    return mean([falling for falling, _ in pairs]), mean([rising for _, rising in pairs])

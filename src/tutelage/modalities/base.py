@@ -10,22 +10,39 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from tutelage.errors import UserError, unknown
-from tutelage.modalities._numba import Array, in_threads
+from tutelage.modalities.topology.kernel import Array, in_threads
+from tutelage.vlm.base import EncoderSource
 
 CHUNK_BYTES = 1 << 19  # input handled at a time by one thread; its float64 copy fits in L2
 
 
-class Modality(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]  # sklearn is untyped
+class Representation(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
+    """What a recipe may list among its modalities, wherever its values come from.
+
+    Attributes:
+        as_is: networks read the values without standardisation.
+        encoder: the dual encoder that makes the values; None where none does.
+    """
+
+    as_is: bool = False
+    encoder: EncoderSource | None = None
+
+    @property
+    def content(self) -> str:
+        """What the values depend on besides the parameters, such as the content of a file; empty: nothing."""
+        return ""
+
+
+class Modality(TransformerMixin, Representation, ABC):  # type: ignore[misc]
     """A representation of each sample by itself, with a few numbers learned from training data.
 
     Subclasses write :meth:`fit_chunks`, :meth:`_shape`, :meth:`_write` and list in ``learned`` the
     attributes that :meth:`transform` needs. ``version`` is part of every cache key: raise it when a
-    change alters the numbers. ``as_is`` says that networks read the values without standardisation.
+    change alters the numbers.
     """
 
     version: ClassVar[int] = 1
     learned: ClassVar[tuple[str, ...]] = ()
-    as_is: ClassVar[bool] = False
     dtype: str
     n_jobs: int | None
 
@@ -62,11 +79,6 @@ class Modality(TransformerMixin, BaseEstimator, ABC):  # type: ignore[misc]  # s
     @abstractmethod
     def _write(self, samples: Array, out: Array) -> None:
         """Represent finite, C-contiguous samples into ``out``."""
-
-    @property
-    def content(self) -> str:
-        """What the numbers depend on besides the parameters, such as the content of a file; empty: nothing."""
-        return ""
 
     @property
     def diagnostics(self) -> dict[str, float]:

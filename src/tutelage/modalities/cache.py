@@ -2,11 +2,8 @@
 
 import hashlib
 import json
-import os
 import shutil
-import socket
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -14,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from tutelage import seals
 from tutelage.errors import UserError
-from tutelage.files import bytes_in_words
-from tutelage.modalities._numba import Array
+from tutelage.files import bytes_in_words, remove_abandoned, replacing
 from tutelage.modalities.base import Modality, Pieces, spans
+from tutelage.modalities.topology.kernel import Array
 from tutelage.vlm.base import EncoderSource
 
 CODE_VERSION = 1  # of the file layout; a change of numbers is ``Modality.version``
@@ -41,8 +39,8 @@ def represent(
     """Fit a modality on training samples and represent all samples, once.
 
     Neither input nor output is ever held in memory as a whole. The file is complete or absent:
-    it is written under another name and renamed. Two processes that miss at the same time both
-    compute; the files are equal and the later one stays.
+    it is written under another name and renamed. A damaged one is made again. Two processes that miss
+    at the same time both compute; the files are equal and the later one stays.
 
     Args:
         modality: fitted here, also on a hit.
@@ -62,25 +60,25 @@ def represent(
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder)
+    remove_abandoned(folder)
     chosen = np.arange(len(array)) if train is None else _numbers(train, len(array))
     given = _given(modality, array, source)
     diagnostics = _fit(modality, array, chosen, given, folder)
-    # the diagnostics stay out: folds that learned the same numbers share one file
-    about = {**given, "fitted": _plain(modality.fitted())}
-    path = folder / f"{type(modality).__name__}-{_digest(about)}.npy"
-    found = _open(path)
-    if found is None:
-        made = (blocks or in_order)(modality, array, chunk)
-        _make(made, len(array), path, {**about, "diagnostics": diagnostics}, progress)
-        found = _open(path)
-        if found is None:
-            raise UserError(
-                f"{path}: found a file that is not what was written; is the disk sound?"
-            )
-    elif progress is not None:
-        progress(len(array), len(array))
-    return found
+    path = _path(modality, given, folder)
+    values = _open(path)
+    if values is not None:
+        if progress is not None:
+            progress(len(array), len(array))
+        return values
+    if path.exists():
+        seals.tell_damaged(path)
+    made = (blocks or in_order)(modality, array, chunk)
+    about = {**given, "fitted": _plain(modality.fitted()), "diagnostics": diagnostics}
+    _make(made, len(array), path, about, progress)
+    values = _open(path)
+    if values is None:
+        raise UserError(f"{path}: found a file that is not what was written; is the disk sound?")
+    return values
 
 
 def is_represented(
@@ -96,12 +94,14 @@ def is_represented(
         folder: where files lie.
     """
     given = _given(modality, array, source)
-    known = _read(_fit_path(modality, _numbers(train, len(array)), given, folder))
-    if known is None:
+    fitted = _fit_path(modality, _numbers(train, len(array)), given, folder)
+    if not seals.intact(fitted):
         return False
-    modality.restore(known["fitted"])
-    about = {**given, "fitted": _plain(modality.fitted())}
-    return (folder / f"{type(modality).__name__}-{_digest(about)}.npy").exists()
+    try:
+        _restore(modality, fitted)
+    except (ValueError, KeyError, TypeError):
+        return False
+    return _open(_path(modality, given, folder)) is not None
 
 
 def _given(modality: Modality, array: Array, source: str) -> dict[str, Any]:
@@ -120,21 +120,36 @@ def _fit_path(modality: Modality, chosen: Array, given: dict[str, Any], folder: 
     return folder / f"{type(modality).__name__}-{_digest({**given, 'train': samples})}.fit.json"
 
 
+def _path(modality: Modality, given: dict[str, Any], folder: Path) -> Path:
+    # the diagnostics stay out: folds that learned the same numbers share one file
+    about = {**given, "fitted": _plain(modality.fitted())}
+    return folder / f"{type(modality).__name__}-{_digest(about)}.npy"
+
+
 def _fit(
     modality: Modality, array: Array, chosen: Array, given: dict[str, Any], folder: Path
 ) -> dict[str, float]:
     """Fit, or take what an earlier fit on the same samples learned; return the diagnostics."""
-    path = _fit_path(modality, chosen, given, folder)
-    known = _read(path)
-    if known is not None:
-        modality.restore(known["fitted"])
-        return dict(known["diagnostics"])
-    modality.fit_chunks(
-        Pieces(lambda: (array[chosen[a:b]] for a, b in spans(0, len(chosen), array)))
-    )
-    state = {"fitted": _plain(modality.fitted()), "diagnostics": modality.diagnostics}
-    _write_atomically(path, json.dumps(state, indent=1))
-    return modality.diagnostics
+
+    def learn() -> dict[str, float]:
+        modality.fit_chunks(
+            Pieces(lambda: (array[chosen[a:b]] for a, b in spans(0, len(chosen), array)))
+        )
+        return modality.diagnostics
+
+    def write(path: Path, diagnostics: dict[str, float]) -> None:
+        state = {"fitted": _plain(modality.fitted()), "diagnostics": diagnostics}
+        path.write_text(json.dumps(state, indent=1))
+
+    fitted = _fit_path(modality, chosen, given, folder)
+    return seals.kept(fitted, lambda path: _restore(modality, path), learn, write)
+
+
+def _restore(modality: Modality, path: Path) -> dict[str, float]:
+    """Become fitted as a file says; return the diagnostics."""
+    state = json.loads(path.read_text())
+    modality.restore(state["fitted"])
+    return dict(state["diagnostics"])
 
 
 def in_order(modality: Modality, array: Array, chunk: int) -> Iterator[Array]:
@@ -160,92 +175,48 @@ def _make(
     shape = (count, *first.shape[1:])
     size = first.dtype.itemsize * int(np.prod(shape, dtype=np.int64))
     _refuse_full_disk(path, size)
-    hidden = _hidden(path)
-    try:
-        # written as a file and not through a memory map: mapped pages would count as our memory
-        with hidden.open("wb") as file:
-            header = {
-                "descr": np.lib.format.dtype_to_descr(first.dtype),
-                "fortran_order": False,
-                "shape": shape,
-            }
-            np.lib.format.write_array_header_1_0(file, header)
-            done = 0
-            for piece in chain([first], made):
-                file.write(piece.data)
-                done += len(piece)
-                if progress is not None:
-                    progress(done, count)
-            assert done == count, f"{done} of {count} samples were represented"
-            file.flush()
-            os.fsync(file.fileno())
-            total = file.tell()
-        description = {
-            **about,
-            "output": {"shape": list(shape), "dtype": str(first.dtype), "bytes": total},
-            "seconds": round(time.perf_counter() - began, 3),
+    # written as a file and not through a memory map: mapped pages would count as our memory
+    with replacing(path) as unfinished, unfinished.open("wb") as file:
+        header = {
+            "descr": np.lib.format.dtype_to_descr(first.dtype),
+            "fortran_order": False,
+            "shape": shape,
         }
-        # the data first: a description promises that its file is complete
-        hidden.replace(path)
-        _write_atomically(path.with_suffix(".json"), json.dumps(description, indent=1))
-    finally:
-        hidden.unlink(missing_ok=True)
+        np.lib.format.write_array_header_1_0(file, header)
+        done = 0
+        for piece in chain([first], made):
+            file.write(piece.data)
+            done += len(piece)
+            if progress is not None:
+                progress(done, count)
+        assert done == count, f"{done} of {count} samples were represented"
+        total = file.tell()
+    seals.seal(path)
+    description = {
+        **about,
+        "output": {"shape": list(shape), "dtype": str(first.dtype), "bytes": total},
+        "seconds": round(time.perf_counter() - began, 3),
+    }
+    # the data first: a description promises that its file is complete
+    with replacing(path.with_suffix(".json")) as unfinished:
+        unfinished.write_text(json.dumps(description, indent=1))
 
 
 def _open(path: Path) -> np.memmap[Any, Any] | None:
     """Return the map of a complete file, or None where anything about it is not as described."""
-    about = _read(path.with_suffix(".json"))
-    if about is None or not path.is_file():
-        return None
-    output = about["output"]
-    if path.stat().st_size != output["bytes"]:
-        return None
     try:
+        output = _described(path)["output"]
+        if not seals.intact(path) or path.stat().st_size != output["bytes"]:
+            return None
         array = np.lib.format.open_memmap(path, mode="r")
-    except (ValueError, OSError):
+        same = list(array.shape) == output["shape"] and str(array.dtype) == output["dtype"]
+    except (ValueError, OSError, KeyError, TypeError):
         return None
-    if list(array.shape) != output["shape"] or str(array.dtype) != output["dtype"]:
-        return None
-    return array
+    return array if same else None
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):  # absent, or cut short by a crash
-        return None
-    return found if isinstance(found, dict) else None
-
-
-def _write_atomically(path: Path, text: str) -> None:
-    hidden = _hidden(path)
-    hidden.write_text(text)
-    hidden.replace(path)
-
-
-def _hidden(path: Path) -> Path:
-    """Return a name of our own in the same folder, which tells who writes it."""
-    owner = f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}"
-    return path.with_name(f".{path.name}~{owner}")
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Delete unfinished files of processes of this machine that no longer exist."""
-    for path in folder.glob(".*~*"):
-        host, _, rest = path.name.rpartition("~")[2].partition(".")
-        owner = rest.split(".")[0]
-        if host == socket.gethostname() and owner.isdigit() and not _alive(int(owner)):
-            path.unlink(missing_ok=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+def _described(path: Path) -> Any:
+    return json.loads(path.with_suffix(".json").read_text())
 
 
 def _refuse_full_disk(path: Path, size: int) -> None:
@@ -299,6 +270,5 @@ def describe(array: np.memmap[Any, Any]) -> Iterator[tuple[str, Any]]:
     Args:
         array: what :func:`represent` returned.
     """
-    name = array.filename
-    about = _read(Path(name).with_suffix(".json")) if name else None
-    yield from (about or {}).items()
+    assert array.filename is not None
+    yield from _described(Path(array.filename)).items()

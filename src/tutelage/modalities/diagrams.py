@@ -9,10 +9,10 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from tutelage.errors import UserError
-from tutelage.modalities._collect import line_diagrams, plane_diagrams
-from tutelage.modalities._links import links
-from tutelage.modalities._numba import Array, in_threads
 from tutelage.modalities.base import checked, one_of, spans
+from tutelage.modalities.topology.diagrams import write_diagrams
+from tutelage.modalities.topology.kernel import Array, in_threads
+from tutelage.modalities.topology.links import links
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,14 +149,10 @@ class SublevelPersistence(TransformerMixin, BaseEstimator):  # type: ignore[misc
         ends = np.empty(items, np.int64)
         sign = 1.0 if self.filtration == "sublevel" else -1.0
         least, essential = float(self.min_persistence), self.essential == "keep"
-        if line:
-            total = line_diagrams(samples, sign, least, essential, points, labels, ends)
-        else:
-            wanted = (0 in self.dimensions, 1 in self.dimensions)
-            tables = links(self.construction)
-            total = plane_diagrams(
-                samples, sign, least, essential, tables, wanted, points, labels, ends
-            )
+        wanted = (0 in self.dimensions, 1 in self.dimensions)
+        total = write_diagrams(
+            samples, sign, least, essential, links(self.construction), wanted, points, labels, ends
+        )
         return points[:, :total].copy(), labels[:, :total].copy(), ends
 
     def _check(self, samples: Array) -> None:

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import torch
 
 from tutelage.errors import UserError
-from tutelage.modalities._numba import Array
 from tutelage.modalities.base import Modality
+from tutelage.modalities.topology.kernel import Array
 from tutelage.vlm.base import DualEncoder, EncoderSource
 
 _TOGETHER = 256  # samples encoded at a time
@@ -33,7 +33,8 @@ class Embedding(Modality):
     """
 
     learned: ClassVar[tuple[str, ...]] = ("size_",)
-    as_is: ClassVar[bool] = True
+    as_is = True
+    encoder: EncoderSource
     dtype: str = "float32"
     n_jobs: int | None = None
 

@@ -6,9 +6,9 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 
 from tutelage.errors import UserError
-from tutelage.modalities._field import gramian_images, transition_images
-from tutelage.modalities._numba import Array
 from tutelage.modalities.base import Modality, checked, one_of
+from tutelage.modalities.topology.fields import gramian_images, transition_images
+from tutelage.modalities.topology.kernel import Array
 
 
 class _Field(Modality):

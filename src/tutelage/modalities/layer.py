@@ -8,12 +8,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from tutelage.errors import UserError
-from tutelage.modalities._gradient import signal_gradients, signal_images, slope_table
-from tutelage.modalities._numba import Array, in_threads
-from tutelage.modalities._raster import Rule
-from tutelage.modalities._settings import NORMALIZE, SIGNS, pair
 from tutelage.modalities.base import checked
 from tutelage.modalities.persistence_image import PersistenceImage
+from tutelage.modalities.settings import SIGNS, pair
+from tutelage.modalities.topology.gradient import signal_gradients, signal_images
+from tutelage.modalities.topology.kernel import Array, in_threads
+from tutelage.modalities.topology.raster import image_axes
 
 PLACE = "PersistenceImageLayer"
 ALLOWED: dict[str, tuple[str, ...]] = {
@@ -59,20 +59,14 @@ class PersistenceImageLayer(torch.nn.Module):
                     f"{PLACE}.image: found {name.rstrip('_')} {found!r}, "
                     f"allowed: {' or '.join(map(repr, allowed))}"
                 )
-        rows, columns = image._axes_of_image()
+        columns, rows = image.cell_rows()
         self.channels = image.n_channels_in_
         self.resolution = pair(image.resolution)
         self.n_jobs = image.n_jobs
         self.sign = SIGNS[image.filtration][0]
-        self.rule = Rule(
-            float(image.min_persistence),
-            image.weight != "constant",
-            image.weight == "linear",
-            NORMALIZE[image.normalize],
-            False,
-        )
-        self.axes = image._grid()
-        self.slopes = slope_table(columns), slope_table(rows)
+        self.rule = image.rule()
+        self.axes = image_axes(columns, rows)
+        self.slopes = columns.derivative_table().ravel(), rows.derivative_table().ravel()
 
     def forward(self, signals: Tensor) -> Tensor:
         """Return the images of signals.

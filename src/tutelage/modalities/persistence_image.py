@@ -1,28 +1,28 @@
 """Persistence images of signals and of pictures."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 
 from tutelage.errors import UserError
-from tutelage.modalities import _extent as extent
-from tutelage.modalities._fused import line_images, plane_images
-from tutelage.modalities._links import Links, links
-from tutelage.modalities._numba import Array
-from tutelage.modalities._profile import Axis, axis, persim_axis
-from tutelage.modalities._raster import Grid, Rule, grid
-from tutelage.modalities._settings import (
-    NORMALIZE,
+from tutelage.modalities.base import Modality, checked
+from tutelage.modalities.settings import (
     SIGNS,
     check_parameters,
     check_sample,
     lines,
     pair,
+    rule_of,
     span,
     summary,
 )
-from tutelage.modalities.base import Modality, checked
+from tutelage.modalities.topology import extent
+from tutelage.modalities.topology.images import draw_images
+from tutelage.modalities.topology.kernel import Array
+from tutelage.modalities.topology.links import links
+from tutelage.modalities.topology.profile import CellRow, axis, persim_axis
+from tutelage.modalities.topology.raster import Rule, image_axes
 
 Filtration = Literal["sublevel", "superlevel", "both"]
 Reading = Literal["plane", "rows", "columns", "rows+columns"]
@@ -127,7 +127,7 @@ class PersistenceImage(Modality):
         Raises:
             UserError: a parameter or the samples are not allowed.
         """
-        check_parameters(self)
+        check_parameters(self.get_params())
         totals = extent.no_totals()
         limits = np.array([-np.inf, np.inf, 0.0, np.inf])
         if self.birth_range is not None:
@@ -136,7 +136,7 @@ class PersistenceImage(Modality):
             limits[2:] = self.persistence_range
         sample: tuple[int, ...] = ()
         for piece in pieces:
-            check_sample(piece.shape[1:], self)
+            check_sample(piece.shape[1:], self.reading, self.dimensions)
             sample = piece.shape[1:]
             if len(piece):
                 self._see(checked(piece, "PersistenceImage"), limits, totals)
@@ -151,7 +151,7 @@ class PersistenceImage(Modality):
     def restore(self, state: Mapping[str, Any]) -> Self:
         """Become fitted again from what :meth:`fitted` returned."""
         super().restore(state)
-        self._axes = self._grid()
+        self._tabulate()
         return self
 
     @property
@@ -170,10 +170,26 @@ class PersistenceImage(Modality):
             for c in range(self.n_channels_in_)
         ]
 
+    def rule(self) -> Rule:
+        """Return what happens between points and pixels."""
+        return rule_of(self.get_params())
+
+    def cell_rows(self) -> tuple[CellRow, CellRow]:
+        """Return the cells along birth and along persistence, for the fitted ranges."""
+        rows, columns = pair(self.resolution)
+        (left, right), (low, high) = self.birth_range_, self.persistence_range_
+        across, up = self.sigma_
+        if self.cells == "full":
+            return axis(left, right, columns, across), axis(low, high, rows, up)
+        return (
+            persim_axis(min(left, 0.0), right, right, columns, across),
+            persim_axis(0.0, high, right, rows, up),
+        )
+
     # -- what the base class asks for
 
     def _shape(self, sample: tuple[int, ...]) -> tuple[int, ...]:
-        check_sample(sample, self)
+        check_sample(sample, self.reading, self.dimensions)
         kind = "signal" if len(sample) == 2 else "picture"
         if kind != self.kind_ or sample[0] != self.n_channels_in_:
             raise UserError(
@@ -188,72 +204,47 @@ class PersistenceImage(Modality):
         return (blocks * self.n_channels_in_, *pair(self.resolution))
 
     def _write(self, samples: Array, out: Array) -> None:
-        rule = Rule(
-            float(self.min_persistence),
-            self.weight != "constant",
-            self.weight == "linear",
-            NORMALIZE[self.normalize],
-            self.cells == "persim",
-        )
-        block, channels = 0, samples.shape[1]
-        for reading in self._readings(samples.ndim == 3):
-            for sign in SIGNS[self.filtration]:
-                if reading == "plane":
-                    # holes come behind components where both are wanted
-                    holes = block + channels * (len(self.dimensions) - 1)
-                    first = (
-                        block if 0 in self.dimensions else -1,
-                        holes if 1 in self.dimensions else -1,
-                    )
-                    plane_images(samples, sign, rule, self._axes, self._links(), out, first)
-                else:
-                    line_images(lines(samples, reading), sign, rule, self._axes, out, block)
-                block += channels * len(self.dimensions)
+        tables, channels = links(self.construction), samples.shape[1]
+        block = 0
+        for view, sign in self._views(samples):
+            # holes come behind components where both are wanted
+            first = [
+                block + channels * self.dimensions.index(d) if d in self.dimensions else -1
+                for d in (0, 1)
+            ]
+            draw_images(view, sign, self._rule, self._axes, tables, out, (first[0], first[1]))
+            block += channels * len(self.dimensions)
 
     # -- fitting
 
     def _see(self, samples: Array, limits: Array, totals: Array) -> None:
-        least = float(self.min_persistence)
-        for reading in self._readings(samples.ndim == 3):
-            for sign in SIGNS[self.filtration]:
-                if reading == "plane":
-                    wanted = (0 in self.dimensions, 1 in self.dimensions)
-                    tables = self._links()
-                    extent.plane_extent(samples, sign, least, tables, wanted, limits, totals)
-                else:
-                    extent.line_extent(lines(samples, reading), sign, least, limits, totals)
+        wanted = (0 in self.dimensions, 1 in self.dimensions)
+        least, tables = float(self.min_persistence), links(self.construction)
+        for view, sign in self._views(samples):
+            extent.add_samples(view, sign, least, tables, wanted, limits, totals)
 
-    def _links(self) -> Links:
-        return links(self.construction)
+    def _views(self, samples: Array) -> Iterator[tuple[Array, float]]:
+        """Yield the samples as every reading shows them, with the sign of every filtration."""
+        for reading in self._readings(samples.ndim == 3):
+            view = samples if reading == "plane" else lines(samples, reading)
+            for sign in SIGNS[self.filtration]:
+                yield view, sign
 
     def _learn(self, totals: Array) -> None:
         births, lives = self.birth_range, self.persistence_range
         self.birth_range_ = span(totals[extent.LOW], totals[extent.HIGH], births)
         self.persistence_range_ = span(0.0, totals[extent.LONGEST], lives)
         self.sigma_ = (1.0, 1.0)  # any value: the grid gives the size of a pixel
-        rows, columns = self._axes_of_image()
+        columns, rows = self.cell_rows()
         if self.sigma is None:
             self.sigma_ = (columns.step, rows.step)
         else:
-            one = self.sigma if isinstance(self.sigma, Sequence) else (self.sigma, self.sigma)
-            self.sigma_ = (float(one[0]), float(one[1]))
-        self._axes = self._grid()
+            both = self.sigma if isinstance(self.sigma, Sequence) else (self.sigma, self.sigma)
+            self.sigma_ = (float(both[0]), float(both[1]))
+        self._tabulate()
 
-    def _axes_of_image(self) -> tuple[Axis, Axis]:
-        """Return the persistence axis and the birth axis."""
-        rows, columns = pair(self.resolution)
-        (left, right), (low, high) = self.birth_range_, self.persistence_range_
-        across, up = self.sigma_
-        if self.cells == "full":
-            return axis(low, high, rows, up), axis(left, right, columns, across)
-        return (
-            persim_axis(0.0, high, right, rows, up),
-            persim_axis(min(left, 0.0), right, right, columns, across),
-        )
-
-    def _grid(self) -> Grid:
-        rows, columns = self._axes_of_image()
-        return grid(columns, rows)
+    def _tabulate(self) -> None:
+        self._rule, self._axes = self.rule(), image_axes(*self.cell_rows())
 
     def _readings(self, signal: bool) -> tuple[str, ...]:
         return ("line",) if signal else tuple(self.reading.split("+"))

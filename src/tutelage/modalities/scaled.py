@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from tutelage.errors import UserError
-from tutelage.modalities._numba import Array
 from tutelage.modalities.base import Modality, checked
+from tutelage.modalities.topology.kernel import Array
 
 
 class Scaled(Modality):
@@ -46,6 +46,11 @@ class Scaled(Modality):
     def n_jobs(self) -> int | None:  # type: ignore[override]
         """Threads of the inner modality."""
         return self.modality.n_jobs
+
+    @property
+    def content(self) -> str:
+        """What the inner modality depends on besides its parameters."""
+        return self.modality.content
 
     @property
     def diagnostics(self) -> dict[str, float]:

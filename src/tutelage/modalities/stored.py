@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator
 
 from tutelage.errors import UserError
+from tutelage.modalities.base import Representation
 
 __all__ = ["Stored"]
 
 
-class Stored(BaseEstimator):  # type: ignore[misc]
+class Stored(Representation):
     """Images, signals or vectors computed elsewhere: ``path`` holds one array, [N, ...], in the data set's order.
 
     Args:

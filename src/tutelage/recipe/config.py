@@ -160,8 +160,13 @@ class Recipe(Strict):
         return self.stages[name].crop or self.crop
 
     def reference(self) -> str:
-        """Return the stage that differences are taken against: ``baseline``, else the first without teachers."""
-        return self.baseline or next(n for n, stage in self.stages.items() if not stage.teachers)
+        """Return the stage that differences are taken against.
+
+        That is ``baseline``, else the first stage that learns from labels alone and teaches nobody.
+        """
+        alone = [name for name, stage in self.stages.items() if not stage.teachers]
+        used = self.teachers()
+        return self.baseline or next((name for name in alone if name not in used), alone[0])
 
     def students(self) -> list[str]:
         """Return the stages to compare: the reference, and every stage that nobody uses as a teacher."""

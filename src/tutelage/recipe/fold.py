@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
-from uuid import uuid4
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +14,11 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor
 
-from tutelage import checkpoint
+from tutelage import checkpoint, seals
 from tutelage import data as datasets
 from tutelage.batches import Samples
 from tutelage.data import DataSet, leakage
-from tutelage.data.splits import Split
+from tutelage.data.split import Split
 from tutelage.errors import UserError, unknown
 from tutelage.modalities.cache import Blocks, is_represented, represent
 from tutelage.modalities.stored import Stored
@@ -79,10 +78,12 @@ def split_of(recipe: Recipe, dataset: DataSet, fold: int, cache: Path) -> Split:
         )
     # Of this version of the scan: a stricter one must look again.
     clean = cache / "clean" / _hash_of(split, f"{leakage.VERSION}|{dataset.fingerprint}")
-    if not clean.exists():
+
+    def scan() -> str:
         leakage.refuse_leakage(dataset, split)
-        clean.parent.mkdir(parents=True, exist_ok=True)
-        clean.touch()
+        return "clean\n"
+
+    seals.kept(clean, Path.read_text, scan, Path.write_text)
     return split
 
 
@@ -277,15 +278,9 @@ class Fold:
             return self._statistics(values)
         key = hashlib.sha256(f"{self.key(name)}|{self.hash}".encode()).hexdigest()[:32]
         kept = self.cache / "statistics" / f"{key}.safetensors"
-        if not kept.exists():
-            mean, std = self._statistics(values)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            # Workers side by side may come here together: each writes a file of its own, and the last name wins.
-            own = kept.with_name(f"{key}.{uuid4().hex}.safetensors")
-            checkpoint.write(own, {"mean": mean, "std": std})
-            own.replace(kept)
-        found = checkpoint.read(kept)
-        return found["mean"], found["std"]
+        return seals.kept(
+            kept, _read_statistics, lambda: self._statistics(values), _write_statistics
+        )
 
     def _statistics(self, values: Tensor) -> Statistics:
         train = torch.from_numpy(self.split.train)
@@ -308,6 +303,15 @@ class Fold:
             std = within / count
         std = torch.where(std > 1e-6 * mean.abs().clamp_min(1e-6), std, 1.0)
         return mean.float(), std.float()
+
+
+def _read_statistics(path: Path) -> Statistics:
+    known = checkpoint.read(path)
+    return known["mean"], known["std"]
+
+
+def _write_statistics(path: Path, statistics: Statistics) -> None:
+    checkpoint.write(path, {"mean": statistics[0], "std": statistics[1]})
 
 
 def _hash_of(split: Split, salt: str) -> str:

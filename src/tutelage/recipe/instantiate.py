@@ -20,7 +20,7 @@ _SLOTS = {
     "tutelage.objectives.base.Objective": "tutelage.objectives",
     "tutelage.schedules.Schedule": "tutelage.schedules",
     "tutelage.augment.base.Augment": "tutelage.augment",
-    "tutelage.data.splits.Splitter": "tutelage.data.splits",
+    "tutelage.data.split.Splitter": "tutelage.data.splits",
     "tutelage.modalities.base.Modality": "tutelage.modalities",
     "tutelage.models._layers.Staged": "tutelage.models",
     "tutelage.vlm.base.EncoderSource": "tutelage.vlm",

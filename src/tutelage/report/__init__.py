@@ -1,6 +1,6 @@
 """Tables, figures and one self-contained page, made from run folders only."""
 
-from tutelage.report.example import ExampleWindow
 from tutelage.report.page import write_report
+from tutelage.runs.example import ExampleWindow
 
 __all__ = ["write_report", "ExampleWindow"]

@@ -8,12 +8,15 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tutelage.errors import UserError
-from tutelage.report.example import ExampleWindow
-from tutelage.report.figures.draw import Drawing
+from tutelage.report.context import ReportContext
+from tutelage.report.drawing.canvas import Drawing
+from tutelage.report.headline import Headline, headline
+from tutelage.report.panels import sections
 from tutelage.report.section import Section
-from tutelage.report.sections import sections
-from tutelage.report.summary import Summary, summary
 from tutelage.report.table import Table
+from tutelage.report.wording import printable
+from tutelage.report.writing import write, writing
+from tutelage.runs.example import ExampleWindow
 from tutelage.runs.ledger import Experiment, read_experiment
 
 
@@ -22,7 +25,7 @@ class Page:
     """Everything the template shows."""
 
     experiment: Experiment
-    summary: Summary
+    headline: Headline
     sections: tuple[Section, ...]
 
     @property
@@ -46,7 +49,8 @@ def write_report(
         The path of ``index.html``, which needs no other file and no network.
 
     Raises:
-        tutelage.errors.UserError: no experiment there, a record that contradicts another, or a blind protocol.
+        tutelage.errors.UserError: no experiment there, a record that contradicts another, a blind protocol, or no
+            room to write to.
     """
     experiment = read_experiment(experiment_folder)
     if experiment.record.protocol == "blind":
@@ -57,17 +61,14 @@ def write_report(
     stored = experiment_folder / "example.npz"
     if example is None and stored.is_file():
         example = ExampleWindow.read(stored)
-    page = Page(experiment, summary(experiment), sections(experiment, example))
+    context = ReportContext(experiment, example)
+    page = Page(experiment, headline(context), sections(context))
     html = render(page)
     folder = out or experiment_folder / "report"
-    folder.mkdir(parents=True, exist_ok=True)
-    for table in page.tables:
-        table.write(folder / "tables")
-    unfinished = folder / ".index.html.part"
-    unfinished.write_text(html, encoding="utf-8")
-    path = folder / "index.html"
-    unfinished.replace(path)
-    return path
+    with writing(folder):
+        for table in page.tables:
+            table.write(folder / "tables")
+        return write(folder / "index.html", html.encode())
 
 
 def render(page: Page) -> str:
@@ -84,6 +85,7 @@ def environment_of() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        finalize=_finalised,
     )
     environment.filters["csv_link"] = csv_link
     environment.filters["svg"] = _svg
@@ -92,6 +94,11 @@ def environment_of() -> Environment:
     assert loader is not None
     environment.globals["css"] = Markup(loader.get_source(environment, "style.css")[0])
     return environment
+
+
+def _finalised(value: object) -> object:
+    """Show what is not markup without characters that control a device."""
+    return printable(value) if type(value) is str else value
 
 
 def csv_link(text: str) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tutelage.report.figures.draw import Drawing
+from tutelage.report.drawing.canvas import Drawing
 from tutelage.report.table import Table
 
 
@@ -17,7 +17,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Panel:
+class Tab:
     """One of several things to choose among.
 
     Args:
@@ -41,19 +41,23 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """Panels of which a reader sees the chosen one; ``name`` is unique on the page."""
+class Tabs:
+    """Tabs of which a reader sees the chosen one; ``name`` is unique on the page."""
 
     name: str
     title: str
     caption: str
-    panels: tuple[Panel, ...]
+    tabs: tuple[Tab, ...]
     folded: bool = False
 
 
 @dataclass(frozen=True)
 class Section:
-    """One section; ``empty`` says why there is nothing to show, ``tables_first`` what stands on top."""
+    """One section.
+
+    ``empty`` says why there is nothing to show, ``tables_first`` what stands on top, ``findings`` what looked odd;
+    the section that ``lists_findings`` shows those of all sections among its notes.
+    """
 
     key: str
     title: str
@@ -67,4 +71,6 @@ class Section:
     recipe: str = ""
     notes: tuple[str, ...] = ()
     empty: str = ""
-    choices: tuple[Choice, ...] = ()
+    findings: tuple[str, ...] = ()
+    lists_findings: bool = False
+    tabs: tuple[Tabs, ...] = ()

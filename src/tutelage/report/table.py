@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,12 +12,15 @@ from typing import Literal
 
 from tabulate import tabulate
 
+from tutelage.report.wording import printable
+from tutelage.report.writing import write
+
 Value = float | int | str | None
 Tone = Literal["", "better", "worse", "unsure", "bad", "quiet"]
 
 
 @dataclass(frozen=True)
-class Evidence:
+class SourceRun:
     """One run behind a cell; ``of`` tells several methods of one cell apart, ``link`` leads to its folder."""
 
     fold: str
@@ -28,7 +32,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Cell:
+class TableCell:
     """What is shown, the plain value behind it, and where it comes from.
 
     Args:
@@ -49,7 +53,7 @@ class Cell:
     sub: str = ""
     spread: float | None = None
     interval: tuple[float, float] | None = None
-    evidence: tuple[Evidence, ...] = ()
+    evidence: tuple[SourceRun, ...] = ()
     note: str = ""
     tone: Tone = ""
     heat: float | None = None
@@ -64,7 +68,7 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """A column: key in CSV, title on the page."""
 
     key: str
@@ -78,11 +82,26 @@ class Column:
         return f"{self.title} ({self.unit})" if self.unit else self.title
 
 
+def left(key: str, title: str = "", unit: str = "") -> TableColumn:
+    """A column of words; its title is its key unless told otherwise."""
+    return TableColumn(key, title or key, unit, left=True)
+
+
+def stated(text: str, sub: str = "", tone: Tone = "") -> TableCell:
+    """A cell whose value is what it shows."""
+    return TableCell(text, text, sub=sub, tone=tone)
+
+
+def counted(count: int) -> TableCell:
+    """A cell with a whole number."""
+    return TableCell(str(count), count)
+
+
 @dataclass(frozen=True)
 class Row:
     """A row, and the group it belongs to (``students``, ``teachers`` or none)."""
 
-    cells: tuple[Cell, ...]
+    cells: tuple[TableCell, ...]
     group: str = ""
     strong: bool = False
 
@@ -93,7 +112,7 @@ class Table:
 
     name: str
     caption: str
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
     rows: tuple[Row, ...]
 
     @property
@@ -114,7 +133,7 @@ class Table:
         """Return the table for ``booktabs``, caption as a comment, ready to be read in."""
         kinds = "".join("l" if column.left else "r" for column in self.columns)
         lines = [
-            f"% {' '.join(self.caption.split())}",
+            f"% {printable(' '.join(self.caption.split()))}",
             rf"\begin{{tabular}}{{{kinds}}}",
             r"\toprule",
         ]
@@ -142,20 +161,39 @@ class Table:
         ]  # fmt: skip
         return csv_text(header, rows)
 
-    def write(self, folder: Path) -> None:
-        """Write the three files."""
-        folder.mkdir(parents=True, exist_ok=True)
-        for suffix, text in (("md", self.markdown()), ("tex", self.latex()), ("csv", self.csv())):
-            (folder / f"{self.name}.{suffix}").write_text(text, encoding="utf-8")
+    def write(self, folder: Path, name: str = "") -> tuple[Path, ...]:
+        """Write the three files under the name of the table, or another, and return their paths."""
+        made = {"md": self.markdown(), "tex": self.latex(), "csv": self.csv()}
+        return tuple(write(folder / f"{name or self.name}.{suffix}", text.encode())
+                     for suffix, text in made.items())  # fmt: skip
+
+
+FORMULA = tuple("=+-@\t\r＝＋－＠")
+"""What text begins with that a spreadsheet would compute."""
 
 
 def csv_text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """Return CSV with a header line."""
+    """Return CSV with a header line; no spreadsheet takes a text of it for a formula, and numbers stay numbers."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
+    writer.writerow(map(_harmless, header))
+    writer.writerows(map(_harmless, row) for row in rows)
     return text.getvalue()
+
+
+def _harmless(value: object) -> object:
+    """Write an apostrophe before what would be a formula, as spreadsheets themselves do."""
+    if not isinstance(value, str):
+        return value
+    live = value.startswith(FORMULA) and not _is_number(value)
+    return printable(f"'{value}" if live else value)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text)) and text == text.strip()
+    except ValueError:
+        return False
 
 
 def _extras(rows: tuple[Row, ...], column: int) -> tuple[str, ...]:
@@ -165,14 +203,14 @@ def _extras(rows: tuple[Row, ...], column: int) -> tuple[str, ...]:
     return spreads + intervals
 
 
-def _values(cell: Cell, suffixes: tuple[str, ...]) -> list[Value]:
+def _values(cell: TableCell, suffixes: tuple[str, ...]) -> list[Value]:
     low, high = cell.interval or (None, None)
     known: dict[str, Value] = {"_spread": cell.spread, "_low": low, "_high": high}
     return [cell.value, *(known[suffix] for suffix in suffixes)]
 
 
 def _markdown(text: str) -> str:
-    return re.sub(r"([\\`*<\[|])", r"\\\1", " ".join(text.split()))
+    return re.sub(r"([\\`*<\[|])", r"\\\1", printable(" ".join(text.split())))
 
 
 _LATEX = {
@@ -191,8 +229,11 @@ def escape_latex(text: str) -> str:
         >>> print(escape_latex("50_a & 3 %"))
         50\_a \& 3 \%
     """
-    return "".join(_LATEX.get(character, character) for character in " ".join(text.split()))
+    line = printable(" ".join(text.split()))
+    return "".join(_LATEX.get(character, character) for character in line)
 
 
 def _latex_row(texts: Iterable[str]) -> str:
-    return " & ".join(escape_latex(text) for text in texts) + r" \\"
+    """Return a row; a bracket or star at its beginning would be an argument of the line break before it."""
+    row = " & ".join(escape_latex(text) for text in texts) + r" \\"
+    return f"{{}}{row}" if row.startswith(("[", "*")) else row

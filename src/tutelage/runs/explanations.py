@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
 from tutelage.errors import UserError
-from tutelage.runs.inspection import DAMAGED
-from tutelage.runs.records import parse
+from tutelage.runs import arrays as files
+from tutelage.runs.inspection import check_labels
+from tutelage.runs.predictions import Predictions
+from tutelage.runs.schema import parse
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -53,7 +55,7 @@ WHOLE = ("index", "labels", "classes", "input_index", "concepts", "speaking", "s
 
 
 @dataclass(frozen=True)
-class StreamFacts:
+class StreamHeader:
     """Names and places of a stream, as the file writes them."""
 
     names: tuple[str, ...]
@@ -61,15 +63,15 @@ class StreamFacts:
 
 
 @dataclass(frozen=True)
-class Facts:
+class ExplanationHeader:
     """What the file says in words and single numbers."""
 
-    streams: dict[str, StreamFacts]
+    streams: dict[str, StreamHeader]
     scored: int
     measured: Measured = field(default_factory=dict)
 
 
-FACTS = TypeAdapter(Facts)
+HEADER = TypeAdapter(ExplanationHeader)
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ class ConceptStream:
 
 @dataclass(frozen=True)
 class Explanations:
-    """What a network says of its predictions of n validation samples.
+    """``explanations.npz``: what a network says of its predictions of n validation samples.
 
     Args:
         index: [n], sample ids.
@@ -131,66 +133,81 @@ class Explanations:
             depend on chance; 0 for all others.
     """
 
-    index: Ints
-    labels: Ints
-    logits: Floats
-    classes: Ints
-    rest: Floats
+    index: NDArray[Any]
+    labels: NDArray[Any]
+    logits: NDArray[Any]
+    classes: NDArray[Any]
+    rest: NDArray[Any]
     streams: dict[str, ConceptStream]
     inputs: dict[int, NDArray[Any]]
     scored: int
     measured: Measured
     redrawn: float = 0.0
 
+    @classmethod
+    def of(cls, header: ExplanationHeader, arrays: Mapping[str, NDArray[Any]]) -> "Explanations":
+        """Put them together from the arrays of the file, by their names."""
+        streams = {}
+        for stream, its in header.streams.items():
+            mine: dict[str, Any] = {name: arrays.get(f"{stream}.{name}") for name in OF_A_STREAM}
+            streams[stream] = ConceptStream(tuple(its.names), tuple(its.space), **mine)
+        inputs = dict(zip(arrays["input_index"].tolist(), arrays["inputs"], strict=True))
+        return cls(
+            arrays["index"], arrays["labels"], arrays["logits"], arrays["classes"], arrays["rest"],
+            streams, inputs, header.scored, header.measured,
+        )  # fmt: skip
 
-@dataclass(frozen=True)
-class Known:
-    """What ``predictions-validation.npz`` says: class and scores by sample id."""
+    def save(self, path: Path) -> None:
+        """Write them."""
+        header = ExplanationHeader(
+            {name: StreamHeader(one.names, one.space) for name, one in self.streams.items()},
+            self.scored, self.measured,
+        )  # fmt: skip
+        stored = {name: getattr(self, name) for name in OWN if name != "input_index"}
+        for stream, its in self.streams.items():
+            named = {name: getattr(its, name) for name in OF_A_STREAM}
+            stored |= {f"{stream}.{name}": x for name, x in named.items() if x is not None}
+        stored["input_index"] = np.array(list(self.inputs), dtype=np.int64)
+        stored["inputs"] = np.stack(list(self.inputs.values()))
+        stored["facts"] = np.frombuffer(HEADER.dump_json(header), np.uint8)
+        files.save(path, stored, compressed=True)
 
-    labels: Mapping[int, int]
-    logits: Mapping[int, Floats]
+    @classmethod
+    def load(cls, path: Path, classes: int, known: Predictions | None) -> "Explanations":
+        """Read them.
+
+        Args:
+            path: the file.
+            classes: C.
+            known: the predictions of the validation samples, or None where there are none.
+
+        Raises:
+            UserError: the file is damaged, or contradicts itself or the predictions.
+        """
+        arrays = files.load(path, "explanations", "facts")
+        header = parse(HEADER, arrays.pop("facts").tobytes(), f"{path}: facts")
+        for name, stream in header.streams.items():
+            if not stream.names or not stream.space or min(stream.space) < 1:
+                raise UserError(f"{path}: stream {name!r} has no concepts or no places")
+        _check_shapes(arrays, header, classes, path)
+        _check_values(arrays, header, classes, path)
+        _check_classes(arrays, path)
+        numbers = {
+            key: values if key == "inputs" else values.astype(
+                np.int64 if key.rpartition(".")[2] in WHOLE else np.float64)
+            for key, values in arrays.items()
+        }  # fmt: skip
+        found = cls.of(header, numbers)
+        return found if known is None else replace(found, redrawn=_redrawn(found, known, path))
 
 
-def read_explanations(path: Path, classes: int, known: Known | None) -> Explanations | None:
-    """Read ``explanations.npz``, or return None where a network explains nothing; nothing is unpickled.
-
-    Args:
-        path: the file.
-        classes: C.
-        known: the predictions of the validation samples, or None where there are none.
-
-    Raises:
-        UserError: the file is damaged, or contradicts itself or the predictions.
-    """
-    if not path.is_file():
-        return None
-    facts, arrays = _read(path)
-    for name, stream in facts.streams.items():
-        if not stream.names or not stream.space or min(stream.space) < 1:
-            raise UserError(f"{path}: stream {name!r} has no concepts or no places")
-    _check_shapes(arrays, facts, classes, path)
-    _check_values(arrays, facts, classes, path)
-    _check_classes(arrays, path)
-    found = _built(facts, arrays)
-    redrawn = 0.0 if known is None else _compared(found, known, path)
-    return replace(found, redrawn=redrawn)
-
-
-def _read(path: Path) -> tuple[Facts, dict[str, NDArray[Any]]]:
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-            text = arrays.pop("facts").tobytes()
-    except DAMAGED as error:
-        raise UserError(f"{path}: not a file of explanations ({error})") from None
-    return parse(FACTS, text, f"{path}: facts"), arrays
-
-
-def _wanted(facts: Facts, arrays: Mapping[str, NDArray[Any]]) -> dict[str, tuple[str, ...]]:
+def _wanted(
+    header: ExplanationHeader, arrays: Mapping[str, NDArray[Any]]
+) -> dict[str, tuple[str, ...]]:
     """Return the shapes of all arrays but the inputs."""
     return OWN | {
         f"{stream}.{name}": shape
-        for stream, its in facts.streams.items()
+        for stream, its in header.streams.items()
         for name, shape in OF_A_STREAM.items()
         if (name != "heat" or np.prod(its.space) > 1)
         and (name != "annotated" or f"{stream}.annotated" in arrays)
@@ -198,9 +215,9 @@ def _wanted(facts: Facts, arrays: Mapping[str, NDArray[Any]]) -> dict[str, tuple
 
 
 def _check_shapes(
-    arrays: Mapping[str, NDArray[Any]], facts: Facts, classes: int, path: Path
+    arrays: Mapping[str, NDArray[Any]], header: ExplanationHeader, classes: int, path: Path
 ) -> None:
-    wanted = _wanted(facts, arrays)
+    wanted = _wanted(header, arrays)
     missing = sorted({*wanted, "inputs"} - arrays.keys())
     if missing:
         raise UserError(f"{path}: {missing[0]} is missing")
@@ -209,9 +226,9 @@ def _check_shapes(
         stream = key.rpartition(".")[0]
         own = dict(sizes)
         if stream:
-            places = int(np.prod(facts.streams[stream].space))
+            places = int(np.prod(header.streams[stream].space))
             own |= {
-                "concepts": len(facts.streams[stream].names),
+                "concepts": len(header.streams[stream].names),
                 "places": places,
                 "annotated": places,
             }
@@ -236,7 +253,7 @@ def _free(arrays: Mapping[str, NDArray[Any]], stream: str) -> dict[str, int]:
 
 
 def _check_values(
-    arrays: Mapping[str, NDArray[Any]], facts: Facts, classes: int, path: Path
+    arrays: Mapping[str, NDArray[Any]], header: ExplanationHeader, classes: int, path: Path
 ) -> None:
     for key, values in arrays.items():
         stream, _, name = key.rpartition(".")
@@ -245,7 +262,7 @@ def _check_values(
         if name in ("labels", "classes", "gallery_labels"):
             end = classes
         elif name in ("concepts", "speaking", "shown"):
-            end = len(facts.streams[stream].names)
+            end = len(header.streams[stream].names)
         else:
             continue
         if not ((values >= 0) & (values < end)).all():
@@ -279,34 +296,11 @@ def _check_classes(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
             raise UserError(f"{path}: sample {lacking[0]} of {key} has no input")
 
 
-def _built(facts: Facts, arrays: Mapping[str, NDArray[Any]]) -> Explanations:
-    def cast(key: str) -> NDArray[Any]:
-        kind = np.int64 if key.rpartition(".")[2] in WHOLE else np.float64
-        return arrays[key].astype(kind)
-
-    streams = {}
-    for stream, its in facts.streams.items():
-        mine: dict[str, Any] = {
-            name: cast(f"{stream}.{name}") if f"{stream}.{name}" in arrays else None
-            for name in OF_A_STREAM
-        }
-        streams[stream] = ConceptStream(its.names, its.space, **mine)
-    return Explanations(
-        cast("index"), cast("labels"), cast("logits"), cast("classes"), cast("rest"), streams,
-        dict(zip(arrays["input_index"].tolist(), arrays["inputs"], strict=True)),
-        facts.scored, facts.measured,
-    )  # fmt: skip
-
-
-def _compared(found: Explanations, known: Known, path: Path) -> float:
+def _redrawn(found: Explanations, known: Predictions, path: Path) -> float:
     """Refuse other labels or scores than those of the predictions; return how far scores may be off by chance."""
-    for sample, label in zip(found.index.tolist(), found.labels.tolist(), strict=True):
-        if known.labels.get(sample) != label:
-            other = f"class {known.labels[sample]}" if sample in known.labels else "no such sample"
-            raise UserError(
-                f"{path}: sample {sample} is of class {label}, but predictions-validation.npz has {other}"
-            )
-    there = np.array([known.logits[sample] for sample in found.index.tolist()])
+    check_labels(found.index, found.labels, known.classes, path)
+    scores = known.scores
+    there = np.array([scores[sample] for sample in found.index.tolist()])
     off = float(np.abs(found.logits - there).max(initial=0))
     # Another batch size, and half precision, may round otherwise.
     if off <= 0.05 * max(float(np.ptp(there)) if there.size else 0.0, 1e-3):

@@ -6,7 +6,9 @@ from typing import Any, Literal
 
 from tutelage.runs.records import Entry, ExperimentRecord, RunRecord
 
-HoleKind = Literal["missing", "failed", "incomplete", "ambiguous", "not planned", "other data"]
+HoleKind = Literal[
+    "missing", "failed", "incomplete", "unreadable", "ambiguous", "not planned", "other data"
+]
 
 
 @dataclass(frozen=True)
@@ -26,45 +28,64 @@ def unambiguous(entries: Iterable[Entry], holes: list[Hole]) -> list[Entry]:
     answers: dict[tuple[str, str, int], set[Entry]] = {}
     for entry in entries:
         answers.setdefault(entry.key, set()).add(entry)
-    for key, found in answers.items():
-        if len(found) > 1:
-            paths = " and ".join(sorted(entry.path for entry in found))
-            reason = f"experiment.json gives {len(found)} answers: {paths}"
+    for key, given in answers.items():
+        if len(given) > 1:
+            paths = " and ".join(sorted(entry.path for entry in given))
+            reason = f"experiment.json gives {len(given)} answers: {paths}"
             holes.append(Hole(*key, kind="ambiguous", reason=reason))
-    return [next(iter(found)) for found in answers.values() if len(found) == 1]
+    return [next(iter(given)) for given in answers.values() if len(given) == 1]
+
+
+def compared(record: ExperimentRecord) -> tuple[str, ...]:
+    """Return the stages of an experiment that are compared, the baseline first if the recipe left it out.
+
+    A stage that learns from labels alone with a seed of its own was made to teach: where nobody learns from it, it
+    is a teacher all the same.
+    """
+    named = dict.fromkeys((record.baseline, *record.students))
+    order = record.students if record.baseline in record.students else tuple(named)
+    return tuple(
+        name
+        for name in order
+        if name == record.baseline
+        or settings_of(record, name).get("seed") is None
+        or settings_of(record, name).get("teachers")
+    )
 
 
 def not_planned(record: ExperimentRecord) -> list[Hole]:
-    """Students that lack a (fold, seed) which another student has."""
-    stages = set(record.students) | {record.baseline}
-    wanted = dict.fromkeys((e.fold, e.seed) for e in record.runs if e.stage in stages)
+    """Students that lack a fold and seed which another has; a stage with a seed of its own has no others."""
+    stages = compared(record)
+    every = [stage for stage in stages if settings_of(record, stage).get("seed") is None]
+    wanted = dict.fromkeys((e.fold, e.seed) for e in record.runs if e.stage in every)
     listed = {entry.key for entry in record.runs}
     reason = "another student has this fold and seed, but experiment.json lists no run for it"
     return [
         Hole(stage, fold, seed, "not planned", reason)
-        for stage in dict.fromkeys((record.baseline, *record.students))
+        for stage in every
         for fold, seed in wanted
         if (stage, fold, seed) not in listed
     ]
 
 
-def _settings(record: ExperimentRecord, stage: str) -> dict[str, Any]:
+def settings_of(record: ExperimentRecord, stage: str) -> dict[str, Any]:
+    """Return what the resolved recipe says of a stage; empty where the record does not tell."""
     resolved = record.resolved if isinstance(record.resolved, dict) else {}
     stages = resolved.get("stages")
-    found = stages.get(stage) if isinstance(stages, dict) else None
-    return found if isinstance(found, dict) else {}
+    settings = stages.get(stage) if isinstance(stages, dict) else None
+    return settings if isinstance(settings, dict) else {}
 
 
 def is_given(record: ExperimentRecord, stage: str) -> bool:
     """Whether the recipe names a run folder for this stage; its fingerprint is then its own."""
-    return bool(_settings(record, stage).get("run"))
+    return bool(settings_of(record, stage).get("run"))
 
 
 def explained(hole: Hole, holes: list[Hole], record: ExperimentRecord) -> Hole:
     """Say of a missing run which of the runs it needs is a hole itself."""
     if hole.kind != "missing":
         return hole
-    settings = _settings(record, hole.stage)
+    settings = settings_of(record, hole.stage)
     needed = {str(settings.get("start_from")), *map(str, settings.get("teachers") or ())}
     broken = sorted(other.stage for other in holes if other.stage in needed
                     and (other.fold, other.seed) == (hole.fold, hole.seed))  # fmt: skip
@@ -75,13 +96,13 @@ def explained(hole: Hole, holes: list[Hole], record: ExperimentRecord) -> Hole:
 
 def stopped(entry: Entry, record: RunRecord) -> Hole:
     """The hole of a run that failed or was not finished."""
-    if record.status == "failed":
-        failure = record.failure
-        if failure is None:
-            return Hole(*entry.key, kind="failed", reason="no reason recorded", path=entry.path)
+    if record.status != "failed":
+        reason = "started but not finished; run it again and it goes on from its last epoch"
+        return Hole(*entry.key, kind="incomplete", reason=reason, path=entry.path)
+    failure = record.failure
+    reason = "no reason recorded"
+    if failure is not None:
         at = "" if failure.epoch is None else f" in epoch {failure.epoch}"
         what = f" ({failure.objective})" if failure.objective else ""
         reason = f"{failure.kind}{what}{at}: {failure.message}"
-        return Hole(*entry.key, kind="failed", reason=reason, path=entry.path)
-    reason = "started but not finished; run it again and it goes on from its last epoch"
-    return Hole(*entry.key, kind="incomplete", reason=reason, path=entry.path)
+    return Hole(*entry.key, kind="failed", reason=reason, path=entry.path)

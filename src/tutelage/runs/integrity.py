@@ -5,22 +5,22 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.errors import UserError, unknown
+from tutelage.runs.predictions import Predictions, SampleTraces
 from tutelage.runs.records import (
+    Ancestor,
     Entry,
     Evaluation,
     ExperimentRecord,
     RunRecord,
+    Start,
     Trace,
 )
-
-if TYPE_CHECKING:
-    from tutelage.runs.ledger import Run, SampleTraces
+from tutelage.runs.run import Run
 
 ID_LENGTH = 10
 
@@ -49,68 +49,71 @@ def check_path(entry: Entry, folder: Path) -> None:
         )
 
 
-def check_identity(entry: Entry, record: RunRecord, place: Path, *, given: bool) -> None:
+def check_identity(entry: Entry, record: RunRecord, folder: Path, *, given: bool) -> None:
     """Refuse a ``run.json`` that is not the run that its folder and ``experiment.json`` name.
 
     The fingerprint and the seed must agree. The stage may differ: two stages that ask for the same
     network share a run, and the fingerprint proves it. A ``given`` run has a fingerprint of its own.
     """
-    parts = place.parts
+    parts = folder.parts
     claims = [] if given else [("fingerprint", entry.fingerprint, record.fingerprint),
                                ("seed", entry.seed, record.seed),
                                ("stage", parts[-2], record.stage)]  # fmt: skip
     if not given and record.stage == entry.stage and "/".join(parts[-3:]) == entry.path:
         claims.append(("fold", entry.fold, record.fold))
-    for name, asked, found in claims:
-        if asked != found:
+    for name, asked, stated in claims:
+        if asked != stated:
             raise UserError(
-                f"{place}/run.json: the {name} is {found!r}, but experiment.json and the folder "
+                f"{folder}/run.json: the {name} is {stated!r}, but experiment.json and the folder "
                 f"name say {asked!r}; the record was changed or moved, run it again"
             )
 
 
-def check_sums(evaluation: Evaluation, class_names: Sequence[str], place: str) -> None:
+def check_sums(evaluation: Evaluation, class_names: Sequence[str], where: str) -> None:
     """Refuse an evaluation whose parts do not add up to its whole."""
     confusion = np.array(evaluation.confusion, dtype=np.int64)
     size = len(class_names)
     if confusion.shape != (size, size):
-        raise UserError(f"{place}: the confusion matrix is {confusion.shape} for {size} classes")
+        raise UserError(f"{where}: the confusion matrix is {confusion.shape} for {size} classes")
     sums = {"confusion": int(confusion.sum())}
     if evaluation.per_class:
         if set(evaluation.per_class) != set(class_names):
-            raise UserError(f"{place}: per_class names other classes than run.json")
+            raise UserError(f"{where}: per_class names other classes than run.json")
         sums["per_class"] = sum(score.support for score in evaluation.per_class.values())
     if evaluation.per_subject:
         sums["per_subject"] = sum(score.n for score in evaluation.per_subject.values())
     for name, total in sums.items():
         if total != evaluation.n:
-            raise UserError(f"{place}: {name} counts {total} samples, but n is {evaluation.n}")
-    _same(evaluation.accuracy, np.trace(confusion) / evaluation.n, evaluation.n, place, "confusion")
+            raise UserError(f"{where}: {name} counts {total} samples, but n is {evaluation.n}")
+    _same(evaluation.accuracy, np.trace(confusion) / evaluation.n, evaluation.n, where, "confusion")
     if evaluation.per_subject:
         right = sum(score.accuracy * score.n for score in evaluation.per_subject.values())
-        _same(evaluation.accuracy, right / evaluation.n, evaluation.n, place, "per_subject")
+        _same(evaluation.accuracy, right / evaluation.n, evaluation.n, where, "per_subject")
 
 
-def check_predictions(
-    evaluation: Evaluation, labels: NDArray[np.int64], logits: NDArray[np.float64], place: str
-) -> None:
+def check_predictions(evaluation: Evaluation, predictions: Predictions, where: str) -> None:
     """Refuse predictions that give another accuracy than the evaluation they belong to."""
+    labels, logits = predictions.labels, predictions.logits
+    if logits.shape[1] != len(evaluation.confusion):
+        raise UserError(
+            f"{where}: logits of {logits.shape[1]} classes, expected {len(evaluation.confusion)}"
+        )
     if len(labels) != evaluation.n or len(logits) != evaluation.n:
         raise UserError(
-            f"{place}: {len(labels)} labels and {len(logits)} logits, n = {evaluation.n}"
+            f"{where}: {len(labels)} labels and {len(logits)} logits, n = {evaluation.n}"
         )
     if not np.isfinite(logits).all():
-        raise UserError(f"{place}: a logit is not finite")
+        raise UserError(f"{where}: a logit is not finite")
     accuracy = float(np.mean(logits.argmax(axis=1) == labels))
-    _same(evaluation.accuracy, accuracy, evaluation.n, place, "predictions")
+    _same(evaluation.accuracy, accuracy, evaluation.n, where, "predictions")
 
 
 def check_groups(
     evaluation: Evaluation,
     groups: Mapping[str, Sequence[str]],
     class_names: Sequence[str],
-    predictions: tuple[NDArray[np.int64], NDArray[np.float64]] | None,
-    place: str,
+    predictions: Predictions | None,
+    where: str,
 ) -> None:
     """Refuse metrics of groups of classes that the record does not name, or that the predictions contradict.
 
@@ -118,34 +121,34 @@ def check_groups(
         evaluation: of a split.
         groups: name of each group -> its classes, of the record.
         class_names: C names.
-        predictions: labels [n] and logits [n, C], if they were kept.
-        place: for the sentence.
+        predictions: of the split, if they were kept.
+        where: for the sentence.
     """
     for name, score in evaluation.groups.items():
         if not set(groups.get(name, ())) <= set(class_names) or name not in groups:
-            raise UserError(f"{place}: groups names {name!r}, whose classes run.json does not tell")
+            raise UserError(f"{where}: groups names {name!r}, whose classes run.json does not tell")
         if predictions is None:
             continue
-        labels, logits = predictions
-        numbers = np.array([class_names.index(one) for one in groups[name]])
+        labels, logits = predictions.labels, predictions.logits
+        numbers = np.array([class_names.index(label) for label in groups[name]])
         mine = np.isin(labels, numbers)
         if int(mine.sum()) != score.n:
             raise UserError(
-                f"{place}: groups.{name} counts {score.n} samples, predictions {int(mine.sum())}"
+                f"{where}: groups.{name} counts {score.n} samples, predictions {int(mine.sum())}"
             )
-        found = numbers[logits[mine][:, numbers].argmax(axis=1)]
-        accuracy = float(np.mean(found == labels[mine]))
-        _same(score.accuracy, accuracy, score.n, f"{place}: groups.{name}", "predictions")
+        said = numbers[logits[mine][:, numbers].argmax(axis=1)]
+        accuracy = float(np.mean(said == labels[mine]))
+        _same(score.accuracy, accuracy, score.n, f"{where}: groups.{name}", "predictions")
     values = [score.accuracy for score in evaluation.groups.values()]
     if evaluation.harmonic_mean is not None:
         mean = len(values) / sum(1 / value for value in values) if values and all(values) else 0.0
         if abs(mean - evaluation.harmonic_mean) > 1e-6:
             raise UserError(
-                f"{place}: harmonic_mean is {evaluation.harmonic_mean:.4f}, but the groups give {mean:.4f}"
+                f"{where}: harmonic_mean is {evaluation.harmonic_mean:.4f}, but the groups give {mean:.4f}"
             )
 
 
-def check_traces(traces: Mapping[str, Trace], samples: "SampleTraces | None", run: "Run") -> None:
+def check_traces(traces: Mapping[str, Trace], samples: SampleTraces | None, run: Run) -> None:
     """Refuse traces of other classes, or whose samples give another mean than the log."""
     classes = len(run.record.data.class_names)
     for name, trace in traces.items():
@@ -157,20 +160,20 @@ def check_traces(traces: Mapping[str, Trace], samples: "SampleTraces | None", ru
         values = None if samples is None else samples.values.get(name)
         if values is None or trace.mean is None or not np.isfinite(values).all():
             continue
-        found = float(values.mean()) if len(values) else math.nan
-        if not math.isclose(found, trace.mean, rel_tol=1e-3, abs_tol=1e-3):
+        mean = float(values.mean()) if len(values) else math.nan
+        if not math.isclose(mean, trace.mean, rel_tol=1e-3, abs_tol=1e-3):
             raise UserError(
-                f"{run.folder}/traces.npz: the mean of {name} is {found:.4f}, but the last epoch "
+                f"{run.folder}/traces.npz: the mean of {name} is {mean:.4f}, but the last epoch "
                 f"of metrics.jsonl says {trace.mean:.4f}"
             )
 
 
-def _same(stated: float, found: float, n: int, place: str, source: str) -> None:
-    if abs(stated - found) > 1.5 / n:
-        raise UserError(f"{place}: accuracy is {stated:.4f}, but {source} gives {found:.4f}")
+def _same(stated: float, counted: float, n: int, where: str, source: str) -> None:
+    if abs(stated - counted) > 1.5 / n:
+        raise UserError(f"{where}: accuracy is {stated:.4f}, but {source} gives {counted:.4f}")
 
 
-def check_together(runs: Sequence["Run"], compared: Collection[str]) -> list[str]:
+def check_together(runs: Sequence[Run], compared: Collection[str]) -> list[str]:
     """Refuse runs that cannot share a table: other classes, or other test samples in a fold.
 
     A teacher that is not compared may have been tested on some of the samples: an expert of some classes.
@@ -209,23 +212,23 @@ def check_together(runs: Sequence["Run"], compared: Collection[str]) -> list[str
 def repeated_entries(entries: Iterable[Entry]) -> list[str]:
     """Say which runs are listed more than once, and which fingerprints answer several questions."""
     counts = Counter(entries)
-    found = [
+    repeated = [
         f"{_named(entry)} is listed {count} times; it is counted once."
         for entry, count in counts.items()
         if count > 1
     ]
-    places: dict[str, set[tuple[str, int]]] = defaultdict(set)
+    questions: dict[str, set[tuple[str, int]]] = defaultdict(set)
     stages: dict[str, set[str]] = defaultdict(set)
     for entry in counts:
-        places[entry.fingerprint].add((entry.fold, entry.seed))
+        questions[entry.fingerprint].add((entry.fold, entry.seed))
         stages[entry.fingerprint].add(entry.stage)
-    found += [
+    several = [
         f"Fingerprint {fingerprint[:ID_LENGTH]} stands for {len(keys)} different folds or seeds."
-        for fingerprint, keys in places.items()
+        for fingerprint, keys in questions.items()
         if len(keys) > 1
     ]
     shared = {tuple(sorted(names)) for names in stages.values() if len(names) > 1}
-    return found + [
+    return [*repeated, *several] + [
         f"{' and '.join(names)} ask for the same network and share its runs."
         for names in sorted(shared)
     ]
@@ -234,18 +237,18 @@ def repeated_entries(entries: Iterable[Entry]) -> list[str]:
 def unlisted(folder: Path, record: ExperimentRecord) -> list[str]:
     """Say which run folders ``experiment.json`` does not mention; they are not read."""
     listed = {PurePosixPath(entry.path) for entry in record.runs}
-    found = (PurePosixPath(path.parent.relative_to(folder).as_posix()) for path in
-             sorted(folder.glob("*/*/seed-*/run.json")))  # fmt: skip
-    return [f"{path} is not listed in experiment.json; it is ignored." for path in found
-            if path not in listed]  # fmt: skip
+    folders = (path.parent.relative_to(folder).as_posix()
+               for path in sorted(folder.glob("*/*/seed-*/run.json")))  # fmt: skip
+    return [f"{path} is not listed in experiment.json; it is ignored." for path in folders
+            if PurePosixPath(path) not in listed]  # fmt: skip
 
 
-def oddities(runs: Sequence["Run"]) -> list[str]:
+def oddities(runs: Sequence[Run]) -> list[str]:
     """Say what does not forbid an average but deserves a look."""
-    return [*_copies(runs), *_constant(runs), *_ancestors(runs), *_code(runs)]
+    return [*_copies(runs), *_constant(runs), *_ancestors(runs), *_code(runs), *_later(runs)]
 
 
-def _copies(runs: Sequence["Run"]) -> list[str]:
+def _copies(runs: Sequence[Run]) -> list[str]:
     same: dict[bytes, set[str]] = defaultdict(set)
     for run in runs:
         predictions = run.predictions()
@@ -258,7 +261,7 @@ def _copies(runs: Sequence["Run"]) -> list[str]:
     ]
 
 
-def _constant(runs: Sequence["Run"]) -> list[str]:
+def _constant(runs: Sequence[Run]) -> list[str]:
     return [
         f"{run.path} predicts one class only."
         for run in runs
@@ -267,11 +270,11 @@ def _constant(runs: Sequence["Run"]) -> list[str]:
     ]
 
 
-def _ancestors(runs: Sequence["Run"]) -> list[str]:
+def _ancestors(runs: Sequence[Run]) -> list[str]:
     known = {run.fingerprint for run in runs}
     outside: dict[str, set[str]] = defaultdict(set)
     for run in runs:
-        origins = dict(run.record.teachers)
+        origins: dict[str, Ancestor | Start] = dict(run.record.teachers)
         if run.record.start_from is not None:
             origins[run.record.start_from.stage or "its start"] = run.record.start_from
         for name, origin in origins.items():
@@ -284,14 +287,19 @@ def _ancestors(runs: Sequence["Run"]) -> list[str]:
     ]
 
 
-def _code(runs: Sequence["Run"]) -> list[str]:
-    found = []
+def _code(runs: Sequence[Run]) -> list[str]:
     commits = {str(run.record.code.get("commit")) for run in runs}
-    if len(commits) > 1:
-        found.append(f"The runs were made by {len(commits)} different versions of the code.")
-    if any(run.record.code.get("dirty") for run in runs):
-        found.append("Some runs were made by code with changes that were not committed.")
-    return found
+    dirty = any(run.record.code.get("dirty") for run in runs)
+    several = f"The runs were made by {len(commits)} different versions of the code."
+    changed = "Some runs were made by code with changes that were not committed."
+    return [several] * (len(commits) > 1) + [changed] * dirty
+
+
+def _later(runs: Sequence[Run]) -> list[str]:
+    """Say which keys of ``run.json`` this version does not know: a later one wrote them, or they are misspelt."""
+    keys = {key: run.path for run in runs for key in run.record.unknown}
+    return [f"{path}/run.json has the key {key!r}, which this version does not know; it is kept and not read."
+            for key, path in sorted(keys.items())]  # fmt: skip
 
 
 def _digest(values: NDArray[np.generic]) -> bytes:

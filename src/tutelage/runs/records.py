@@ -1,45 +1,26 @@
-"""What stands in a run folder, as typed and frozen records.
+"""What stands in the JSON files of a run folder: one frozen record for each, shared by writer and readers.
 
-The format is ``docs/run-folder.md``. Reading is strict: a wrong type, a missing key or a value out
-of range is refused with one sentence. Unknown keys are ignored, so that old code reads new runs.
+The format is ``docs/run-folder.md``.
 """
 
-import math
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, Field, TypeAdapter
 
-from tutelage.errors import UserError
+from tutelage.runs.schema import (
+    Amount,
+    Count,
+    Finite,
+    FoldName,
+    Fraction,
+    Names,
+    Schema,
+    Score,
+    Time,
+)
 
-T = TypeVar("T")
-
-
-def _as_text(value: object) -> object:
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-def _none_named(value: object) -> object:
-    return () if value is None else tuple(value) if isinstance(value, list) else value
-
-
-def _undefined(value: object) -> object:
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _finite(value: object) -> object:
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-Name = Annotated[str, BeforeValidator(_as_text)]
-Names = Annotated[tuple[Name, ...], BeforeValidator(_none_named)]
-Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-Score = Annotated[Fraction | None, BeforeValidator(_undefined)]
-Finite = Annotated[float | None, BeforeValidator(_finite)]
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-Schema = Literal[1]
 Split = Literal["validation", "test", "test_legacy"]
 
 
@@ -69,6 +50,7 @@ class Variant:
     loss: Amount
     accuracy: Fraction
     macro_f1: Fraction
+    classes_predicted: Amount | None = None
 
 
 @dataclass(frozen=True)
@@ -104,8 +86,8 @@ class Evaluation:
 class Failure:
     """Why a run was stopped."""
 
-    kind: str
-    message: str
+    kind: str = "error"
+    message: str = "no reason recorded"
     epoch: int | None = None
     objective: str | None = None
 
@@ -133,8 +115,16 @@ class RunData:
 
 
 @dataclass(frozen=True)
-class Origin:
-    """Another run that this one learns from or starts from."""
+class Ancestor:
+    """Another run that this one learns from."""
+
+    path: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Start:
+    """Another run whose weights this one starts from."""
 
     path: str
     fingerprint: str
@@ -142,7 +132,7 @@ class Origin:
 
 
 @dataclass(frozen=True)
-class Network:
+class NetworkRecord:
     """What is exported; parameters and multiply-adds of one sample."""
 
     type: str
@@ -160,28 +150,49 @@ class Selected:
     value: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """``run.json``."""
+    """``run.json``.
 
-    schema: Schema
-    status: Literal["running", "complete", "failed"]
+    Args:
+        blind: the test split was not evaluated.
+        unknown: what a later version wrote beside these keys: it is kept when the record is written again, and the
+            ledger says so.
+    """
+
+    schema: Schema = 1
+    started: Time | None = None
     stage: str
-    fold: Name
+    fold: FoldName
     seed: int
     fingerprint: str
-    data: RunData
-    network: Network
-    failure: Failure | None = None
+    blind: bool = False
     config: Any = None
-    teachers: dict[str, Origin] = field(default_factory=dict)
-    start_from: Origin | None = None
+    data: RunData
+    teachers: dict[str, Ancestor] = field(default_factory=dict)
+    start_from: Start | None = None
+    network: NetworkRecord
     environment: dict[str, Any] = field(default_factory=dict)
     code: dict[str, Any] = field(default_factory=dict)
-    started: str | None = None
-    finished: str | None = None
+    status: Literal["running", "complete", "failed"]
+    failure: Failure | None = None
+    finished: Time | None = None
     seconds: Amount | None = None
     selected: Selected | None = None
+    unknown: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def epochs(self) -> int | None:
+        """How many epochs the stage asks for; None where the record does not tell."""
+        train = self.config.get("train") if isinstance(self.config, dict) else None
+        epochs = train.get("epochs") if isinstance(train, dict) else None
+        return epochs if isinstance(epochs, int) else None
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What is written: the keys of this version, then those that were handed on."""
+        plain: dict[str, Any] = RUN.dump_python(self, mode="json", exclude={"unknown"})
+        return plain | dict(self.unknown)
 
 
 @dataclass(frozen=True)
@@ -189,10 +200,10 @@ class Entry:
     """One run that was asked for."""
 
     stage: str
-    fold: Name
+    fold: FoldName
     seed: int
-    path: str
     fingerprint: str
+    path: str
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -205,7 +216,7 @@ class Visit:
     """Where the evaluation of one run on another data set lies."""
 
     stage: str
-    fold: Name
+    fold: FoldName
     seed: int
     path: str
 
@@ -241,22 +252,29 @@ class VisitRecord:
     test: Evaluation
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ExperimentRecord:
     """``experiment.json``."""
 
     schema: Schema
     name: str
+    title: str | None = None
+    resolved: Any = None
     data: dict[str, Any]
     protocol: Literal["honest", "legacy", "blind"]
     baseline: str
     students: tuple[str, ...]
     teachers: tuple[str, ...]
     runs: tuple[Entry, ...]
-    title: str | None = None
-    recipe: str | None = None
-    resolved: Any = None
     transfer: dict[str, TargetRecord] = field(default_factory=dict)
+    recipe: str | None = None
+
+    @property
+    def content(self) -> dict[str, Any]:
+        """What is written: without keys that say nothing."""
+        silent = {key for key in ("transfer", "recipe") if not getattr(self, key)}
+        plain: dict[str, Any] = EXPERIMENT.dump_python(self, mode="json", exclude=silent)
+        return plain
 
 
 @dataclass(frozen=True)
@@ -283,31 +301,49 @@ class Epoch:
     traces: dict[str, Trace] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class EpochSeconds:
+    """One line of ``timing.jsonl``."""
+
+    epoch: int
+    seconds: Amount
+
+
+def _as_value(value: object) -> object:
+    return str(value) if isinstance(value, int | float) else value
+
+
+Value = Annotated[str, BeforeValidator(_as_value)]
+"""The name of a value on an axis of a study."""
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """One cell as ``study.json`` lists it: its name, axis -> value, and its folder inside the study's."""
+
+    name: str
+    at: dict[str, Value]
+    path: str
+
+
+@dataclass(frozen=True)
+class StudyRecord:
+    """``study.json``."""
+
+    schema: Schema
+    name: str
+    cells: tuple[CellRecord, ...]
+    title: str | None = ""
+    axes: dict[str, tuple[Value, ...]] = field(default_factory=dict)
+    resolved: Any = None
+    code: dict[str, Any] = field(default_factory=dict)
+
+
 RUN = TypeAdapter(RunRecord)
 EXPERIMENT = TypeAdapter(ExperimentRecord)
 EVALUATIONS = TypeAdapter(dict[Split, Evaluation])
 EPOCH = TypeAdapter(Epoch)
+SECONDS = TypeAdapter(EpochSeconds)
 VISIT = TypeAdapter(VisitRecord)
-
-
-def parse(adapter: TypeAdapter[T], text: str | bytes, place: str) -> T:
-    """Read JSON into its record.
-
-    Raises:
-        UserError: the place, what was found and what is allowed, in one sentence.
-    """
-    try:
-        return adapter.validate_json(text, strict=True)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        found = (
-            "" if first["type"] in {"missing", "json_invalid"} else f", found {first['input']!r}"
-        )
-        where = f"{place}: {key}" if key else place
-        raise UserError(f"{where}: {first['msg']}{found}"[:400]) from None
-
-
-def read(adapter: TypeAdapter[T], path: Path) -> T:
-    """Read a JSON file into its record."""
-    return parse(adapter, path.read_bytes(), str(path))
+STUDY = TypeAdapter(StudyRecord)
+RUN_KEYS = frozenset(one.name for one in fields(RunRecord)) - {"unknown"}

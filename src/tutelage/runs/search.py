@@ -2,28 +2,29 @@
 
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from tutelage.recipe.resolve import Job
-from tutelage.runs.folder import read_record
+from tutelage.files import replacing_folder
+from tutelage.runs.folder import is_usable, known_record
+
+if TYPE_CHECKING:
+    from tutelage.recipe.resolve import Job
 
 __all__ = ["answers", "find_run", "run_folders", "take_over"]
 
 
-def find_run(job: Job, folder: Path, root: Path) -> Path | None:
+def find_run(job: "Job", folder: Path, root: Path) -> Path | None:
     """Return a complete run with this fingerprint: the job's own folder, or any other below ``root``.
 
     Two stages that ask for the same network share one run: the signal teacher of a three-teacher recipe
     may be the very student that was trained alone.
     """
     others = run_folders(root, job.fingerprint[:10])
-    return next(
-        (p for p in chain([folder / job.folder], others) if answers(read_record(p), job)), None
-    )
+    return next((path for path in chain([folder / job.folder], others) if answers(path, job)), None)
 
 
 def run_folders(root: Path, end: str = "") -> Iterator[Path]:
@@ -40,17 +41,19 @@ def run_folders(root: Path, end: str = "") -> Iterator[Path]:
             yield from run_folders(root / name, end)
 
 
-def answers(record: Mapping[str, Any] | None, job: Job) -> bool:
-    """Return whether a record is that of the job's network, complete; of a blind run only for a blind job."""
+def answers(path: Path, job: "Job") -> bool:
+    """Return whether a folder has the job's network, complete and whole; of a blind run only for a blind job."""
+    record = known_record(path)
     return (
         record is not None
-        and record["fingerprint"] == job.fingerprint
-        and record["status"] == "complete"
-        and (job.blind or not record.get("blind", False))
+        and record.fingerprint == job.fingerprint
+        and record.status == "complete"
+        and (job.blind or not record.blind)
+        and is_usable(path, record)
     )
 
 
-def take_over(job: Job, path: Path, root: Path) -> None:
+def take_over(job: "Job", path: Path, root: Path) -> None:
     """Begin a run with a copy of a blind one of the same network: only its test split is left to evaluate.
 
     The blind run stays as it is: whoever chose by it can prove what was not known.
@@ -63,7 +66,5 @@ def take_over(job: Job, path: Path, root: Path) -> None:
     blind = find_run(replace(job, blind=True), root, root)
     if job.blind or blind is None or path.exists():
         return
-    part = path.with_name(f".{path.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(blind, part)
-    part.rename(path)
+    with replacing_folder(path) as unfinished:
+        shutil.copytree(blind, unfinished, dirs_exist_ok=True)

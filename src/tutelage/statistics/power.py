@@ -1,55 +1,65 @@
-"""How many seeds a wanted resolution takes."""
+"""How many folds and seeds a wanted resolution takes."""
 
 from math import ceil
 
 import numpy as np
 from scipy import stats
 
-from tutelage.statistics.paired import FEWEST_PAIRS, pairs_needed
+from tutelage.statistics.paired import FEWEST_UNITS, PairedDifference
 
-__all__ = ["seeds_needed"]
-
-FAR = 1000
-"""Seeds beyond which nobody asks."""
+__all__ = ["seeds_needed", "units_needed"]
 
 
-def seeds_needed(
-    sd: float,
-    resolution: float,
-    folds: int,
-    test_fraction: float = 0.0,
-    *,
-    confidence: float = 0.95,
-) -> int | None:
-    """Return the smallest number of seeds whose interval reaches no further than a resolution.
+def units_needed(sd: float, resolution: float, *, confidence: float = 0.95) -> int:
+    """Return the smallest number of independent units whose t interval reaches no further than a resolution.
 
     Args:
-        sd: of the paired differences.
+        sd: sample SD of the units: fold means, or the seeds of a single fold.
         resolution: half-width wanted, in the same unit; > 0.
-        folds: every seed is trained on each of them.
-        test_fraction: share of the samples that a fold tests; the corrected interval is used where it is > 0.
         confidence: in (0, 1).
-
-    Returns:
-        Seeds of each fold; None where more seeds do not help, because the folds share their training data.
 
     Raises:
         ValueError: a resolution that is not positive, or a negative SD.
 
-    Source:
-        Nadeau & Bengio 2003, eq. 9; without shared data Student's t.
+    Example:
+        >>> units_needed(1.0, 1.0)
+        7
+    """
+    if resolution <= 0 or sd < 0:
+        raise ValueError(f"units_needed: sd {sd} must be >= 0 and resolution {resolution} > 0")
+    n = FEWEST_UNITS
+    while stats.t.ppf((1 + confidence) / 2, n - 1) * sd / np.sqrt(n) > resolution:
+        n += 1 if n < 1000 else n // 100
+    return n
+
+
+def seeds_needed(difference: PairedDifference, resolution: float) -> int | None:
+    """Return the seeds of each of these folds that narrow the deciding interval to plus and minus a resolution.
+
+    Args:
+        difference: what was measured; how folds and seeds differ is taken from it.
+        resolution: half-width wanted, in the same unit; > 0.
+
+    Returns:
+        Seeds of each fold; None where no number of them is enough, because the folds differ or are too few, and
+        where the spread over seeds is not known.
+
+    Raises:
+        ValueError: a resolution that is not positive.
 
     Example:
-        >>> seeds_needed(1.0, 1.0, 1), seeds_needed(1.0, 1.0, 3), seeds_needed(1.0, 0.5, 9, 1 / 9)
-        (7, 3, None)
+        >>> from tutelage.statistics.paired import paired_difference
+        >>> seeds_needed(paired_difference([0.0, 1.0, 2.0], [0.0, 0.0, 0.0]), 1.0)
+        7
     """
-    if not test_fraction or folds < 2:
-        return ceil(pairs_needed(sd, resolution, confidence=confidence) / folds)
-    if resolution <= 0 or sd < 0:
-        raise ValueError(f"seeds_needed: sd {sd} must be >= 0 and resolution {resolution} > 0")
-    shared = test_fraction / (1 - test_fraction)
-    seeds = np.arange(1, FAR + 1)
-    n = seeds * folds
-    half = stats.t.ppf((1 + confidence) / 2, n - 1) * sd * np.sqrt(1 / n + shared)
-    enough = np.flatnonzero((half <= resolution) & (n >= FEWEST_PAIRS))
-    return int(seeds[enough[0]]) if len(enough) else None
+    if difference.folds <= 1:
+        return units_needed(difference.sd, resolution) if difference.sd else None
+    if resolution <= 0:
+        raise ValueError(f"seeds_needed: resolution {resolution} must be > 0")
+    if not difference.sd or not difference.within or difference.folds < FEWEST_UNITS:
+        return None
+    folds, within = difference.folds, difference.within**2
+    between = max(0.0, difference.sd**2 - within * folds / difference.pairs)
+    quantile = float(stats.t.ppf((1 + difference.confidence) / 2, folds - 1))
+    room = folds * (resolution / quantile) ** 2 - between
+    return max(1, ceil(within / room)) if room > 0 else None

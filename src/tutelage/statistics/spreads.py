@@ -22,6 +22,11 @@ class Spread:
     n: int
 
 
+def as_cells(values: Cells | Sequence[float]) -> Cells:
+    """Return values by (fold, seed); a plain sequence is the seeds of a single fold."""
+    return values if isinstance(values, Mapping) else {("", i): v for i, v in enumerate(values)}
+
+
 def by_fold(values: Cells) -> dict[str, dict[int, float]]:
     """Return ``{fold: {seed: value}}``."""
     folds: dict[str, dict[int, float]] = defaultdict(dict)
@@ -49,11 +54,17 @@ def _over_folds(values: Cells) -> Spread:
     return Spread(sample_sd(means), "SD over folds", len(means))
 
 
-def _pooled(values: Cells) -> Spread:
+def pooled_variance(values: Cells) -> tuple[float | None, int]:
+    """Return the variance over seeds within a fold, pooled over folds, and its degrees of freedom."""
     folds = [list(seeds.values()) for seeds in by_fold(values).values() if len(seeds) > 1]
     freedom = sum(len(fold) - 1 for fold in folds)
     squares = sum(float(np.var(fold, ddof=1)) * (len(fold) - 1) for fold in folds)
-    value = float(np.sqrt(squares / freedom)) if freedom else None
+    return (squares / freedom if freedom else None), freedom
+
+
+def _pooled(values: Cells) -> Spread:
+    variance, _ = pooled_variance(values)
+    value = None if variance is None else float(np.sqrt(variance))
     return Spread(value, "pooled seed SD", len(values))
 
 
@@ -62,8 +73,8 @@ def _over_runs(values: Cells) -> Spread:
 
 
 def _error(values: Cells) -> Spread:
-    found = sample_sd(list(values.values()))
-    error = None if found is None else found / float(np.sqrt(len(values)))
+    sd = sample_sd(list(values.values()))
+    error = None if sd is None else sd / float(np.sqrt(len(values)))
     return Spread(error, "standard error, SD over runs / √n", len(values))
 
 
@@ -104,5 +115,4 @@ def spread(values: Cells | Sequence[float], kind: SpreadKind) -> Spread:
     """
     if kind not in _SPREADS:
         raise ValueError(f"spread: unknown kind {kind!r} (allowed: {', '.join(_SPREADS)})")
-    cells = values if isinstance(values, Mapping) else {("", i): v for i, v in enumerate(values)}
-    return _SPREADS[kind](cells)
+    return _SPREADS[kind](as_cells(values))

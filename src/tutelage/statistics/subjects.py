@@ -11,13 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from tutelage.statistics.paired import (
-    Interval,
-    Verdict,
-    minus,
-    t_interval,
-    verdict_of,
-)
+from tutelage.statistics.paired import FEWEST_UNITS, Interval, Verdict, paired_difference
 
 
 @dataclass(frozen=True)
@@ -46,17 +40,10 @@ class SubjectDifference:
     @property
     def verdict(self) -> Verdict:
         """What may be claimed about people who were not tested."""
-        return verdict_of(self.interval, self.mean, min(self.subjects, self.pairs))
-
-    def sentence(self, a: str, b: str, *, scale: float = 100.0, unit: str = "points") -> str:
-        """Say the verdict for new subjects in one plain sentence."""
-        if self.interval is None:
-            return f"Nothing can be said of {a} and {b} for new subjects (n = {self.subjects})."
-        ends = f"{minus(self.interval.low * scale)} to {minus(self.interval.high * scale)}"
-        shown = f"{self.confidence * 100:g} % interval {ends} {unit}, {self.subjects} subjects"
-        if self.verdict == "not distinguishable":
-            return f"For new subjects {a} and {b} are not distinguishable ({shown})."
-        return f"For new subjects {a} is {self.verdict} than {b} ({shown})."
+        few = min(self.subjects, self.pairs) < FEWEST_UNITS
+        if few or self.interval is None or not self.interval.excludes_zero:
+            return "not distinguishable"
+        return "better" if self.mean > 0 else "worse"
 
 
 def subject_difference(
@@ -71,8 +58,8 @@ def subject_difference(
     Every run weighs the same, as in the main table: a subject weighs its share of the samples of
     its fold. The interval is the mean ± Student's t (k - 1 degrees of freedom for k subjects) times
     the bootstrap's standard error, widened by sqrt(k/(k - 1)), because percentiles of few clusters
-    are too narrow. It is never narrower than the t interval of the pairs: a claim about more people
-    cannot be surer than the claim about these.
+    are too narrow. It is never narrower than the interval that decides of the pairs
+    (:func:`~tutelage.statistics.paired.paired_difference`): a claim about more people cannot be surer than it.
 
     Args:
         pairs: one entry per matched run and test subject.
@@ -105,17 +92,18 @@ def subject_difference(
     means = _resampled(size, gain, [fold for fold, _ in runs], resamples, seed)
     k = len(subjects)
     half = float(stats.t.ppf((1 + confidence) / 2, k - 1) * np.std(means) * np.sqrt(k / (k - 1)))
-    seeds = t_interval(gain.sum(axis=1), confidence)
-    if seeds is not None:
-        half = max(half, (seeds.high - seeds.low) / 2)
+    gains = dict(zip(runs, gain.sum(axis=1).tolist(), strict=True))
+    decides = paired_difference(gains, dict.fromkeys(runs, 0.0), confidence=confidence).interval
+    if decides is not None:
+        half = max(half, (decides.high - decides.low) / 2)
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return SubjectDifference(
         subjects=k,
         pairs=len(runs),
         mean=mean,
         confidence=confidence,
-        interval=Interval(mean - half, mean + half, "subject bootstrap"),
-        percentile=Interval(float(low), float(high), "subject percentile"),
+        interval=Interval(mean - half, mean + half, "new people"),
+        percentile=Interval(float(low), float(high), "new people"),
     )
 
 

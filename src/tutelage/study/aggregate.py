@@ -10,8 +10,8 @@ from pydantic import Field, field_validator, model_validator
 from tutelage.errors import UserError, unknown
 from tutelage.recipe.config import Strict, parse
 from tutelage.runs.frames import METRICS
-from tutelage.runs.ledger import Run
 from tutelage.runs.records import Evaluation, Split
+from tutelage.runs.run import Run
 from tutelage.statistics.spreads import (
     Spread,
     SpreadKind,

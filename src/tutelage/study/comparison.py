@@ -1,12 +1,15 @@
-"""A student against the baseline, on the folds and seeds that both have."""
+"""A student against the baseline of one experiment, decided as everywhere in a study."""
 
 from dataclasses import dataclass
 
-from tutelage.runs.ledger import Experiment, Run
+from tutelage.runs.ledger import Experiment
 from tutelage.runs.records import Split
-from tutelage.statistics.paired import PairedDifference, holm, paired_difference
+from tutelage.runs.run import Run
+from tutelage.statistics.paired import PairedDifference, Verdict
 from tutelage.statistics.spreads import mean_of_folds
 from tutelage.statistics.subjects import SubjectDifference, SubjectPair, subject_difference
+from tutelage.study.contrasts import Contrast, compare_study
+from tutelage.study.ledger import study_of
 
 
 @dataclass(frozen=True)
@@ -14,31 +17,44 @@ class Comparison:
     """Everything that may be said of a student and the baseline.
 
     Args:
-        student: the stage.
-        baseline: the stage it is compared with.
-        pairs: matched runs, the student's first.
-        retrained: over seeds and folds: the same test subjects, trained again.
-        corrected: the same with the Nadeau-Bengio interval; None with a single fold.
-        subjects: over test subjects; None where the data have none.
-        adjusted_p: p of ``retrained`` after Holm's correction over all students.
+        contrast: their difference in accuracy, with the verdict after Holm's correction over all students.
+        subjects: over test subjects, as a second opinion that decides nothing; None where the data have none.
     """
 
-    student: str
-    baseline: str
-    pairs: tuple[tuple[Run, Run], ...]
-    retrained: PairedDifference
-    corrected: PairedDifference | None
+    contrast: Contrast
     subjects: SubjectDifference | None
-    adjusted_p: float = 1.0
+
+    @property
+    def student(self) -> str:
+        """The stage."""
+        return self.contrast.a
+
+    @property
+    def baseline(self) -> str:
+        """The stage it is compared with."""
+        return self.contrast.b
+
+    @property
+    def pairs(self) -> tuple[tuple[Run, Run], ...]:
+        """Matched runs, the student's first."""
+        return self.contrast.runs
+
+    @property
+    def difference(self) -> PairedDifference:
+        """Its size, intervals and p."""
+        return self.contrast.oriented
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the student is better."""
+        return self.contrast.verdict
 
 
 def compare(experiment: Experiment, split: Split = "test") -> tuple[Comparison, ...]:
     """Compare the accuracy of every student with the baseline, in the order of the recipe."""
-    baseline = experiment.record.baseline
-    names = [name for name in experiment.students if name != baseline]
-    found = [_compare(experiment, name, baseline, split) for name in names]
-    adjusted = holm({one.student: one.retrained.p_value for one in found})
-    return tuple(Comparison(**{**vars(one), "adjusted_p": adjusted[one.student]}) for one in found)
+    against = {"stage": experiment.record.baseline}
+    compared = compare_study(study_of(experiment), against, "accuracy", split)
+    return tuple(Comparison(single, _subjects(single.runs, split)) for single in compared.single)
 
 
 def best_student(experiment: Experiment) -> str | None:
@@ -55,34 +71,6 @@ def best_student(experiment: Experiment) -> str | None:
     if not scores:
         return None
     return max(scores, key=lambda name: mean_of_folds(scores[name]) if scores[name] else -1.0)
-
-
-def _compare(experiment: Experiment, student: str, baseline: str, split: Split) -> Comparison:
-    others = {run.key: run for run in experiment.of(baseline) if split in run.evaluations}
-    pairs = tuple(
-        (run, others[run.key])
-        for run in sorted(experiment.of(student), key=lambda run: run.key)
-        if run.key in others and split in run.evaluations
-    )
-    a = [run.evaluations[split].accuracy for run, _ in pairs]
-    b = [run.evaluations[split].accuracy for _, run in pairs]
-    corrected = None
-    if len({run.fold for run, _ in pairs}) > 1:
-        corrected = paired_difference(a, b, test_fraction=_test_fraction(pairs))
-    return Comparison(
-        student=student,
-        baseline=baseline,
-        pairs=pairs,
-        retrained=paired_difference(a, b),
-        corrected=corrected,
-        subjects=_subjects(pairs, split),
-    )
-
-
-def _test_fraction(pairs: tuple[tuple[Run, Run], ...]) -> float:
-    tested = sum(run.record.data.n_test for run, _ in pairs)
-    trained = sum(run.record.data.n_train for run, _ in pairs)
-    return min(max(tested / max(tested + trained, 1), 1e-6), 0.99)
 
 
 def _subjects(pairs: tuple[tuple[Run, Run], ...], split: Split) -> SubjectDifference | None:

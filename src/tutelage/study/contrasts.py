@@ -1,19 +1,19 @@
 """Honest comparison inside a study: paired differences over folds and seeds, in a cell and over cells."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tutelage.errors import UserError, unknown
-from tutelage.runs.ledger import Run
 from tutelage.runs.records import Split
+from tutelage.runs.run import Run
 from tutelage.statistics.paired import (
     Interval,
     PairedDifference,
     Verdict,
-    holm,
-    minus,
+    decided,
     paired_difference,
 )
 from tutelage.statistics.power import seeds_needed
@@ -21,7 +21,7 @@ from tutelage.study.aggregate import lower_is_better, metric_of
 from tutelage.study.ledger import StudyLedger
 from tutelage.study.parts import Coordinates, Part, part_at
 
-__all__ = ["Contrast", "StudyComparison", "compare_study", "contrast"]
+__all__ = ["Contrast", "StudyComparison", "compare_study", "contrast", "settled"]
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,9 @@ class Contrast:
         stage: of both sides, where they differ in an axis; else empty.
         values: (fold, seed) -> value of a, value of b, in the unit of the metric.
         runs: the matched runs; empty for a mean over cells.
-        oriented: the paired difference with its sign turned so that more is better.
+        oriented: the paired difference with its sign turned so that more is better; its verdict is after Holm's
+            correction for all that was compared together (:func:`settled`).
         lower: whether less of the metric is better.
-        test_fraction: share of the samples that a fold tests; 0 with one fold, where nothing needs correction.
-        adjusted_p: p after Holm's correction over the comparisons made together.
         problem: why there is no number.
     """
 
@@ -50,36 +49,32 @@ class Contrast:
     runs: tuple[tuple[Run, Run], ...]
     oriented: PairedDifference
     lower: bool
-    test_fraction: float
-    adjusted_p: float = 1.0
     problem: str = ""
 
     @property
     def n(self) -> int:
         """Number of pairs."""
-        return self.oriented.n
+        return self.oriented.pairs
 
     @property
     def folds(self) -> int:
         """Number of folds among the pairs."""
-        return len({fold for fold, _ in self.values})
+        return self.oriented.folds
 
     @property
     def mean(self) -> float:
-        """The mean of a - b."""
+        """The mean of a - b: over folds of the mean over seeds."""
         return -self.oriented.mean if self.lower else self.oriented.mean
 
     @property
-    def intervals(self) -> dict[str, Interval | None]:
-        """Student's ``t``, the BCa ``bootstrap`` (too narrow for a few pairs) and the ``corrected`` one."""
-        found = self.oriented
-        every = {"t": found.t, "bootstrap": found.bootstrap, "corrected": found.corrected}
-        return {kind: self._turned(interval) for kind, interval in every.items()}
+    def interval(self) -> Interval | None:
+        """The interval that decides: about new people over several folds, else about this split."""
+        return self._turned(self.oriented.interval)
 
     @property
-    def interval(self) -> Interval | None:
-        """The interval that decides: Nadeau and Bengio's corrected t over several folds, else Student's t."""
-        return self._turned(self.oriented.interval)
+    def again(self) -> Interval | None:
+        """These very folds, trained again with other seeds; it decides nothing."""
+        return self._turned(self.oriented.again)
 
     @property
     def verdict(self) -> Verdict:
@@ -87,48 +82,26 @@ class Contrast:
         return self.oriented.verdict
 
     @property
+    def adjusted_p(self) -> float:
+        """The p behind the verdict."""
+        return self.oriented.adjusted_p
+
+    @property
     def same(self) -> bool:
         """Whether both sides are the very same runs."""
         return bool(self.runs) and all(a.fingerprint == b.fingerprint for a, b in self.runs)
 
-    @property
-    def again(self) -> Verdict:
-        """Whether a is better when the same splits are trained again; says nothing of other splits."""
-        return replace(self.oriented, corrected=None).verdict
-
-    def seeds_for(self, resolution: float, *, corrected: bool) -> int | None:
+    def seeds_for(self, resolution: float) -> int | None:
         """Seeds of each fold for an interval of plus and minus ``resolution``, in the unit of the metric.
 
         None where no number of seeds of these folds is enough, or the spread of the differences is not known.
         """
-        if not self.oriented.sd:
-            return None
-        fraction = self.test_fraction if corrected else 0.0
-        return seeds_needed(self.oriented.sd, resolution, self.folds, fraction)
-
-    def sentence(self, scale: float, unit: str) -> str:
-        """Say it."""
-        if self.problem:
-            return f"{self.a} and {self.b} cannot be compared: {self.problem}."
-        if self.same:
-            return f"{self.a} and {self.b} are the same runs."
-        ends = self.intervals
-        turned = replace(self.oriented, mean=self.mean, t=ends["t"], bootstrap=ends["bootstrap"],
-                         corrected=ends["corrected"])  # fmt: skip
-        if not self.lower or self.verdict == "not distinguishable":
-            return turned.sentence(self.a, self.b, scale=scale, unit=unit)
-        size, interval = abs(self.mean) * scale, self.interval
-        assert interval is not None
-        low, high = sorted((abs(interval.low) * scale, abs(interval.high) * scale))
-        return (
-            f"{self.a} is {self.verdict} than {self.b} by {minus(size)} {unit} (lower is better; 95 % interval "
-            f"{minus(low)} to {minus(high)}, n = {self.n} pairs)."
-        )
+        return seeds_needed(self.oriented, resolution)
 
     def _turned(self, interval: Interval | None) -> Interval | None:
         if interval is None or not self.lower:
             return interval
-        return Interval(-interval.high, -interval.low, interval.method)
+        return Interval(-interval.high, -interval.low, interval.about)
 
 
 @dataclass(frozen=True)
@@ -181,11 +154,12 @@ def compare_study(
         raise unknown(
             "compare", axis if axis == "stage" else f"value of {axis}", value, known[axis]
         )
-    found = _within(ledger, value, metric, split) if axis == "stage" \
-        else _along(ledger, axis, value, metric, split)  # fmt: skip
-    single = _adjusted(_distinct(found))
-    return StudyComparison(value if axis == "stage" else f"{axis} {value}", metric, split, single,
-                           _adjusted(_over_cells(single)))  # fmt: skip
+    if axis == "stage":
+        every, against_words = _within(ledger, value, metric, split), value
+    else:
+        every, against_words = _along(ledger, axis, value, metric, split), f"{axis} {value}"
+    single = settled(_distinct(every))
+    return StudyComparison(against_words, metric, split, single, settled(_over_cells(single)))
 
 
 def contrast(
@@ -209,8 +183,8 @@ def contrast(
     problem = _differ(pairs, split)
     lower = lower_is_better(metric)
     if problem:
-        return _contrast(names, (where, stage), {}, (), lower, 0.0, problem)
-    return _contrast(names, (where, stage), values, tuple(pairs), lower, _fraction(pairs))
+        return _contrast(names, (where, stage), {}, (), lower, problem)
+    return _contrast(names, (where, stage), values, tuple(pairs), lower)
 
 
 def _contrast(
@@ -219,15 +193,12 @@ def _contrast(
     values: Mapping[tuple[str, int], tuple[float, float]],
     runs: tuple[tuple[Run, Run], ...],
     lower: bool,
-    test_fraction: float,
     problem: str = "",
 ) -> Contrast:
     sign = -1.0 if lower else 1.0
-    a = [sign * mine for mine, _ in values.values()]
-    b = [sign * other for _, other in values.values()]
-    fraction = test_fraction if len({fold for fold, _ in values}) > 1 else 0.0
-    oriented = paired_difference(a, b, test_fraction=fraction or None)
-    return Contrast(*names, *where, values, runs, oriented, lower, fraction, problem=problem)
+    oriented = paired_difference({key: sign * mine for key, (mine, _) in values.items()},
+                                 {key: sign * other for key, (_, other) in values.items()})  # fmt: skip
+    return Contrast(*names, *where, values, runs, oriented, lower, problem)
 
 
 def _differ(pairs: Sequence[tuple[Run, Run]], split: Split) -> str:
@@ -247,12 +218,6 @@ def _differ(pairs: Sequence[tuple[Run, Run]], split: Split) -> str:
     return ""
 
 
-def _fraction(pairs: Sequence[tuple[Run, Run]]) -> float:
-    tested = sum(run.record.data.n_test for run, _ in pairs)
-    trained = sum(run.record.data.n_train for run, _ in pairs)
-    return min(max(tested / max(tested + trained, 1), 1e-6), 0.99)
-
-
 def _baseline(ledger: StudyLedger) -> dict[str, str]:
     names = {experiment.record.baseline for experiment in ledger.experiments}
     if len(names) != 1:
@@ -263,19 +228,18 @@ def _baseline(ledger: StudyLedger) -> dict[str, str]:
 
 
 def _within(ledger: StudyLedger, stage: str, metric: str, split: Split) -> list[Contrast]:
-    found = []
+    every = []
     for cell in ledger.cells:
         base = Part(cell, {**cell.at, "stage": stage})
-        students = cell.experiment.students if cell.experiment and base.planned else ()
-        for name in students:
+        for name in ledger.compared(cell) if base.planned else ():
             if name != stage:
                 mine = Part(cell, {**cell.at, "stage": name})
-                found.append(contrast(mine, base, (name, stage), cell.name, metric, split))
-    return found
+                every.append(contrast(mine, base, (name, stage), cell.name, metric, split))
+    return every
 
 
 def _along(ledger: StudyLedger, axis: str, value: str, metric: str, split: Split) -> list[Contrast]:
-    found = []
+    every = []
     for cell in ledger.cells:
         mine = cell.at.get(axis)
         if mine is None or mine == value or cell.experiment is None:
@@ -287,47 +251,69 @@ def _along(ledger: StudyLedger, axis: str, value: str, metric: str, split: Split
             if b is None or a.identity == b.identity:
                 continue
             sides = f"{axis} {mine}", f"{axis} {value}"
-            found.append(contrast(a, b, sides, ", ".join(rest), metric, split, stage))
-    return found
+            every.append(contrast(a, b, sides, ", ".join(rest), metric, split, stage))
+    return every
 
 
-def _distinct(found: Iterable[Contrast]) -> list[Contrast]:
+def _distinct(every: Iterable[Contrast]) -> list[Contrast]:
     """Return the contrasts with those that show the same runs in several cells named once."""
     kept: dict[tuple[object, ...], Contrast] = {}
-    for number, one in enumerate(found):
-        shown = tuple((a.fingerprint, b.fingerprint) for a, b in one.runs) or (number,)
-        key = (one.a, one.b, one.stage, shown)
-        kept[key] = replace(kept[key], where=f"{kept[key].where}, {one.where}") \
-            if key in kept else one  # fmt: skip
+    for number, single in enumerate(every):
+        shown = tuple((a.fingerprint, b.fingerprint) for a, b in single.runs) or (number,)
+        key = (single.a, single.b, single.stage, shown)
+        before = kept.get(key)
+        kept[key] = single if before is None else replace(
+            before, where=f"{before.where}, {single.where}")  # fmt: skip
     return list(kept.values())
 
 
-def _over_cells(single: Sequence[Contrast]) -> list[Contrast]:
+def _over_cells(singles: Sequence[Contrast]) -> list[Contrast]:
     """Return the mean over cells of each pair of sides that more than one cell compares.
 
     The cells of one fold and seed are not independent, so they are averaged before anything is counted: n
-    stays the number of folds and seeds.
+    stays the number of folds and seeds. A stage that is another method in each cell is never averaged: the mean of
+    five methods is a number of none.
     """
-    groups: dict[tuple[str, str, str], list[Contrast]] = {}
-    for one in single:
-        if one.n and not one.problem:
-            groups.setdefault((one.a, one.b, one.stage), []).append(one)
-    found = []
-    for (a, b, stage), group in groups.items():
-        shared = set.intersection(*(set(one.values) for one in group))
+    groups: dict[tuple[str, ...], list[Contrast]] = {}
+    for single in singles:
+        if single.n and not single.problem:
+            key = single.a, single.b, single.stage, *map(_method, single.runs[0])
+            groups.setdefault(key, []).append(single)
+    means = []
+    for (a, b, stage, *_), group in groups.items():
+        shared = set.intersection(*(set(single.values) for single in group))
         if len(group) < 2 or not shared:
             continue
         values = {
-            key: (float(np.mean([one.values[key][0] for one in group])),
-                  float(np.mean([one.values[key][1] for one in group])))
+            key: (float(np.mean([single.values[key][0] for single in group])),
+                  float(np.mean([single.values[key][1] for single in group])))
             for key in sorted(shared)
         }  # fmt: skip
-        fraction = max(one.test_fraction for one in group)
         where = f"mean of {len(group)}", stage
-        found.append(_contrast((a, b), where, values, (), group[0].lower, fraction))
-    return found
+        means.append(_contrast((a, b), where, values, (), group[0].lower))
+    return means
 
 
-def _adjusted(found: Sequence[Contrast]) -> tuple[Contrast, ...]:
-    p = holm({str(at): one.oriented.p_value for at, one in enumerate(found) if one.n})
-    return tuple(replace(one, adjusted_p=p.get(str(at), 1.0)) for at, one in enumerate(found))
+def _method(run: Run) -> str:
+    """Return what a run's method is: objectives, their parts and its teachers, whatever their numbers."""
+    config = run.record.config if isinstance(run.record.config, dict) else {}
+    shape = {"distiller": _types(config.get("distiller")), "teachers": sorted(run.record.teachers)}
+    return json.dumps(shape, sort_keys=True)
+
+
+def _types(content: object) -> object:
+    """Return a description with everything but names of classes and keys taken out."""
+    if isinstance(content, Mapping):
+        return {key: value if key == "type" else _types(value) for key, value in content.items()}
+    return [_types(item) for item in content] if isinstance(content, list) else None
+
+
+def settled(together: Iterable[Contrast]) -> tuple[Contrast, ...]:
+    """Return contrasts that are shown together, each with the verdict that Holm's correction leaves it."""
+    singles = list(together)
+    apart = {at: single.oriented for at, single in enumerate(singles) if not single.same}
+    after = decided(apart)
+    return tuple(
+        replace(single, oriented=after.get(at, single.oriented))
+        for at, single in enumerate(singles)
+    )

@@ -9,7 +9,6 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from tutelage import checkpoint
 from tutelage.errors import UserError, unknown
 from tutelage.recipe.config import (
     Recipe,
@@ -20,6 +19,8 @@ from tutelage.recipe.config import (
     read_override,
     read_yaml,
 )
+from tutelage.runs.records import STUDY, CellRecord, StudyRecord
+from tutelage.runs.schema import write
 
 __all__ = ["Cell", "Study", "lay", "load_study", "recipe_of", "write_study"]
 
@@ -79,7 +80,7 @@ class Study:
         content: of the recipe, with ``set`` laid over it; what every cell begins with.
         axes: axis -> names of its values, in order.
         cells: every point that is not skipped.
-        table: how the table is laid out; :mod:`tutelage.report.study_tables` reads it.
+        table: how the table is laid out; :mod:`tutelage.report.study.table` reads it.
         tune: what is searched; :mod:`tutelage.study.tune` reads it.
         resolved: the whole file, with the recipe in it.
     """
@@ -161,18 +162,16 @@ def write_study(study: Study, folder: Path, code: Mapping[str, Any]) -> None:
         folder: of the study.
         code: version and commit.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_json(
-        folder / "study.json",
-        {
-            "schema": 1, "name": study.name, "title": study.title, "resolved": study.resolved,
-            "axes": {axis: list(values) for axis, values in study.axes.items()},
-            "cells": [
-                {"name": cell.name, "at": dict(cell.at), "path": cell.name} for cell in study.cells
-            ],
-            "code": dict(code),
-        },
-    )  # fmt: skip
+    record = StudyRecord(
+        schema=1,
+        name=study.name,
+        title=study.title,
+        resolved=study.resolved,
+        axes={axis: tuple(values) for axis, values in study.axes.items()},
+        cells=tuple(CellRecord(cell.name, dict(cell.at), cell.name) for cell in study.cells),
+        code=dict(code),
+    )
+    write(STUDY, folder / "study.json", record)
 
 
 def _cells(file: _File, base: Mapping[str, Any]) -> list[Cell]:

@@ -1,58 +1,25 @@
 """The folder of a study read back: its cells, each an experiment, with everything that is missing."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any
-
-from pydantic import BeforeValidator, TypeAdapter
+from typing import Any
 
 from tutelage.errors import UserError
-from tutelage.runs.ledger import Experiment, Run, read_experiment
+from tutelage.runs.ledger import Experiment, read_experiment
 from tutelage.runs.location import below
-from tutelage.runs.records import Schema, read
+from tutelage.runs.records import STUDY, CellRecord, StudyRecord
+from tutelage.runs.run import Run
+from tutelage.runs.schema import read
 
 __all__ = [
-    "CellRecord",
     "MissingRuns",
     "StudyCell",
     "StudyLedger",
-    "StudyRecord",
     "read_study",
+    "study_of",
 ]
-
-
-def _text(value: object) -> object:
-    return str(value) if isinstance(value, int | float) else value
-
-
-Value = Annotated[str, BeforeValidator(_text)]
-
-
-@dataclass(frozen=True)
-class CellRecord:
-    """One cell as ``study.json`` lists it: its name, axis -> value, and its folder inside the study's."""
-
-    name: str
-    at: dict[str, Value]
-    path: str
-
-
-@dataclass(frozen=True)
-class StudyRecord:
-    """``study.json``."""
-
-    schema: Schema
-    name: str
-    cells: tuple[CellRecord, ...]
-    title: str = ""
-    axes: dict[str, tuple[Value, ...]] = field(default_factory=dict)
-    resolved: Any = None
-    code: dict[str, Any] = field(default_factory=dict)
-
-
-STUDY = TypeAdapter(StudyRecord)
 
 
 @dataclass(frozen=True)
@@ -126,15 +93,41 @@ class StudyLedger:
         return {axis: tuple(v for v in values if v in has[axis]) for axis, values in named.items()}
 
     @cached_property
+    def _teaching(self) -> frozenset[str]:
+        """The stages that teach in some cell, or in the recipe that all cells are made of."""
+        resolved = self.record.resolved
+        recipe = resolved.get("recipe") if isinstance(resolved, dict) else None
+        described = recipe.get("stages") if isinstance(recipe, dict) else None
+        named = described.values() if isinstance(described, dict) else ()
+        planned = [stage.get("teachers") or () for stage in named if isinstance(stage, dict)]
+        return frozenset(_union([*planned, *(one.teachers for one in self.experiments)]))
+
+    def compared(self, cell: StudyCell) -> tuple[str, ...]:
+        """The stages of a cell that are compared: its students, without teachers that this cell does not use.
+
+        Such a stage learns from labels alone, and teaches in another cell or in the recipe of the study.
+        """
+        experiment = cell.experiment
+        if experiment is None:
+            return ()
+        return tuple(
+            name
+            for name in experiment.students
+            if name == experiment.record.baseline
+            or name not in self._teaching
+            or experiment.settings(name).get("teachers")
+        )
+
+    @cached_property
     def students(self) -> tuple[str, ...]:
         """The stages that any cell compares, baselines first."""
-        return _union(experiment.students for experiment in self.experiments)
+        return _union(self.compared(cell) for cell in self.cells)
 
     @cached_property
     def teachers(self) -> tuple[str, ...]:
-        """The stages that teach in some cell and are compared in none."""
-        names = _union(experiment.teachers for experiment in self.experiments)
-        return tuple(name for name in names if name not in self.students)
+        """The stages that teach in some cell, or could, and are compared in none."""
+        every = _union((*one.teachers, *one.students) for one in self.experiments)
+        return tuple(name for name in every if name not in self.students)
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -180,6 +173,7 @@ class StudyLedger:
             holes += [
                 MissingRuns(cell.name, hole.kind, hole.reason, hole.stage, hole.fold, hole.seed, hole.path)
                 for hole in (cell.experiment.holes if cell.experiment else ())
+                if hole.kind != "not planned" or hole.stage in self.compared(cell)
             ]  # fmt: skip
         return tuple(holes)
 
@@ -220,10 +214,7 @@ def read_study(folder: Path) -> StudyLedger:
             raise UserError(
                 f"{folder}: no study here (neither study.json nor experiment.json is there)"
             )
-        experiment = read_experiment(folder)
-        cell = CellRecord("all", {}, ".")
-        record = StudyRecord(1, experiment.record.name, (cell,), experiment.title)
-        return StudyLedger(record, folder, (StudyCell(cell, experiment),))
+        return study_of(read_experiment(folder))
     record = read(STUDY, path)
     names = [cell.name for cell in record.cells]
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -233,6 +224,13 @@ def read_study(folder: Path) -> StudyLedger:
         if PurePosixPath(cell.path).is_absolute():
             raise UserError(f"{path}: cells: the path {cell.path!r} is not relative")
     return StudyLedger(record, folder, tuple(_read_cell(folder, cell) for cell in record.cells))
+
+
+def study_of(experiment: Experiment) -> StudyLedger:
+    """Return an experiment as a study of one cell."""
+    cell = CellRecord("all", {}, ".")
+    record = StudyRecord(1, experiment.record.name, (cell,), experiment.title)
+    return StudyLedger(record, experiment.folder, (StudyCell(cell, experiment),))
 
 
 def _read_cell(folder: Path, record: CellRecord) -> StudyCell:

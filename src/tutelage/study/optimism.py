@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tutelage.runs.ledger import Run
 from tutelage.runs.records import Epoch
+from tutelage.runs.run import Run
 from tutelage.statistics.paired import PairedDifference, paired_difference
 from tutelage.study.ledger import StudyCell, StudyLedger
 
@@ -25,7 +25,7 @@ class Optimism:
             legacy twin; ``curves``: the logged accuracies of the epochs best on validation and on test.
         values: (fold, seed) -> honest, legacy.
         runs: (fold, seed) -> the run.
-        gain: legacy - honest, with Student's t interval: the same splits, trained again.
+        gain: legacy - honest, decided like every difference.
     """
 
     cell: str
@@ -48,13 +48,13 @@ class Optimism:
 
 def optimism(ledger: StudyLedger) -> tuple[Optimism, ...]:
     """Return every comparison of the two protocols that the records of a study permit."""
-    found: list[Optimism] = []
+    every: list[Optimism] = []
     for cell in ledger.cells:
         for stage in _stages(cell):
             runs = cell.of(stage)
             for source, read in _READERS.items():
                 pairs = {run.key: pair for run in runs if (pair := read(run)) is not None}
-                found += _made(cell.name, stage, source, pairs, {run.key: run for run in runs})
+                every += _made(cell.name, stage, source, pairs, {run.key: run for run in runs})
     for honest, legacy, name in _twins(ledger):
         for stage in _stages(legacy):
             tests = {run.key: run.evaluations["test"].accuracy for run in honest.of(stage)
@@ -63,8 +63,8 @@ def optimism(ledger: StudyLedger) -> tuple[Optimism, ...]:
                      if "test_legacy" in run.evaluations and run.key in tests]  # fmt: skip
             pairs = {run.key: (tests[run.key], run.evaluations["test_legacy"].accuracy)
                      for run in twins}  # fmt: skip
-            found += _made(name, stage, "cells", pairs, {run.key: run for run in twins})
-    return tuple(found)
+            every += _made(name, stage, "cells", pairs, {run.key: run for run in twins})
+    return tuple(every)
 
 
 def _made(
@@ -74,7 +74,8 @@ def _made(
     if not pairs:
         return []
     ordered = dict(sorted(pairs.items()))
-    gain = paired_difference([b for _, b in ordered.values()], [a for a, _ in ordered.values()])
+    gain = paired_difference({key: b for key, (_, b) in ordered.items()},
+                             {key: a for key, (a, _) in ordered.items()})  # fmt: skip
     return [Optimism(cell, stage, source, ordered, {key: runs[key] for key in ordered}, gain)]
 
 

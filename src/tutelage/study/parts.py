@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tutelage.errors import UserError
-from tutelage.runs.ledger import Run
+from tutelage.runs.run import Run
 from tutelage.study.aggregate import Aggregate, Aggregation, aggregate
 from tutelage.study.ledger import StudyCell, StudyLedger
 

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from tutelage import checkpoint
 from tutelage.errors import UserError
 from tutelage.runs.folder import read_record
+from tutelage.runs.records import EXPERIMENT, STUDY, CellRecord, Entry, RunRecord
+from tutelage.runs.schema import UnreadableError, read
 
 __all__ = ["CellStatus", "Status", "status_of"]
 
@@ -54,9 +54,28 @@ class Status:
     left: float | None
     parallel: int
 
+    @property
+    def missing(self) -> str:
+        """A sentence of what a reader of results must know first, and the way on; empty where all is there."""
+        total = sum(self.counts.values())
+        absent = total - self.counts.get("done", 0)
+        if not absent:
+            return ""
+        words = {"missing": "not begun"}
+        why = ", ".join(
+            f"{self.counts[state]} {words.get(state, state)}"
+            for state in STATES[1:]
+            if self.counts.get(state)
+        )
+        verb = "is" if absent == 1 else "are"
+        return (
+            f"{absent} of {total} runs {verb} missing ({why}); the same `tutelage study run` command goes on, "
+            "and tries again what failed"
+        )
+
 
 @dataclass(frozen=True)
-class _Run:
+class _KnownRun:
     state: str
     stage: str
     cell: str
@@ -79,51 +98,59 @@ def status_of(folder: Path, runs: Path | None = None) -> Status:
         raise UserError(
             f"{folder}: there is no study.json; allowed: the folder of a study, runs/<name>"
         )
-    study = checkpoint.read_json(folder / "study.json")
+    study = read(STUDY, folder / "study.json")
     locks = (runs or folder.parent) / ".cache" / "locks"
-    known: dict[Path, _Run] = {}
+    known: dict[Path, _KnownRun] = {}
     cells = []
-    for cell in study["cells"]:
+    for cell in study.cells:
         own = [_read(folder, cell, entry, locks, known) for entry in _entries(folder, cell)]
         counts = Counter(run.state for run in own)
         failures = tuple(run.failure for run in own if run.failure)
-        cells.append(CellStatus(cell["name"], counts, failures))
+        cells.append(CellStatus(cell.name, counts, failures))
     different = list(known.values())
     return Status(
-        study["name"], tuple(cells), Counter(run.state for run in different),
+        study.name, tuple(cells), Counter(run.state for run in different),
         sum(run.seconds or 0.0 for run in different), _left(different),
         sum(run.state == "running" for run in different),
     )  # fmt: skip
 
 
-def _entries(folder: Path, cell: Mapping[str, Any]) -> list[dict[str, Any]]:
-    path = folder / cell["path"] / "experiment.json"
-    return list(checkpoint.read_json(path)["runs"]) if path.is_file() else []
+def _entries(folder: Path, cell: CellRecord) -> tuple[Entry, ...]:
+    path = folder / cell.path / "experiment.json"
+    return read(EXPERIMENT, path).runs if path.is_file() else ()
 
 
 def _read(
-    folder: Path,
-    cell: Mapping[str, Any],
-    entry: Mapping[str, Any],
-    locks: Path,
-    known: dict[Path, _Run],
-) -> _Run:
-    path = (folder / cell["path"] / entry["path"]).resolve()
+    folder: Path, cell: CellRecord, entry: Entry, locks: Path, known: dict[Path, _KnownRun]
+) -> _KnownRun:
+    path = (folder / cell.path / entry.path).resolve()
     if path not in known:
-        record = read_record(path)
-        state = _state(record, entry["fingerprint"], locks)
-        failure = ""
-        if state == "failed" and record is not None:
-            why = (record["failure"] or {}).get("message", "no reason recorded")
-            failure = f"{entry['stage']}, fold {entry['fold']}, seed {entry['seed']}: {why}"
-        seconds = _seconds(record) if record is not None and state == "done" else None
-        share = 0.0 if record is None else _share(path, record)
-        known[path] = _Run(state, entry["stage"], cell["name"], seconds, share, failure)
+        known[path] = _judged(path, cell, entry, locks)
     return known[path]
 
 
-def _state(record: Mapping[str, Any] | None, fingerprint: str, locks: Path) -> str:
-    if record is not None and record["status"] == "complete":
+def _judged(path: Path, cell: CellRecord, entry: Entry, locks: Path) -> _KnownRun:
+    """Return what the record of a run says; one that cannot be read is to be run again."""
+    asked = f"{entry.stage}, fold {entry.fold}, seed {entry.seed}"
+    try:
+        record = read_record(path)
+    except UnreadableError as error:
+        again = f"{asked}: {error}; it is run again"
+        return _KnownRun(
+            _state(None, entry.fingerprint, locks), entry.stage, cell.name, None, 0.0, again
+        )
+    state = _state(record, entry.fingerprint, locks)
+    failure = ""
+    if state == "failed" and record is not None:
+        why = record.failure.message if record.failure else "no reason recorded"
+        failure = f"{asked}: {why}"
+    seconds = _seconds(record) if record is not None and state == "done" else None
+    share = 0.0 if record is None else _share(path, record)
+    return _KnownRun(state, entry.stage, cell.name, seconds, share, failure)
+
+
+def _state(record: RunRecord | None, fingerprint: str, locks: Path) -> str:
+    if record is not None and record.status == "complete":
         return "done"
     lock = locks / fingerprint
     if lock.exists():  # else nobody has ever begun it
@@ -132,27 +159,32 @@ def _state(record: Mapping[str, Any] | None, fingerprint: str, locks: Path) -> s
                 pass
         except Timeout:
             return "running"
+        except OSError:  # a folder that may only be read: nobody trains in it
+            pass
     if record is None:
         return "missing"
-    return "failed" if record["status"] == "failed" else "stopped"
+    return "failed" if record.status == "failed" else "stopped"
 
 
-def _seconds(record: Mapping[str, Any]) -> float:
+def _seconds(record: RunRecord) -> float:
     """Return how long a run took from its beginning to its end, or its epochs alone where it was interrupted."""
-    began, ended = (datetime.fromisoformat(record[key]) for key in ("started", "finished"))
-    wall, epochs = (ended - began).total_seconds(), float(record["seconds"])
+    epochs = record.seconds or 0.0
+    if record.started is None or record.finished is None:
+        return epochs
+    took = datetime.fromisoformat(record.finished) - datetime.fromisoformat(record.started)
+    wall = took.total_seconds()
     return max(epochs, wall) if wall < 2 * epochs + 60 else epochs
 
 
-def _share(path: Path, record: Mapping[str, Any]) -> float:
+def _share(path: Path, record: RunRecord) -> float:
     """Return which part of its epochs a run has done."""
-    epochs = record["config"]["train"]["epochs"]
+    epochs = record.epochs
     log = path / "metrics.jsonl"
-    done = len(log.read_text().splitlines()) if log.exists() else 0
+    done = len(log.read_bytes().splitlines()) if log.exists() else 0
     return min(1.0, done / epochs) if epochs else 0.0
 
 
-def _left(runs: Iterable[_Run]) -> float | None:
+def _left(runs: Iterable[_KnownRun]) -> float | None:
     """Return the seconds of what is left: as the finished runs of the same stage took, best in the same cell."""
     walls: dict[tuple[str, ...], list[float]] = {}
     runs = list(runs)

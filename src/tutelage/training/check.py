@@ -17,7 +17,7 @@ from tutelage.recipe.groups import compete, of_classes, refuse_unfit, taught
 from tutelage.recipe.instantiate import build
 from tutelage.recipe.resolve import order_of
 from tutelage.steps import Step
-from tutelage.training.explanations import try_explaining
+from tutelage.training.concept_survey import try_explaining
 from tutelage.training.stage import (
     Ready,
     adopt,

@@ -14,17 +14,23 @@ from tutelage.recipe.fold import Fold, Progress
 from tutelage.recipe.groups import groups_of
 from tutelage.recipe.networks import load_network
 from tutelage.recipe.resolve import Job
-from tutelage.runs.folder import (
-    RunFolder,
-    Unrecorded,
-    environment,
-    read_state,
+from tutelage.runs.folder import checkpoint_of
+from tutelage.runs.predictions import Predictions
+from tutelage.runs.records import (
+    Ancestor,
+    Failure,
+    NetworkRecord,
+    RunData,
+    RunRecord,
+    Selected,
+    Start,
 )
+from tutelage.runs.writer import RunFolder, Unrecorded, environment, read_state
 from tutelage.steps.base import Device
 from tutelage.train import DivergedError, State, fit
 from tutelage.training.assemble import Assembled, Context, assemble
-from tutelage.training.explanations import explain
-from tutelage.training.inspection import assess_variants, inspect
+from tutelage.training.concept_survey import explain
+from tutelage.training.inner_values import assess_variants, inspect
 
 __all__ = ["Context", "begin", "fail", "finish", "relative", "train_one"]
 
@@ -74,28 +80,32 @@ def begin(
 ) -> tuple[RunFolder, State]:
     """Open the folder of a run; return it and where an earlier sitting stopped."""
     folder = RunFolder(path, made.spec, listen)
-    return folder, folder.begin(_facts(made))
+    return folder, folder.begin(_record(made))
 
 
 def fail(folder: RunFolder, error: DivergedError) -> None:
     """Record why a training was stopped."""
-    folder.fail({"kind": error.kind, "message": str(error), "epoch": error.epoch,
-                 "objective": error.objective})  # fmt: skip
+    folder.fail(Failure(error.kind, str(error), error.epoch, error.objective))
 
 
 def finish(made: Assembled, folder: RunFolder, state: State) -> dict[str, Any]:
     """Evaluate a trained network once and complete its record; return the evaluation, by split."""
     own, fabric, monitors = made.own, made.fabric, made.training.monitors
-    inspect(folder, made.ready, made.sides["validation"], own, fabric)
+    shown = inspect(made.ready, made.sides["validation"], own, fabric)
+    if shown is not None:
+        shown.save(folder.path / "inspection.npz")
     chosen = "validation" if "validation" in state.best else "test"
     groups = groups_of(made.context.recipe, made.samples.class_names)
     evaluation = _evaluate(folder, made.samples.only({own}), made.sides, monitors, fabric, groups)
     if "validation" in monitors:
-        deployed = load_network(folder.best_path())[0].to(fabric.device)
-        shown = made.samples.only({own})
-        explain(folder, deployed, shown, made.data, made.sides["validation"], fabric)
+        deployed = load_network(checkpoint_of(folder.path))[0].to(fabric.device)
+        samples = made.samples.only({own})
+        said = explain(deployed, samples, made.data, made.sides["validation"], fabric)
+        if said is not None:
+            said.save(folder.path / "explanations.npz")
     on = chosen if made.settings.kept == "best" else made.settings.kept
-    folder.complete(evaluation, state.best[chosen] | {"on": on})
+    best = state.best[chosen]
+    folder.complete(evaluation, Selected(int(best["epoch"] or 0), on, best["value"]))
     return evaluation
 
 
@@ -112,15 +122,16 @@ def _evaluate(
         wanted.append(("test_legacy", "test", "test"))
     found = {}
     for name, side, chosen_on in wanted:
-        if not folder.best_path(chosen_on).exists() or len(sides[side]) == 0:
+        if not checkpoint_of(folder.path, chosen_on).exists() or len(sides[side]) == 0:
             continue
-        network, _ = load_network(folder.best_path(chosen_on))
+        network, _ = load_network(checkpoint_of(folder.path, chosen_on))
         network.to(fabric.device)
         index = sides[side]
         logits = predict(network, samples, index, context=fabric.autocast)
         labels = samples.labels[index]
         who = None if samples.subjects is None else samples.subjects[index.numpy()]
-        folder.predictions(name, index, labels, logits, who)
+        said = Predictions.of(index, labels, logits, who)
+        said.save(folder.path / f"predictions-{name}.npz")
         found[name] = assess(logits, labels, samples.class_names, who)
         found[name] |= assess_groups(logits, labels, samples.class_names, groups)
         variants = assess_variants(network, samples, index, fabric)
@@ -129,23 +140,19 @@ def _evaluate(
     return found
 
 
-def _facts(made: Assembled) -> dict[str, Any]:
-    context, job, data, spec, size = made.context, made.job, made.data, made.spec, made.size
-    train, n_taught = made.train, len(made.training.train)
-    recipe, dataset, split = context.recipe, data.dataset, data.split
-
-    def who(index: Any) -> list[str] | None:
-        return None if dataset.subjects is None else sorted(set(dataset.subjects[index].tolist()))
-
-    return {
-        "schema": 1,
-        "started": made.started,
-        "stage": job.stage,
-        "fold": job.fold,
-        "seed": job.seed,
-        "fingerprint": job.fingerprint,
-        "blind": job.blind,
-        "config": {
+def _record(made: Assembled) -> RunRecord:
+    """Return the record of a run that begins."""
+    context, job = made.context, made.job
+    recipe, train = context.recipe, made.train
+    start = None if job.start is None else Start(*_ancestor(context, job.start), job.start.stage)
+    return RunRecord(
+        started=made.started,
+        stage=job.stage,
+        fold=str(job.fold),
+        seed=job.seed,
+        fingerprint=job.fingerprint,
+        blind=job.blind,
+        config={
             "network": recipe.network_of(job.stage),
             "distiller": recipe.distiller_of(job.stage),
             "train": train.model_dump(),
@@ -153,30 +160,41 @@ def _facts(made: Assembled) -> dict[str, Any]:
                 include={"train_classes", "shots", "unlabelled"}, exclude_defaults=True
             ),
         },
-        "data": {
-            "name": dataset.name, "fingerprint": dataset.fingerprint, "synthetic": dataset.synthetic,
-            "modality": spec["modality"], "input_shape": spec["input_shape"],
-            "n_train": len(split.train), "n_taught": n_taught, "n_validation": len(split.validation),
-            "n_test": len(split.test), "train_subjects": who(split.train),
-            "validation_subjects": who(split.validation), "test_subjects": who(split.test),
-            "class_names": list(dataset.class_names), "split": split.name,
-            "concepts": {scope: list(names) for scope, names in dataset.concept_names.items()},
-            "groups": {name: list(own) for name, own in groups_of(recipe, dataset.class_names).items()},
-        },
-        "teachers": {name: _reference(context, other) for name, other in job.teachers.items()},
-        "start_from": job.start and {"stage": job.start.stage} | _reference(context, job.start),
-        "network": {
-            "type": spec["network"]["type"], "input": spec["modality"],
-            "parameters": size.parameters, "macs": size.macs,
-        },
-        "environment": environment(train.precision) | {"processes": context.devices},
-        "code": context.code,
-    }  # fmt: skip
+        data=_data(made),
+        teachers={name: Ancestor(*_ancestor(context, other)) for name, other in job.teachers.items()},
+        start_from=start,
+        network=NetworkRecord(made.spec["network"]["type"], made.spec["modality"], made.size.parameters,
+                              made.size.macs),
+        environment=environment(train.precision) | {"processes": context.devices},
+        code=dict(context.code),
+        status="running",
+        seconds=0.0,
+    )  # fmt: skip
 
 
-def _reference(context: Context, job: Job) -> dict[str, str]:
-    path = context.found[job.fingerprint]
-    return {"path": relative(path, context.folder), "fingerprint": job.fingerprint}
+def _data(made: Assembled) -> RunData:
+    dataset, split, spec = made.data.dataset, made.data.split, made.spec
+
+    def who(index: Any) -> tuple[str, ...]:
+        return (
+            ()
+            if dataset.subjects is None
+            else tuple(sorted(set(map(str, dataset.subjects[index]))))
+        )
+
+    return RunData(
+        dataset.name, dataset.fingerprint, dataset.synthetic, spec["modality"], len(split.train),
+        len(split.validation), len(split.test), tuple(dataset.class_names), tuple(spec["input_shape"]),
+        who(split.train), who(split.validation), who(split.test), split.name,
+        {scope: tuple(names) for scope, names in dataset.concept_names.items()},
+        {name: tuple(own) for name, own in groups_of(made.context.recipe, dataset.class_names).items()},
+        len(made.training.train),
+    )  # fmt: skip
+
+
+def _ancestor(context: Context, job: Job) -> tuple[str, str]:
+    """Return path and fingerprint of a run that another one builds on."""
+    return relative(context.found[job.fingerprint], context.folder), job.fingerprint
 
 
 def relative(path: Path, folder: Path) -> str:

@@ -4,13 +4,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import uuid4
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from tutelage import seals
 from tutelage.vlm.base import DualEncoder, EncoderSource
 
 __all__ = ["Remembering"]
@@ -40,21 +39,23 @@ class Remembering(EncoderSource):
         """Return the embeddings of texts, [n, D]; the encoder is loaded only where they are not known yet."""
         text = json.dumps([self.fingerprint, list(texts)])
         path = self.folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.safetensors"
-        known = _read(path, len(texts))
-        if known is not None:
-            return known
-        found = self.source.embed_texts(texts)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        # Workers side by side may come here together: each writes a file of its own, and the last name wins.
-        part = path.with_name(f".{path.name}.{uuid4().hex}")
-        save_file({"embeddings": found.contiguous()}, part)
-        part.replace(path)
-        return found
+        return seals.kept(
+            path,
+            lambda path: _read(path, len(texts)),
+            lambda: self.source.embed_texts(texts),
+            _write,
+        )
 
 
-def _read(path: Path, count: int) -> torch.Tensor | None:
+def _read(path: Path, count: int) -> Tensor:
     try:
-        found = load_file(path)["embeddings"]
-    except (OSError, KeyError, SafetensorError):  # absent, or cut short by a full disk
-        return None
-    return found if len(found) == count else None
+        embeddings: Tensor = load_file(path)["embeddings"]
+    except SafetensorError as error:  # cut short by a full disk
+        raise ValueError(str(error)) from error
+    if len(embeddings) != count:
+        raise ValueError(f"{path}: {len(embeddings)} embeddings, not {count}")
+    return embeddings
+
+
+def _write(path: Path, embeddings: Tensor) -> None:
+    save_file({"embeddings": embeddings.contiguous()}, path)

@@ -37,7 +37,7 @@ OF_CLAIMS = (
 OF_STUDIES = (
     study_cells.refused, study_cells.missing_runs, study_cells.duplicated_entries,
     study_cells.other_settings, study_runs.duplicated_runs, study_runs.shifted_results,
-    study_runs.diverged_run, study_runs.never_predicted, study_design.unequal_folds,
+    study_runs.diverged_run, study_runs.lost_files, study_runs.never_predicted, study_design.unequal_folds,
     study_design.selected_on_test, study_design.mixed_weights, study_design.other_window,
     study_design.inherited_rows, study_design.seen_in_training,
 )  # fmt: skip

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from tutelage.audit.checks.numbers import is_confusion, is_share, whole
+from tutelage.audit.findings import Finding, listed
 from tutelage.audit.imports.claim import Claim, by_table
 from tutelage.audit.imports.names import normal
-from tutelage.runs.findings import Finding, listed
 
 _CORRUPTED = re.compile(
     r"\b(?:corrupt\w*|noisy|noise|missing|removal|shift(?:ed)?|phase|dropout|blur\w*|mix ?[12])\b",

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from tutelage.audit.checks.evidence import Evidence
+from tutelage.audit.findings import Finding, listed
 from tutelage.audit.imports.claim import RUN, Claim, by_table
-from tutelage.runs.findings import Finding, listed
 
 UNEQUAL = 4
 """How many times larger than the smallest a fold may be."""

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
+from tutelage.audit.findings import Finding
 from tutelage.audit.imports.cells import BROKEN
 from tutelage.audit.imports.claim import Claim, by_table
 from tutelage.audit.imports.names import normal
-from tutelage.runs.findings import Finding
 
 _OTHER = re.compile(
     r"param|mac|flop|time|second|hour|loss|nll|size|memory|epoch|latency|difference|delta|diff\b|gain|Δ"

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from itertools import combinations
 
+from tutelage.audit.findings import Finding, listed
 from tutelage.audit.imports.cells import digits
 from tutelage.audit.imports.claim import (
     RUN,
@@ -11,7 +12,6 @@ from tutelage.audit.imports.claim import (
     by_table,
 )
 from tutelage.audit.imports.names import normal
-from tutelage.runs.findings import Finding, listed
 
 Signature = tuple[tuple[str, float], ...]
 

@@ -14,13 +14,13 @@ from tutelage.audit.checks.evidence import (
     rounding,
     rules_of,
 )
+from tutelage.audit.findings import Finding, listed
 from tutelage.audit.imports.claim import (
     Claim,
     by_row,
     by_table,
     names,
 )
-from tutelage.runs.findings import Finding, listed
 
 CERTAIN = 1e-4
 """Chance that spreads of one kind differ this much; below, they are said to be of two kinds."""

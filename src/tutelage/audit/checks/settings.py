@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from tutelage.audit.findings import Finding, listed
 from tutelage.audit.imports.claim import Claim, by_table, names
 from tutelage.audit.imports.names import WEIGHTS
-from tutelage.runs.findings import Finding, listed
 
 TRAINING = ("epochs", "learning_rate", "weight_decay", "batch_size")
 

@@ -10,9 +10,9 @@ from tutelage.audit.checks.evidence import (
     rounding,
     rules_of,
 )
+from tutelage.audit.findings import Finding, listed
 from tutelage.audit.imports.claim import SEPARATOR, Claim
 from tutelage.audit.imports.names import normal
-from tutelage.runs.findings import Finding, listed
 
 
 @dataclass(frozen=True)

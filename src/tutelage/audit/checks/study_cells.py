@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from tutelage.audit.findings import Finding, listed
 from tutelage.errors import UserError
-from tutelage.runs.findings import Finding, listed
 from tutelage.runs.holes import is_given
 from tutelage.study.file import lay, recipe_of
 from tutelage.study.ledger import StudyCell, StudyLedger
@@ -19,10 +19,15 @@ def refused(study: StudyLedger) -> Iterable[Finding]:
     for cell in study.cells:
         if cell.problem.startswith("refused: "):
             sentence = cell.problem.removeprefix("refused: ")
-            range_ = (
-                "should be less than or equal" in sentence or "greater than or equal" in sentence
-            )
-            yield Finding("out_of_range" if range_ else "contradiction", cell.record.path, sentence)
+            defect = "out_of_range" if _is_range(sentence) else "contradiction"
+            yield Finding(defect, cell.record.path, sentence)
+        for hole in cell.experiment.holes if cell.experiment else ():
+            if hole.kind == "unreadable" and _is_range(hole.reason):
+                yield Finding("out_of_range", _place(cell, hole.path or ""), hole.reason)
+
+
+def _is_range(sentence: str) -> bool:
+    return "should be less than or equal" in sentence or "greater than or equal" in sentence
 
 
 def missing_runs(study: StudyLedger) -> Iterable[Finding]:

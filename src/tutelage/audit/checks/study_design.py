@@ -7,9 +7,10 @@ import numpy as np
 
 from tutelage.audit.checks.folds import UNEQUAL
 from tutelage.audit.checks.study_runs import each_run, place_of
-from tutelage.runs.findings import Finding, listed
+from tutelage.audit.findings import Finding, listed
 from tutelage.runs.holes import is_given
-from tutelage.runs.ledger import Experiment, Run
+from tutelage.runs.ledger import Experiment
+from tutelage.runs.run import Run
 from tutelage.study.ledger import StudyCell, StudyLedger
 
 NUMBERS = ("coefficient", "temperature", "weights", "alpha", "beta", "gamma")

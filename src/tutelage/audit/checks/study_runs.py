@@ -5,9 +5,10 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from tutelage.runs.findings import Finding, listed
-from tutelage.runs.ledger import Run
+from tutelage.audit.findings import Finding, listed
+from tutelage.runs.folder import lost_files as folder_losses
 from tutelage.runs.records import Evaluation
+from tutelage.runs.run import Run
 from tutelage.study.ledger import StudyCell, StudyLedger
 
 
@@ -101,6 +102,14 @@ def diverged_run(study: StudyLedger) -> Iterable[Finding]:
 
 def _lost(value: float | None) -> bool:
     return value is None or not np.isfinite(value)
+
+
+def lost_files(study: StudyLedger) -> Iterable[Finding]:
+    """Find complete runs whose log has lost or doubled epochs, or whose network is gone."""
+    for cell, run in each_run(study):
+        for sentence in folder_losses(run.folder, run.record):
+            where = f"{run.stage}, fold {run.fold}, seed {run.seed}"
+            yield Finding("lost_files", place_of(cell, run), f"{where}: {sentence}.")
 
 
 def never_predicted(study: StudyLedger) -> Iterable[Finding]:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tutelage.audit.findings import listed
 from tutelage.audit.imports.names import normal, without_settings
-from tutelage.runs.findings import listed
 
 SEPARATOR = " · "
 """Between the labels of a row: a group, a method, a teacher."""

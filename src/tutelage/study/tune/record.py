@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tutelage import checkpoint
 from tutelage.errors import UserError
-from tutelage.runs.records import Name, Schema
+from tutelage.runs.schema import Name, Schema
 from tutelage.statistics.spreads import mean_of_folds
 
 __all__ = ["Again", "Axis", "Score", "Setting", "State", "Tuning", "mean_of", "read_tuning"]

@@ -1,0 +1,47 @@
+"""What the panels of a page are made from, each thing asked of the run folders once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from tutelage.report.drawing.epochs import Look, looks
+from tutelage.report.drawing.sheet import SignalAxis
+from tutelage.runs.example import ExampleWindow
+from tutelage.runs.ledger import Experiment
+from tutelage.runs.traces import Trust, trusts
+from tutelage.study.comparison import Comparison, best_student, compare
+
+
+@dataclass(frozen=True)
+class ReportContext:
+    """An experiment, one window to look at if there is one, and what several panels need to know."""
+
+    experiment: Experiment
+    example: ExampleWindow | None = None
+
+    @cached_property
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Every student against the baseline."""
+        return compare(self.experiment)
+
+    @cached_property
+    def best(self) -> str | None:
+        """The student with the best validation accuracy."""
+        return best_student(self.experiment)
+
+    @cached_property
+    def trusts(self) -> tuple[Trust, ...]:
+        """How objectives weighed their teachers."""
+        return trusts(self.experiment)
+
+    @cached_property
+    def look(self) -> Mapping[str, Look]:
+        """One colour and line for each teacher on the whole page."""
+        weighed = (teacher for trust in self.trusts for teacher in trust.teachers)
+        return looks((*self.experiment.record.teachers, *weighed))
+
+    def axis(self, shape: Sequence[int]) -> SignalAxis:
+        """Rate and channel names of the example window, where it is of the same shape as what is shown."""
+        if self.example is None or self.example.signal.shape != tuple(shape):
+            return SignalAxis()
+        return SignalAxis(self.example.rate, self.example.channel_names)

@@ -1,0 +1,1 @@
+"""Tables, comparisons and searches of a study, as files and pages."""
