@@ -12,11 +12,20 @@ __all__ = ["operators", "read_metadata", "with_metadata"]
 
 
 def with_metadata(content: bytes, text: str) -> bytes:
-    """Return a file with our entry in its metadata; one that is there already gives way."""
+    """Return a file with our entry in its metadata; one that is there already gives way.
+
+    Inner tensors are renamed to their numbers: their names tell the layers they came from, which nobody needs on a
+    device, and are more than the weights of a small network.
+    """
     import flatbuffers
 
     schema = lite_schema()
     model = _parse(content)
+    for graph in model.subgraphs:
+        ends = {*graph.inputs, *graph.outputs}
+        for number, tensor in enumerate(graph.tensors):
+            if number not in ends:
+                tensor.name = str(number)
     buffer = schema.BufferT()
     buffer.data = list(text.encode())
     entry = schema.MetadataT()
