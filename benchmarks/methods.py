@@ -81,7 +81,7 @@ def _joined(first: Recipe, members: list[tuple[str, Recipe, str]]) -> Group:
 def _resolved(recipe: Recipe, name: str) -> dict[str, object]:
     """Return a stage that says everything itself."""
     stage = recipe.stages[name].model_dump()
-    stage["distiller"] = recipe.distiller_of(name)
-    stage["train"] = recipe.train_of(name).model_dump()
-    stage["network"] = recipe.network_of(name)
+    stage["distiller"] = recipe.objectives(name)
+    stage["train"] = recipe.train_settings(name).model_dump()
+    stage["network"] = recipe.network_description(name)
     return stage

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
+from tutelage.report.panels.protocols.section import group_table
 
 from benchmarks.common import machine
 from tutelage.data import Cifar10
@@ -21,7 +22,6 @@ from tutelage.models import DistilledClip
 from tutelage.recipe.config import load
 from tutelage.recipe.networks import load_network
 from tutelage.report import write_report
-from tutelage.report.panels.protocols.section import group_table
 from tutelage.runs.ledger import Experiment, Run, read_experiment
 
 HERE = Path(__file__).parent

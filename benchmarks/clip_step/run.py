@@ -37,7 +37,6 @@ from tutelage.types import Clock, Needs
 from tutelage.vlm import EncoderSource
 from tutelage.vlm.open_clip import OpenClipEncoder, new_open_clip
 from tutelage.vlm.pictures import Preparation
-from tutelage.vlm.prompts import image_tower, text_tower
 
 BATCH, CLASSES, WEIGHT, RATE = 2, 25, 1.0, 0.005
 PLAIN, AUTHORS = "plain loop, PromptKD's way", "PromptKD's loop"
@@ -99,12 +98,12 @@ def plain(teacher: PromptedClip, student: DistilledClip, images: Tensor) -> Call
 
     def run() -> Tensor:
         with torch.no_grad():
-            with teacher.vision.within(image_tower(teacher.encoder)):  # type: ignore[union-attr]
+            with teacher.vision.within(teacher.encoder.image_tower()):  # type: ignore[union-attr]
                 seen = teacher.encoder.encode_inputs(teacher.encoder.prepare(images))
-            with teacher.text.within(text_tower(teacher.encoder)):  # type: ignore[union-attr]
+            with teacher.text.within(teacher.encoder.text_tower()):  # type: ignore[union-attr]
                 said = F.normalize(teacher.encoder.encode_tokens(words), dim=1)
             wanted = teacher.scale * F.normalize(seen, dim=1) @ said.mT
-        with student.vision.within(image_tower(student.encoder)):  # type: ignore[union-attr]
+        with student.vision.within(student.encoder.image_tower()):  # type: ignore[union-attr]
             own = student.encoder.encode_inputs(student.encoder.prepare(images))
         logits = teacher.scale * F.normalize(student.projector(own), dim=1) @ said.mT
         loss = F.kl_div(logits.log_softmax(1), wanted.softmax(1), reduction="sum") / logits.numel()

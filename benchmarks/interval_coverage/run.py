@@ -214,11 +214,12 @@ def page(rows: list[dict[str, Any]], training: list[dict[str, Any]], count: int)
         f"coverage: {100 * np.sqrt(0.95 * 0.05 / count):.1f} points.",
         "",
         f"**What ships is `fold means`** (lowest coverage for new people here: {100 * least:.1f} %). It is the "
-        "only candidate that keeps its promise in every design. Pooling pairs where folds seem alike (`variance "
-        "cut at 0`, `pooled if ...`) gains power only where folds hardly differ, and loses coverage where few folds "
-        "hide that they do. With all folds run it claims more than Nadeau and Bengio's interval unless folds differ "
-        "four times as much as seeds. `finite folds` is right for these people, wrong for new ones; `again` of the "
-        "package is its limit with all folds run, and is shown beside the decision, never instead.",
+        "only candidate that keeps its promise in every design. Pooling pairs where folds seem alike "
+        "(`variance cut at 0`, `pooled if ...`) gains power only where folds hardly differ, and loses "
+        "coverage where few folds hide that they do. With all folds run it claims more than Nadeau and "
+        "Bengio's interval unless folds differ four times as much as seeds. `finite folds` is right for "
+        "these people, wrong for new ones; `again` of the package is its limit with all folds run, and is "
+        "shown beside the decision, never instead.",
         "",
         "## Coverage for new people, %",
         "",

@@ -22,7 +22,8 @@ from tutelage.execution.workers import RunConfig
 from tutelage.models import ConceptBottleneck
 from tutelage.models.concept_edits import remove_concept
 from tutelage.recipe.config import Recipe, merge, parse
-from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.data_spec import DataSpec, load_data
+from tutelage.recipe.fold import Fold
 from tutelage.recipe.networks import load_network
 from tutelage.vlm.probe import linear_probe
 
@@ -78,8 +79,8 @@ def one(name: str, options: argparse.Namespace, shots: int | None, draw: int) ->
 
 
 def _regression(recipe: Recipe, runs: Path) -> float:
-    dataset = load_data(recipe, home(), None)
-    fold = Fold.of(recipe, dataset, 0, runs / ".cache" / "modalities")
+    dataset = load_data(recipe.data, home(), None)
+    fold = Fold.of(DataSpec.of(recipe), dataset, 0, runs / ".cache" / "modalities")
     vectors = torch.from_numpy(np.array(fold.values(next(iter(recipe.modalities)))))
     labels = torch.from_numpy(dataset.labels)
     sides = {key: torch.from_numpy(ids) for key, ids in fold.split.sides().items()}
@@ -101,8 +102,8 @@ def edited(name: str, options: argparse.Namespace) -> list[str]:
     said = np.load(path / "predictions-test.npz")
     place = int(np.flatnonzero(said["logits"].argmax(axis=1) != said["labels"])[0])
     truth, answer = int(said["labels"][place]), int(said["logits"][place].argmax())
-    dataset = load_data(recipe, home(), None)
-    fold = Fold.of(recipe, dataset, 0, options.runs / ".cache" / "modalities")
+    dataset = load_data(recipe.data, home(), None)
+    fold = Fold.of(DataSpec.of(recipe), dataset, 0, options.runs / ".cache" / "modalities")
     x = torch.from_numpy(np.array(fold.values(next(iter(recipe.modalities)))[said["index"][place]]))
     with torch.no_grad():
         before = network(x[None]).logits[0]

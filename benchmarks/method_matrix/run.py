@@ -20,7 +20,8 @@ from benchmarks.methods import Group, groups
 from tutelage.data import home
 from tutelage.execution.run import execute
 from tutelage.execution.workers import RunConfig
-from tutelage.recipe.fold import Fold, load_data
+from tutelage.recipe.data_spec import DataSpec, load_data
+from tutelage.recipe.fold import Fold
 from tutelage.statistics.paired import PairedDifference, holm, paired_difference
 
 Key = tuple[int, int]
@@ -56,12 +57,12 @@ def carry_out(group: Group, pairs: list[Key], places: RunConfig, name: str) -> d
 
 def forests(group: Group, pairs: list[Key], cache: Path) -> dict[Key, float]:
     """Return the forest's accuracy per pair; kept in a file, because it takes as long as a run."""
-    dataset = load_data(group.recipe, home(), None)
+    dataset = load_data(group.recipe.data, home(), None)
     kept = cache / "forest.json"
     known = json.loads(kept.read_text()) if kept.exists() else {}
     found = {}
     for fold, seed in pairs:
-        data = Fold.of(group.recipe, dataset, fold, cache)
+        data = Fold.of(DataSpec.of(group.recipe), dataset, fold, cache)
         key = f"{data.hash}-{seed}"
         if key not in known:
             known[key] = forest_accuracy(data, seed)

@@ -9,6 +9,7 @@ every step. Rounds interleave the methods, so that all see the same noise.
 import argparse
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -17,18 +18,12 @@ from torch import Tensor, nn
 from benchmarks.common import rounds, write
 from benchmarks.methods import Group, groups
 from tutelage.data import home
-from tutelage.recipe.fold import Fold, load_data
-from tutelage.teachers import CachedTeachers, cache_teacher
-from tutelage.training.stage import (
-    Ready,
-    adopt,
-    distiller_of,
-    facts_of,
-    make_fabric,
-    network_for,
-    of_classes,
-    step_of,
-)
+from tutelage.recipe.data_spec import DataSpec, load_data
+from tutelage.recipe.fold import Fold
+from tutelage.recipe.resolve import resolve
+from tutelage.teachers import CachedTeachers
+from tutelage.training.assemble import Context, assemble
+from tutelage.training.student import StandIns
 from tutelage.types import Clock
 
 BATCH, STEPS, EPOCHS, REFERENCE = 128, 5, 6, "kd"  # five steps: one of them is a meta step of MMKD
@@ -47,36 +42,21 @@ class _Held:
 
 
 def stages(
-    group: Group, small: Fold, cache: Path
+    group: Group, data: Fold, cache: Path
 ) -> dict[str, tuple[Callable[..., object], nn.Module]]:
-    recipe = group.recipe
-    found, networks = {}, {}
-    for name in [s for s in recipe.stages if s not in group.methods] + group.methods:
-        stage = recipe.stages[name]
-        own = recipe.input_of(name, small.dataset.modality)
-        teachers = {teacher: networks[teacher] for teacher in stage.teachers}
-        samples = small.samples(sorted({own, *(t.modality for t in teachers.values())}))
-        torch.manual_seed(0)
-        networks[name], _ = network_for(recipe, name, small, samples, 0)
-        adopt(networks[name], teachers, samples, 0)
-        if name not in group.methods:
+    small = data.small(BATCH * STEPS)
+    learned, context = StandIns(small), Context(cache, cache, "cpu", {}, {})
+    found = {}
+    for spec in resolve(group.recipe, 0, data):
+        if spec.stage not in group.methods:
             continue
-        student = networks[name].train()
-        index = of_classes(torch.from_numpy(small.split.train), samples, stage.classes, name)
-        validation = torch.from_numpy(small.split.validation)
-        ready = Ready(student, distiller_of(recipe, name), teachers, samples)
-        train = recipe.train_of(name)
-        ready.distiller.prepare(facts_of(ready, index, validation, BATCH))
-        entries = {
-            teacher: cache_teacher(
-                network, samples, index, ready.distiller.needs(), folder=cache,
-                modality=network.modality,
-            )
-            for teacher, network in teachers.items()
-        }  # fmt: skip
-        stepper = step_of(train, name).bind(make_fabric(train, "cpu"), student, ready.distiller)
-        batches = [samples.only({own}).take(index[i * BATCH :][:BATCH]) for i in range(STEPS)]
-        found[name] = (_step(stepper, batches, CachedTeachers(entries)), ready.distiller)
+        train = spec.train.model_copy(update={"batch_size": BATCH, "teachers": "cached"})
+        own = replace(spec, train=train, seed=0)
+        made = assemble(own, small, context, lambda what, fraction: None, learned=learned)
+        stepper = made.step.bind(made.fabric, made.student.train(), made.distiller)
+        samples, index = made.training.samples, made.training.train
+        batches = [samples.take(index[i * BATCH :][:BATCH]) for i in range(STEPS)]
+        found[spec.stage] = (_step(stepper, batches, made.training.teachers), made.distiller)
     return found
 
 
@@ -115,10 +95,9 @@ def main() -> None:
     chosen = None if options.only is None else {REFERENCE, *options.only}
     paths = [p for p in options.recipes.glob("*.yaml") if chosen is None or p.stem in chosen]
     for group in groups(paths):
-        dataset = load_data(group.recipe, home(), None)
-        data = Fold.of(group.recipe, dataset, 0, Path("runs/.cache/modalities"))
-        small = data.small(BATCH * STEPS)
-        for name, (run, distiller) in stages(group, small, Path("runs/.bench")).items():
+        dataset = load_data(group.recipe.data, home(), None)
+        data = Fold.of(DataSpec.of(group.recipe), dataset, 0, Path("runs/.cache/modalities"))
+        for name, (run, distiller) in stages(group, data, Path("runs/.bench")).items():
             runs[name] = run
             scaffolding[name] = sum(p.numel() for p in distiller.parameters())
     seconds = rounds(runs, options.rounds, warm=2)

@@ -1,6 +1,6 @@
 """``python -m tutelage``: the ``tutelage`` command."""
 
-from tutelage.cli.root import main
+from tutelage.cli import main
 
 if __name__ == "__main__":
     main()

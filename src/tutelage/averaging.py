@@ -98,12 +98,12 @@ def add_epoch(total: Mapping[str, Tensor], network: nn.Module, weight: float) ->
         weight: of the epoch.
     """
     frozen = {name for name, p in network.named_parameters() if not p.requires_grad}
-    found = {}
+    sums = {}
     for name, values in network.state_dict().items():
         if name not in frozen and values.is_floating_point():
             term = weight * values.detach().cpu().double()
-            found[name] = total[name] + term if name in total else term
-    return found
+            sums[name] = total[name] + term if name in total else term
+    return sums
 
 
 def averaged(total: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor]:

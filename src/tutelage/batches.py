@@ -91,12 +91,12 @@ def class_aware(
         The sampler of OLTR and LFME (xiangly55/LFME ``ClassAwareSampler``), 4 samples of a class in a row.
     """
     classes = torch.unique(labels[index]).tolist()
-    streams = [_endless(index[labels[index] == one], generator) for one in classes]
-    found: list[int] = []
-    while len(found) < len(index):
+    streams = [_endless(index[labels[index] == label], generator) for label in classes]
+    ids: list[int] = []
+    while len(ids) < len(index):
         for turn in torch.randperm(len(streams), generator=generator).tolist():
-            found += islice(streams[turn], group)
-    return torch.tensor(found[: len(index)])
+            ids += islice(streams[turn], group)
+    return torch.tensor(ids[: len(index)])
 
 
 def _endless(index: Tensor, generator: torch.Generator) -> Iterator[int]:

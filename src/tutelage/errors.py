@@ -1,9 +1,11 @@
 """One sentence for a user's mistake: place, what was found, what is allowed, the near name."""
 
 import errno
+import importlib
 from collections.abc import Iterable
 from difflib import get_close_matches
 from math import isfinite, isinf
+from typing import Any
 
 _STORAGE = {
     errno.ENOSPC: "the disk is full; free some room",
@@ -24,14 +26,55 @@ _OTHER = {
 }
 
 
+QUOTED = 80
+"""Characters that an error shows of what was found."""
+LISTED = 60
+"""Names that an error lists of those that are allowed."""
+
+
 class UserError(ValueError):
     """A mistake in a recipe, a command or a data folder; shown as one sentence, never as a traceback."""
 
 
+def quoted(value: object) -> str:
+    """Return what was found as an error shows it: at most 80 characters of it.
+
+    Example:
+        >>> quoted("seeed")
+        "'seeed'"
+    """
+    text = repr(value[:200] if isinstance(value, str | bytes | list | tuple) else value)
+    return text if len(text) <= QUOTED else f"{text[: QUOTED - 3]}..."
+
+
 def near(found: str, allowed: Iterable[str]) -> str:
     """Return `` ; did you mean 'x'`` for the closest allowed name, else the empty string."""
-    match = get_close_matches(found, list(allowed), n=1, cutoff=0.6)
-    return f"; did you mean {match[0]!r}" if match else ""
+    match = get_close_matches(found[:QUOTED], list(allowed), n=1, cutoff=0.6)
+    return f"; did you mean {quoted(match[0])}" if match else ""
+
+
+def one_line(error: Exception, most: int = 300) -> str:
+    """Return what another library says of a mistake, without its line breaks, cut to this many characters."""
+    return " ".join(str(error).split())[:most]
+
+
+def library(name: str, user: str, extra: str) -> Any:
+    """Return a module that is not always installed.
+
+    Args:
+        name: of the module.
+        user: what needs it, for the sentence.
+        extra: of this package, that installs it.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(
+            f"{user} needs {name}: pip install 'tutelage[{extra}]' ({error})"
+        ) from error
 
 
 def unknown(place: str, what: str, found: str, allowed: Iterable[str]) -> UserError:
@@ -51,8 +94,10 @@ def unknown(place: str, what: str, found: str, allowed: Iterable[str]) -> UserEr
         "stages.base: unknown key 'seeed'; did you mean 'seed' (allowed: epochs, seed)"
     """
     names = sorted(allowed)
+    more = f", and {len(names) - LISTED} more" if len(names) > LISTED else ""
+    listed = ", ".join(name[:QUOTED] for name in names[:LISTED])
     return UserError(
-        f"{place}: unknown {what} {found!r}{near(found, names)} (allowed: {', '.join(names)})"
+        f"{place}: unknown {what} {quoted(found)}{near(found, names)} (allowed: {listed}{more})"
     )
 
 

@@ -86,10 +86,6 @@ def assess(
         Guo et al. 2017, arXiv:1706.04599 (ECE); Nixon et al. 2019, arXiv:1904.01685 (class-wise, "SCE").
     """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-    from torchmetrics.functional.classification import (
-        binary_calibration_error,
-        multiclass_calibration_error,
-    )
 
     classes = len(class_names)
     probabilities = torch.softmax(logits.double(), dim=1)
@@ -99,22 +95,15 @@ def assess(
     )
     present = support > 0
     onehot = torch.nn.functional.one_hot(labels, classes)
-    per_class_error = [
-        binary_calibration_error(
-            probabilities[:, c].contiguous(), onehot[:, c], n_bins=BINS, norm="l1"
-        )
-        for c in range(classes)
-    ]
+    by_class = [_calibration(probabilities[:, c], onehot[:, c]) for c in range(classes)]
     return {
         "n": len(labels),
         "accuracy": float((predicted == labels).double().mean()),
         "macro_f1": float(np.mean(f1[present])),
         "nll": float(torch.nn.functional.cross_entropy(logits.double(), labels)),
         "brier": float((probabilities - onehot).square().sum(dim=1).mean()),
-        "ece": float(
-            multiclass_calibration_error(probabilities, labels, num_classes=classes, n_bins=BINS)
-        ),
-        "classwise_ece": float(torch.stack(per_class_error).mean()),
+        "ece": _calibration(probabilities.amax(dim=1), predicted == labels),
+        "classwise_ece": float(np.mean(by_class)),
         "per_class": {
             name: {
                 "precision": float(precision[c]),
@@ -150,7 +139,7 @@ def assess_groups(
     Source:
         Zhou et al. 2022, CoCoOp, arXiv:2203.05557, sec. 4.1 (base-to-new generalisation).
     """
-    found = {}
+    by_group = {}
     for group, names in groups.items():
         numbers = torch.tensor([class_names.index(name) for name in names])
         mine = torch.isin(labels, numbers)
@@ -160,15 +149,26 @@ def assess_groups(
             seen, right = logits[mine][:, numbers], own[labels[mine]]
             metrics = monitor(seen.double(), right)
             hits = (seen.argmax(dim=1) == right).double()
-            found[group] = {
+            by_group[group] = {
                 "n": int(mine.sum()), "accuracy": float(hits.mean()), "macro_f1": metrics["macro_f1"],
                 "nll": metrics["loss"],
             }  # fmt: skip
     if not groups:
         return {}
-    whole = len(found) == len(groups)
-    scores = [metrics["accuracy"] for metrics in found.values()]
-    return {"groups": found, "harmonic_mean": harmonic_mean(scores) if whole else None}
+    whole = len(by_group) == len(groups)
+    scores = [metrics["accuracy"] for metrics in by_group.values()]
+    return {"groups": by_group, "harmonic_mean": harmonic_mean(scores) if whole else None}
+
+
+def _calibration(confidence: Tensor, right: Tensor) -> float:
+    """Return the mean distance of confidence [n] and frequency over equal bins, weighted by their samples.
+
+    A bin begins with its lower border; the last one has 1, too.
+    """
+    borders = torch.linspace(0, 1, BINS + 1, dtype=torch.float64)
+    bins = (torch.bucketize(confidence.contiguous(), borders, right=True) - 1).clamp_max(BINS - 1)
+    gap = torch.zeros(BINS, dtype=torch.float64).index_add_(0, bins, right.double() - confidence)
+    return float(gap.abs().sum() / len(confidence))
 
 
 def harmonic_mean(values: Sequence[float]) -> float:
@@ -184,13 +184,13 @@ def harmonic_mean(values: Sequence[float]) -> float:
 def _per_subject(
     logits: Tensor, labels: Tensor, subjects: npt.NDArray[np.str_]
 ) -> dict[str, dict[str, float]]:
-    found = {}
+    by_subject = {}
     for subject in np.unique(subjects):
         mine = torch.from_numpy(subjects == subject)
         metrics = monitor(logits[mine], labels[mine])
-        found[str(subject)] = {
+        by_subject[str(subject)] = {
             "accuracy": metrics["accuracy"],
             "macro_f1": metrics["macro_f1"],
             "n": int(mine.sum()),
         }
-    return found
+    return by_subject

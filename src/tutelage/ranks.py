@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol, final
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce  # with gradient
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -86,7 +87,8 @@ class Ranks:
         rows = self._rows(total)
         before = own.new_zeros(rows.start, *own.shape[1:])
         after = own.new_zeros(total - rows.stop, *own.shape[1:])
-        return _added(torch.cat([before, own, after]))
+        together: Tensor = all_reduce(torch.cat([before, own, after]))  # type: ignore[no-untyped-call]
+        return together
 
     def add_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace each gradient by the sum over all processes."""
@@ -127,12 +129,12 @@ class _Whole(Mapping[str, Tensor]):
 
     def __init__(self, own: Mapping[str, Tensor], gather: Callable[[Tensor], Tensor]) -> None:
         self.own, self.gather = own, gather
-        self.found: dict[str, Tensor] = {}
+        self.whole: dict[str, Tensor] = {}
 
     def __getitem__(self, name: str) -> Tensor:
-        if name not in self.found:
-            self.found[name] = self.gather(self.own[name])
-        return self.found[name]
+        if name not in self.whole:
+            self.whole[name] = self.gather(self.own[name])
+        return self.whole[name]
 
     def __contains__(self, name: object) -> bool:
         return name in self.own
@@ -144,30 +146,12 @@ class _Whole(Mapping[str, Tensor]):
         return len(self.own)
 
 
-class _Added(torch.autograd.Function):
-    """The sum over processes; its gradient is the sum over processes, too."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        found = x.clone()
-        dist.all_reduce(found)
-        return found
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return _added(gradient)
-
-
-def _added(x: Tensor) -> Tensor:
-    found: Tensor = _Added.apply(x.contiguous())
-    return found
-
-
 class _AsOne(TorchFunctionMode):
     """Inside, what connects the samples of a batch connects those of all processes.
 
     Batch normalisation takes its statistics over all parts, and random numbers that are drawn for every sample are
     drawn for the whole batch. The networks stay as they are: modules, checkpoints and copies know nothing of it.
+    ``torch.nn.SyncBatchNorm`` would replace modules, and refuses the CPU.
 
     Args:
         rows: of this process.
@@ -226,21 +210,21 @@ def _batch_norm(call: _Call) -> Tensor:
     x = call.x if call.x.dtype == torch.float64 else call.x.float()
     over = [axis for axis in range(x.ndim) if axis != 1]
     shape = [1, -1, *[1] * (x.ndim - 2)]
-    count = _added(x.new_tensor(x.numel() / x.shape[1]))
-    mean = _added(x.sum(dim=over)) / count
+    count = all_reduce(x.new_tensor(x.numel() / x.shape[1]))  # type: ignore[no-untyped-call]
+    mean = all_reduce(x.sum(dim=over)) / count  # type: ignore[no-untyped-call]
     centred = x - mean.view(shape)
-    variance = _added(centred.square().sum(dim=over)) / count
+    variance = all_reduce(centred.square().sum(dim=over)) / count  # type: ignore[no-untyped-call]
     if call.running_mean is not None and call.running_var is not None:
         with torch.no_grad():
             unbiased = variance * (count / (count - 1))
             call.running_mean.lerp_(mean.to(call.running_mean), call.momentum)
             call.running_var.lerp_(unbiased.to(call.running_var), call.momentum)
-    found = centred * (variance + call.eps).rsqrt().view(shape)
+    normal: Tensor = centred * (variance + call.eps).rsqrt().view(shape)
     if call.weight is not None:
-        found = found * call.weight.view(shape)
+        normal = normal * call.weight.view(shape)
     if call.bias is not None:
-        found = found + call.bias.view(shape)
-    return found.to(call.x.dtype)
+        normal = normal + call.bias.view(shape)
+    return normal.to(call.x.dtype)
 
 
 @contextmanager

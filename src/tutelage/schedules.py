@@ -8,6 +8,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 
 from tutelage.errors import within
@@ -136,17 +137,18 @@ class Piecewise(Schedule):
 
     Args:
         values: one value per piece.
-        at: fractions of the stage at which the next piece begins, rounded down to whole epochs.
+        at: fractions of the stage at which the next piece begins, rounded down to whole epochs; a text such as
+            ``1/3`` is exact, where 0.3333 of 90 epochs are 29.
 
     Raises:
-        ValueError: lengths do not match, or ``at`` is not increasing inside (0, 1).
+        ValueError: lengths do not match, a text is no fraction, or ``at`` is not increasing inside (0, 1).
 
     Source:
         The schedule of TDA_KD and TPKD is ``values=[.05, .01, .001, .0001], at=[1/18, 1/3, 2/3]``.
     """
 
     values: Sequence[float]
-    at: Sequence[float]
+    at: Sequence[float | str]
 
     def __post_init__(self) -> None:
         if len(self.values) != len(self.at) + 1:
@@ -154,13 +156,22 @@ class Piecewise(Schedule):
                 f"values: {len(self.values)} pieces need {len(self.values) - 1} borders in 'at', "
                 f"found {len(self.at)}"
             )
-        if not all(a < b for a, b in pairwise([0.0, *self.at, 1.0])):
+        if not all(a < b for a, b in pairwise([0, *self._fractions, 1])):
             raise ValueError(f"at: {list(self.at)} must increase strictly inside (0, 1)")
 
     def __call__(self, clock: Clock) -> float:
         """Return the value at this time."""
-        borders = [math.floor(fraction * clock.epochs + 1e-9) for fraction in self.at]
+        borders = [math.floor(fraction * clock.epochs + 1e-9) for fraction in self._fractions]
         return self.values[sum(clock.epoch >= border for border in borders)]
+
+    @property
+    def _fractions(self) -> list[Fraction | float]:
+        try:
+            return [Fraction(part) if isinstance(part, str) else part for part in self.at]
+        except (ValueError, ZeroDivisionError):
+            raise ValueError(
+                f"at: found {list(self.at)}; allowed: numbers, or fractions such as 1/3"
+            ) from None
 
 
 def _steps(clock: Clock) -> int:

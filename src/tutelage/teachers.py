@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Protocol, final
+from typing import Protocol, TypeVar, final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ from tutelage.batches import Samples, batches
 from tutelage.errors import UserError
 from tutelage.files import bytes_in_words, replacing_folder
 from tutelage.types import Batch, Needs, Output
+
+N = TypeVar("N", bound=nn.Module)
 
 __all__ = ["CachedTeachers", "LiveTeachers", "Teachers", "cache_teacher", "state_hash"]
 
@@ -101,7 +103,7 @@ class CachedTeachers:
         return Output(logits, features, grams)
 
 
-def freeze(network: nn.Module) -> nn.Module:
+def freeze(network: N) -> N:
     """Put a network in evaluation mode and stop its parameters from collecting gradients."""
     return network.eval().requires_grad_(False)
 

@@ -41,6 +41,7 @@ class Batch:
             [B, M]; ``spatial``, of its places, [B, places, M] of a signal, [B, rows, columns, M] of an image;
             NaN where there is no annotation.
         partner: class of the sample that was mixed in, [B], int64; None where inputs are not mixed.
+        partner_index: id of that sample, [B], int64.
         share: part of each input that is the sample's own, [B], in [0, 1]; None where inputs are not mixed.
     """
 
@@ -50,6 +51,7 @@ class Batch:
     concepts: Mapping[str, Tensor] = field(default_factory=lambda: _NONE)
     partner: Tensor | None = None
     share: Tensor | None = None
+    partner_index: Tensor | None = None
 
     def __len__(self) -> int:
         """Return the number of samples."""
@@ -64,16 +66,24 @@ class Batch:
             {scope: change(values) for scope, values in self.concepts.items()},
             None if self.partner is None else change(self.partner),
             None if self.share is None else change(self.share),
+            None if self.partner_index is None else change(self.partner_index),
         )
 
     def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
         """Return the batch on a device; ids stay where they are, for what they are the keys of lies on the CPU."""
         moved = self.map(lambda values: values.to(device, non_blocking=non_blocking))
-        return replace(moved, index=self.index)
+        return replace(moved, index=self.index, partner_index=self.partner_index)
 
     def rows(self, index: Tensor | slice) -> "Batch":
         """Return the samples at these positions, or those where a mask is true, in this order."""
         return self.map(lambda values: values[index])
+
+    def by_label(self, loss: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return ``loss(labels)``, [..., B]; of mixed inputs, that of both classes by their share."""
+        own = loss(self.labels)
+        if self.partner is None or self.share is None:
+            return own
+        return self.share * own + (1 - self.share) * loss(self.partner)
 
 
 @dataclass(frozen=True, slots=True)

@@ -149,3 +149,34 @@ def test_every_pair_of_phrase_and_class_stays_or_is_reported(pairs):
 def test_rules_that_cannot_be(wrong):
     with pytest.raises(UserError, match=r"allowed|needs"):
         Rules(**wrong)
+
+
+def test_phrases_that_only_look_like_a_name_or_a_prompt_stay():
+    said = {
+        "can": [
+            "can be opened with a ring",
+            "can hold liquids",
+            "a tin can",
+            "cylinder",
+            "cans of food",
+        ],
+        "goat": [
+            "sure-footed",
+            "sure feet on rock",
+            "can climb steep cliffs",
+            "Sure, here are phrases",
+            "Sure!",
+        ],
+    }
+    pairs = [
+        Concept(text, (owner,), (Provenance(owner, "file"),))
+        for owner in said
+        for text in said[owner]
+    ]
+    found = clean(ConceptSet.join("x", tuple(said), pairs))
+    assert {concept.text for concept in found.concepts.concepts} == {
+        "can be opened with a ring", "can hold liquids", "cylinder", "sure-footed", "sure feet on rock",
+        "can climb steep cliffs",
+    }  # fmt: skip
+    assert found.reasons == {"class name": 2, "residue of a prompt": 2}
+    assert found.names == {"can": 1, "cans": 1}

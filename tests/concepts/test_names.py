@@ -71,3 +71,33 @@ def test_names_are_replaced_with_their_possessive():
 def test_without_names_nothing_is_found_or_replaced():
     assert Names([]).found("cat") is None
     assert Names(["  "]).replaced("cat") == "cat"
+
+
+@pytest.mark.parametrize(
+    ("phrase", "name"),
+    [
+        ("can be found in trees", None),
+        ("can fly up to 40 miles an hour", None),
+        ("birds that can swim", None),
+        ("wings can be folded", None),
+        ("as fast as it can", None),
+        ("a can of soda", "can"),
+        ("a tin can", "can"),
+        ("two tin cans in a row", "cans"),
+        ("soda can with a tab", "can"),
+        ("each can opener", "can"),
+        ("the can's lid", "can's"),
+        ("can-shaped body", "can-shaped"),
+        ("can", "can"),
+    ],
+)
+def test_a_verb_is_no_name_that_is_spelled_like_it(phrase, name):
+    assert Names(["can"]).found(phrase) == name
+
+
+def test_a_noun_is_no_form_of_a_verb_that_is_spelled_like_it():
+    names = Names(["rowing", "typing"])
+    for phrase in ("a row of teeth", "rows of windows", "one type of leaf", "two in a row"):
+        assert names.found(phrase) is None
+    for phrase in ("a rower", "two people rowing", "typed letters", "rowed across"):
+        assert names.found(phrase)

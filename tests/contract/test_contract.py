@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.methods.workspace import Tiny
+from tests.doubles.workspace import Tiny
 from tutelage import objectives, terms, weighting
 from tutelage.models import LatentWorkspace
 from tutelage.objectives import (

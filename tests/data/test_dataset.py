@@ -18,8 +18,14 @@ REFUSED = {
     "float64": ({"inputs": np.zeros((N, 2, 8))}, "float64"),
     "two axes": ({"inputs": np.zeros((N, 8), np.float32)}, r"inputs: found \[6, 8\]"),
     "empty": ({"inputs": np.zeros((0, 2, 8), np.float32)}, "not empty"),
-    "nan": ({"inputs": np.full((N, 2, 8), np.nan, np.float32)}, "NaN or infinite"),
-    "infinite": ({"inputs": np.full((N, 2, 8), np.inf, np.float32)}, "NaN or infinite"),
+    "nan": (
+        {"inputs": np.full((N, 2, 8), np.nan, np.float32)},
+        "NaN in sample 0, channel 'x', time 0",
+    ),
+    "infinite": (
+        {"inputs": np.full((N, 2, 8), np.inf, np.float32)},
+        "an infinite value in sample 0",
+    ),
     "few labels": ({"labels": np.zeros(5, np.int64)}, r"labels: found shape \[5\]"),
     "float labels": ({"labels": np.zeros(N)}, "labels: found type float64, allowed is int64"),
     "small labels": ({"labels": np.zeros(N, np.int32)}, "int32"),

@@ -61,7 +61,10 @@ def test_image_arrays(tmp_path):
         ({"X": signals(), "y": np.full(5, -1)}, "class_names: found|labels: found -1"),
         ({"X": signals().astype(object), "y": np.zeros(5, int)}, "pickled objects are refused"),
         ({"X": signals(int), "y": np.zeros(5, int)}, "inputs: found .* int64"),
-        ({"X": np.zeros(5, np.float32), "y": np.zeros(5, int)}, r"X.npy: found shape \[5\], allowed are 3 or 4 axes"),
+        (
+            {"X": np.zeros(5, np.float32), "y": np.zeros(5, int)},
+            r"X.npy: found shape \[5\], allowed are 3",
+        ),
         ({"X": signals(), "y": np.zeros(0, int)}, "found"),
         (
             {"X": signals(), "y": np.zeros(5, int), "subjects": np.array(["a"], object)},

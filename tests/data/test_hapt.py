@@ -235,3 +235,24 @@ def test_a_changed_raw_file_is_parsed_again(write_hapt, tmp_path):
     assert loader.load(tmp_path).fingerprint != before
     known = json.loads((tmp_path / "hapt" / ".hashes.json").read_text())
     assert len(known) == 7
+
+
+LABELS = {
+    "1 1 5 10 19\n1 1 4 19 30\n": "experiment 1: rows 19 to 30: found a label there already",
+    "1 1 5 390 400\n": "experiment 1: rows 390 to 400: found 400 rows in the recording, so 0 to 399",
+    "1 4 5 10 19\n": "line 1: found subject 4, allowed is subject 1, whose experiment 1 is by its file",
+    "1 1 5 10 19\n1 1 13 20 29\n": "line 2: found activity 13, allowed are 1 to 12",
+    "1 1 5 19 10\n": "line 1: found rows 19 to 10, allowed is a first row from 0",
+    "1 1 5 -3 10\n": "line 1: found rows -3 to 10",
+    "1 1 5 10.5 19\n": "found a number that is not whole",
+    "1 1 12 10 60\n": "hapt: found no row with a label of 1 to 6 in 3 recordings",
+}
+
+
+@pytest.mark.parametrize("text", LABELS)
+def test_rows_of_labels_are_checked(write_hapt, tmp_path, text):
+    raw = tmp_path / "hapt" / "RawData"
+    write_hapt(invented(), raw)
+    (raw / "labels.txt").write_text(text)
+    with pytest.raises(UserError, match=LABELS[text]):
+        Hapt(window=10, stride=5).load(tmp_path)

@@ -489,6 +489,18 @@ def test_tiny_imagenet_takes_classes_by_name_or_wnid(tiny, tmp_path):
     assert found.labels[found.official_test].tolist() == [0, 0, 1, 1]
 
 
+def test_a_val_that_was_sorted_by_class_gives_the_same(tiny, tmp_path):
+    root, _ = tiny
+    before = TinyImageNet(str(root)).load(tmp_path / "a")
+    for line in (root / "val" / "val_annotations.txt").read_text().splitlines():
+        name, kind, *_ = line.split("\t")
+        (root / "val" / kind / "images").mkdir(parents=True, exist_ok=True)
+        (root / "val" / "images" / name).rename(root / "val" / kind / "images" / name)
+    (root / "val" / "images").rmdir()
+    (root / "val" / "val_annotations.txt").unlink()
+    assert TinyImageNet(str(root)).load(tmp_path / "b").fingerprint == before.fingerprint
+
+
 def test_tiny_imagenet_that_is_not_whole_is_refused(tiny, tmp_path):
     root, _ = tiny
     cache = tmp_path / "cache"

@@ -188,7 +188,15 @@ def test_damaged_tables_are_refused(write_pamap2, tmp_path):
         "found 53 columns": re.sub(r" \S+$", "", good, flags=re.MULTILINE),
         "cannot be read": good.replace("NaN", "nothing", 1),
         r"found activity 21, allowed are \[0, 1": re.sub(r"^(\S+) \S+", r"\1 21", good),
-        "longer than every recording": "\n".join(good.splitlines()[:3]) + "\n",
+        "found no row of the activities 1, 2, .* in subject101.dat": re.sub(
+            r"^(\S+) \S+", r"\1 0", good, flags=re.MULTILINE
+        ),
+        "line 3: found 3 numbers, the first line has 54": "\n".join(
+            [*good.splitlines()[:2], "0.02 4 100", *good.splitlines()[3:]]
+        ),
+        "longer than every recording, of which the longest has 1 samples": re.sub(
+            r"^(\S+) \S+", r"\1 4", "\n".join(good.splitlines()[:3]), flags=re.MULTILINE
+        ),
     }
     for sentence, text in cases.items():
         path.write_text(text)

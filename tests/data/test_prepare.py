@@ -25,6 +25,7 @@ def test_describe_counts_classes_by_subject(build):
     assert found.notes == (
         "unbalanced: the largest class has 5.0 times the samples of the smallest",
         "S10 lacks 1 of 2 classes",
+        "walk: 1 sample only; some side of a split has none",
     )
 
 
@@ -46,10 +47,54 @@ def test_a_description_prints_every_count(build):
         "S10        1      0",
         "",
     ]
-    assert lines[10].startswith("note: unbalanced")
+    low, high = dataset.inputs.min(axis=(0, 2)), dataset.inputs.max(axis=(0, 2))
+    assert lines[10:13] == [
+        "channel        least     greatest",
+        f"x       {low[0]:12.5g} {high[0]:12.5g}",
+        f"y       {low[1]:12.5g} {high[1]:12.5g}",
+    ]
+    assert lines[14].startswith("note: unbalanced")
     assert lines[-1] == f"fingerprint: {dataset.fingerprint}"
     images = str(describe(SyntheticImages(classes=2, samples=10).load()))
     assert images.startswith("synthetic-images: 20 images of 3 x 32 x 32\n")
+
+
+def notes_of(build, **parts):
+    return " | ".join(describe(build(**parts)).notes)
+
+
+def test_a_dead_channel_and_other_units_are_told(build):
+    rng = np.random.default_rng(0)
+    inputs = rng.uniform(-1, 1, (6, 2, 8)).astype(np.float32)
+    assert "ranges" not in notes_of(build, inputs=inputs * np.float32([[1], [4]]))
+    found = notes_of(build, inputs=inputs * np.float32([[1], [50]]))
+    assert "ranges differ: y spans 9" in found
+    assert "x 1.85;" in found
+    inputs[:, 1] = 3
+    assert "constant in all windows, as if the sensor was off: y" in notes_of(build, inputs=inputs)
+    ranges = describe(build(inputs=inputs)).ranges
+    assert ranges[1] == ("y", 3.0, 3.0)
+    assert describe(SyntheticImages(classes=2, samples=3).load()).ranges == ()
+
+
+def test_classes_that_are_too_few_are_told(build):
+    count = 12
+    parts = {
+        "inputs": np.random.default_rng(0).normal(size=(count, 2, 8)).astype(np.float32),
+        "subjects": np.repeat(["A", "B", "C", "D"], 3),
+        "labels": np.array([0, 0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0]),
+    }
+    assert "walk: 2 samples of 2 subjects only; with fewer than 3 it cannot" in notes_of(
+        build, **parts
+    )
+    parts["labels"][[3, 9]] = 1
+    assert "walk:" not in notes_of(build, **parts)
+
+
+def test_labels_that_begin_at_one_are_told(build):
+    assert "numbered from 1? Then class 0 is never learned" in notes_of(
+        build, labels=np.ones(6, int)
+    )
 
 
 def test_describe_counts_official_parts_and_plain_samples(build):

@@ -1,11 +1,14 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tutelage.data import DataSet, SyntheticImages
+from tutelage.data import DataSet, SyntheticImages, SyntheticWearable
 from tutelage.data import splits as module
-from tutelage.data.split import Split, unseen_classes
+from tutelage.data.leakage import refuse_leakage
+from tutelage.data.split import Split, refuse_one_class, unseen_classes
 from tutelage.data.splits import (
     FewShot,
     GroupedFolds,
@@ -13,6 +16,7 @@ from tutelage.data.splits import (
     NamedSubjects,
     OfficialSplit,
     RandomSplit,
+    SessionOut,
 )
 from tutelage.errors import UserError
 
@@ -298,3 +302,77 @@ def test_every_name_is_a_splitter():
         NamedSubjects(()).count(None),
     } == {1}
     assert list(Split("x", *[np.arange(1)] * 3).sides()) == ["train", "validation", "test"]
+
+
+def recorded(owners, subjects, **parts):
+    """Return windows of recordings, with both classes in each, and the last two of them to test."""
+    count = len(owners)
+    return data(
+        ["x"] * count,
+        np.arange(count) % 2,
+        subjects=subjects,
+        recordings=np.array(owners),
+        starts=np.arange(count),
+        **parts,
+    )
+
+
+def test_the_official_split_of_recordings_takes_whole_ones_and_does_not_refuse_itself():
+    owners = np.repeat(np.arange(10), 4)
+    dataset = recorded(owners, None, official_test=owners >= 8)
+    split = OfficialSplit(0.25).split(dataset)
+    sides = [set(owners[side].tolist()) for side in split.sides().values()]
+    assert [len(side) for side in sides] == [6, 2, 2]
+    assert not sides[0] & sides[1]
+    assert sides[2] == {8, 9}
+    refuse_leakage(dataset, split)
+    one = recorded(owners[-12:], None, official_test=owners[-12:] >= 8)
+    with pytest.raises(UserError, match=r"OfficialSplit.validation: .* is one recording only"):
+        OfficialSplit(0.25).split(one)
+    assert len(OfficialSplit(0).split(one).train) == 4
+
+
+def test_sessions_are_tested_once_each_and_leave_people_on_all_sides():
+    people = np.repeat(["A", "B", "C", "D"], 12)
+    sessions = np.tile(np.repeat(["1", "2", "10"], 4), 4)
+    dataset = data(people, np.arange(48) % 2, sessions=sessions)
+    splitter = SessionOut(validation=0.25)
+    assert splitter.count(dataset) == 3
+    names = []
+    for fold, session in enumerate(("1", "2", "10")):
+        split = splitter.split(dataset, fold)
+        names.append(split.name)
+        assert split.test.tolist() == np.flatnonzero(sessions == session).tolist()
+        assert sorted(np.concatenate(list(split.sides().values())).tolist()) == list(range(48))
+        units = [{f"{people[i]} {sessions[i]}" for i in side} for side in split.sides().values()]
+        assert [len(unit) for unit in units] == [6, 2, 4]
+        assert not units[0] & units[1]
+        assert set(people[split.test]) == {"A", "B", "C", "D"}
+        refuse_leakage(dataset, split)
+    assert names == ["session-1", "session-2", "session-10"]
+    with pytest.raises(UserError, match="subjects are in train and in test"):
+        refuse_leakage(dataset, replace(split, within_subjects=False))
+
+
+def test_recordings_of_a_person_are_sessions_unless_they_are_of_one_class_each(hapt):
+    split = SessionOut().split(hapt, 1)
+    assert SessionOut().count(hapt) == 3  # one person was recorded three times
+    assert set(hapt.subjects[split.test]) == set(hapt.subjects)
+    first = [hapt.recordings[hapt.subjects == name].min() for name in np.unique(hapt.subjects)]
+    assert not set(first) & set(hapt.recordings[split.test])
+    refuse_leakage(hapt, split)
+    with pytest.raises(UserError, match=r"which no other session has; are these sessions\?"):
+        SessionOut().split(SyntheticWearable(windows=2).load(), 0)
+    with pytest.raises(UserError, match="has no sessions, nor recordings of subjects"):
+        SessionOut().count(data(["A", "B"]))
+    with pytest.raises(UserError, match="has one session, 'x'"):
+        SessionOut().split(data(["A", "B"], sessions=np.array(["x", "x"])), 0)
+
+
+def test_training_on_one_class_is_refused():
+    dataset = data(["A", "A", "B", "C"], [0, 0, 0, 1])
+    refuse_one_class(dataset, NamedSubjects(("B",)).split(dataset))
+    with pytest.raises(
+        UserError, match=r"found one class on the training side, 'a', allowed are two"
+    ):
+        refuse_one_class(dataset, NamedSubjects(("C",)).split(dataset))

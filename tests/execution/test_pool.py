@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.engine.tiny import Told, places
-from tests.engine.tiny import write as write_study
+from tests.execution.tiny import Told, places
+from tests.execution.tiny import write as write_study
 from tutelage.execution import pool as pools
 from tutelage.execution.claim import run_outcome
 from tutelage.execution.pool import Pool, WorkerDiedError
@@ -70,7 +70,7 @@ def test_the_run_of_a_hanging_worker_is_begun_again_by_another(tmp_path, monkeyp
 PARENT = """
 import sys, time
 from pathlib import Path
-from tests.engine.tiny import Told
+from tests.execution.tiny import Told
 from tests.execution.test_pool import name
 from tutelage.execution.pool import Pool
 if __name__ == "__main__":

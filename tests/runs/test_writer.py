@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.experiment.small import recipe
-from tests.experiment.test_runs import Outcomes, execute, read, runs_of
+from tests.training.small import recipe
+from tests.training.test_runs import Outcomes, execute, read, runs_of
 from tutelage.errors import UserError
 from tutelage.runs.folder import known_record, lost_files, read_record, write_record
 from tutelage.runs.ledger import read_experiment

@@ -8,8 +8,8 @@ import pytest
 import yaml
 from upath import UPath
 
-from tests.experiment.small import recipe
 from tests.study.studied import AXES, share, write_study
+from tests.training.small import recipe
 from tutelage.errors import UserError
 from tutelage.runs.location import below, location
 from tutelage.study import file as study

@@ -15,7 +15,7 @@ import yaml
 from scipy import stats
 from typer.testing import CliRunner
 
-from tests.experiment import small
+from tests.training import small
 from tutelage.cli.root import app
 from tutelage.data.synthetic import SyntheticWearable
 from tutelage.errors import UserError

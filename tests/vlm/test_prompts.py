@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from operator import methodcaller
 
 import pytest
 import torch
@@ -13,12 +14,8 @@ from tutelage.vlm import HuggingFace
 from tutelage.vlm.hugging_face import export_hugging_face
 from tutelage.vlm.open_clip import new_open_clip
 from tutelage.vlm.pictures import Preparation
-from tutelage.vlm.prompts import (
-    Prompts,
-    Tower,
-    image_tower,
-    text_tower,
-)
+from tutelage.vlm.prompts import Prompts
+from tutelage.vlm.towers import Tower
 
 pytest.importorskip("open_clip")
 pytest.importorskip("transformers")
@@ -28,6 +25,7 @@ DEEP = {
     "vision_cfg": {"image_size": 16, "patch_size": 8, "width": 32, "layers": 3, "head_width": 16},
     "text_cfg": {"context_length": 12, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 3},
 }
+image_tower, text_tower = methodcaller("image_tower"), methodcaller("text_tower")
 TEXTS = ["a photo of a cat.", "a photo of a large aeroplane."]
 PATCHES, TOKENS = 4, 3
 

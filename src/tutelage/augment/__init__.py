@@ -2,7 +2,7 @@
 
 from tutelage.augment.base import Augment, Mix, StillAugment, augmented
 from tutelage.augment.image import CropFlip, RandomResizedCrop, Rotation
-from tutelage.augment.mix import CutMix, Mixup
+from tutelage.augment.mix import CutMix, Mixup, of_mixtures
 from tutelage.augment.signal import Jitter, Missing, Scaling, Shift
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "Shift",
     "StillAugment",
     "augmented",
+    "of_mixtures",
 ]

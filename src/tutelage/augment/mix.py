@@ -1,5 +1,6 @@
 """Samples of a batch mixed with one another."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from tutelage.augment.base import Mix
 from tutelage.errors import UserError
-from tutelage.types import Batch
+from tutelage.types import Batch, Output
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Mixup(Mix):
         partners = torch.randperm(count, generator=generator)
         share = _shares(self.alpha, count, self.per_sample, generator)
         inputs = {name: _mean(x, x[partners], share) for name, x in batch.inputs.items()}
-        return replace(batch, inputs=inputs, partner=batch.labels[partners], share=share)
+        return _mixed(batch, inputs, partners, share)
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class CutMix(Mix):
             for name, x in batch.inputs.items()
         }
         share = 1 - inside.flatten(1).float().mean(dim=1)
-        return replace(batch, inputs=inputs, partner=batch.labels[partners], share=share)
+        return _mixed(batch, inputs, partners, share)
 
     def _boxes(self, share: Tensor, size: tuple[int, ...], generator: torch.Generator) -> Tensor:
         """Return True inside the box, [B, ...]."""
@@ -114,6 +115,40 @@ class CutMix(Mix):
             shape[1 + axis] = length
             inside &= within.view(shape)
         return inside
+
+
+def _mixed(batch: Batch, inputs: Mapping[str, Tensor], partners: Tensor, share: Tensor) -> Batch:
+    return replace(
+        batch,
+        inputs=inputs,
+        partner=batch.labels[partners],
+        share=share,
+        partner_index=batch.index[partners],
+    )
+
+
+def of_mixtures(outputs: Mapping[str, Output], batch: Batch, mixed: Batch) -> dict[str, Output]:
+    """Return what teachers say of a mixed batch, from what they said of its samples.
+
+    The probabilities of both samples are mixed by share; logits are the logarithms of that mixture. There is no
+    such rule for features, so they are left out.
+
+    Args:
+        outputs: of the teachers on ``batch``.
+        batch: before its samples were mixed.
+        mixed: afterwards.
+    """
+    assert mixed.partner_index is not None and mixed.share is not None, "it is mixed"
+    # The first sample with this id: a sampler may draw one twice.
+    partners = (batch.index == mixed.partner_index[:, None]).int().argmax(dim=1)
+    shares = torch.stack([mixed.share, 1 - mixed.share]).log()[:, :, None]
+
+    def mixture(logits: Tensor) -> Tensor:
+        known = torch.log_softmax(logits.float(), dim=1)
+        both = torch.stack([known, known[partners.to(known.device)]])
+        return torch.logsumexp(both + shares.to(known.device), dim=0)
+
+    return {name: Output(mixture(output.logits)) for name, output in outputs.items()}
 
 
 def _check_alpha(name: str, alpha: float) -> None:

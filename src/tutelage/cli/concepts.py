@@ -11,6 +11,8 @@ from tutelage.errors import UserError
 if TYPE_CHECKING:  # numpy and torch come with it; --help does without
     from tutelage.concepts import Cleaned, ConceptSet, Rules
 
+_NAMES = 5  # class names that most phrases were left out for
+
 app = typer.Typer(
     help="Concepts in words: make, clean, import, show, and have people rate them.",
     no_args_is_help=True,
@@ -104,13 +106,7 @@ def generate(
             source,
             asking=c.Asking(count, repeats, values, parallel),
             split=c.Seq2SeqSplitter(splitter) if splitter else None,
-            rules=_rules(
-                class_names=class_names,
-                superclass=superclass,
-                also=also,
-                refuse=refuse,
-                longest=longest,
-            ),
+            rules=_rules(class_names, superclass, also, refuse, longest),
             progress=screen.progress,
         )
     _finish(found, out, dropped)
@@ -131,13 +127,7 @@ def clean(
     """Spell phrases alike, leave out what breaks the rules, join equal ones without losing a class."""
     from tutelage import concepts as c
 
-    rules = _rules(
-        class_names=class_names,
-        superclass=superclass,
-        also=also,
-        refuse=refuse,
-        longest=longest,
-    )
+    rules = _rules(class_names, superclass, also, refuse, longest)
     _finish(c.clean(c.open_concepts(source), rules), out, dropped)
 
 
@@ -161,13 +151,7 @@ def import_(
     from tutelage import concepts as c
 
     found = c.read_any(file).renamed(_pairs(rename or [], "--rename"))
-    rules = _rules(
-        class_names=class_names,
-        superclass=superclass,
-        also=also,
-        refuse=refuse,
-        longest=longest,
-    )
+    rules = _rules(class_names, superclass, also, refuse, longest)
     _finish(c.Cleaned(found, (), 0) if raw else c.clean(found, rules), out, dropped)
 
 
@@ -253,7 +237,6 @@ def _classes(text: str) -> list[str]:
 
 
 def _rules(
-    *,
     class_names: str,
     superclass: str,
     also: list[str] | None,
@@ -290,6 +273,8 @@ def _finish(found: "Cleaned", out: Path, dropped: Path | None) -> None:
         typer.echo(f"joined with an equal one: {found.joined}")
     for reason, count in found.reasons.items():
         typer.echo(f"left out, {reason}: {count}")
+    for name, count in list(found.names.items())[:_NAMES]:
+        typer.echo(f"  for {name!r}: {count}")
     for name in found.concepts.classes:
         if not found.concepts.of(name):
             typer.echo(f"class {name!r} has no concept", err=True)

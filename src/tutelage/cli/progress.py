@@ -15,9 +15,8 @@ from tutelage.files import bytes_in_words
 if TYPE_CHECKING:
     from tutelage.data import DataSet
     from tutelage.execution.estimation import Estimate
-    from tutelage.recipe.config import Recipe
     from tutelage.recipe.fold import Fold
-    from tutelage.recipe.resolve import Job
+    from tutelage.recipe.resolve import RunSpec
     from tutelage.study.status import Status
     from tutelage.training.check import Checked
 
@@ -38,7 +37,7 @@ class Screen:
             disable=not self.console.is_terminal,
         )
         self.work: dict[str, TaskID] = {}
-        self.running: dict[Job, tuple[TaskID, str]] = {}
+        self.running: dict[RunSpec, tuple[TaskID, str]] = {}
         self.failed: list[str] = []
 
     def __enter__(self) -> Screen:
@@ -58,26 +57,26 @@ class Screen:
         if fraction >= 1:
             self.bars.remove_task(self.work.pop(what))
 
-    def begin(self, job: Job, number: int, total: int, cell: str) -> None:
+    def begin(self, spec: RunSpec, number: int, total: int, cell: str) -> None:
         """Open the line of a run."""
         where = f"{cell}: " if cell else ""
-        label = f"[{number + 1}/{total}] {where}{job.stage}, {job.fold_name}, seed {job.seed}"
-        self.running[job] = self.bars.add_task(label, total=1.0, note=""), label
+        label = f"[{number + 1}/{total}] {where}{spec.stage}, {spec.fold_name}, seed {spec.seed}"
+        self.running[spec] = self.bars.add_task(label, total=1.0, note=""), label
 
-    def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
+    def epoch(self, spec: RunSpec, row: Mapping[str, Any], epochs: int) -> None:
         """Show the latest numbers."""
         split = next(name for name in ("validation", "test", "train") if row.get(name))
         note = f"epoch {row['epoch'] + 1}/{epochs}  loss {row['train']['loss']:.3f}"
         if "accuracy" in row[split]:  # a run without labels and without validation knows none
             note += f"  {split} {100 * row[split]['accuracy']:.1f} %"
-        task, label = self.running[job]
+        task, label = self.running[spec]
         self.bars.update(task, completed=(row["epoch"] + 1) / epochs, note=note)
         if not self.console.is_terminal:
             self.console.print(f"{label}: {note}", markup=False, highlight=False)
 
-    def end(self, job: Job, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
+    def end(self, spec: RunSpec, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
         """Close the line of a run with its result."""
-        task, label = self.running.pop(job)
+        task, label = self.running.pop(spec)
         self.bars.remove_task(task)
         text = f"{label}: {outcome}"
         if evaluation is None:
@@ -96,20 +95,18 @@ class Screen:
         from tutelage.report.headline import headline
         from tutelage.runs.ledger import read_experiment
 
+        first = headline(ReportContext(read_experiment(folder)))
         self.console.print()
-        self.console.print(
-            headline(ReportContext(read_experiment(folder))).sentence,
-            style="bold",
-            markup=False,
-            highlight=False,
-        )
+        for warning in first.warnings:
+            self.console.print(warning, markup=False, highlight=False)
+        self.console.print(first.sentence, style="bold", markup=False, highlight=False)
         self.console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
 def show_checks(
-    path: Path, recipe: Recipe, dataset: DataSet, folds: Sequence[Fold], found: Sequence[Checked]
+    path: Path, dataset: DataSet, folds: Sequence[Fold], checked: Sequence[Checked], runs: int
 ) -> None:
-    """Print what a dry run found."""
+    """Print what a dry run came to, and for how many runs the recipe asks."""
     console = Console()
     split = folds[0].split
     console.print(
@@ -129,15 +126,12 @@ def show_checks(
         table.add_column(
             column, justify="right" if column in ("parameters", "multiply-adds") else "left"
         )
-    for row in found:
+    for row in checked:
         reach = ", ".join(f"{name} {norm:.2g}" for name, norm in row.reach.items())
         table.add_row(
             row.stage, row.input, row.network, f"{row.parameters:,}", f"{row.macs:,}", reach
         )
     console.print(table)
-    runs = len(folds) * sum(
-        1 if s.seed is not None else len(recipe.seeds) for s in recipe.stages.values()
-    )
     console.print(f"{path}: sound; up to {runs} runs", markup=False, highlight=False)
 
 

@@ -8,17 +8,10 @@ import typer
 import tutelage
 from tutelage.cli import concepts as concept_commands
 from tutelage.cli import export as export_commands
+from tutelage.cli import main
 from tutelage.cli import study as study_commands
 from tutelage.cli.groups import AskingGroup, SentenceGroup
-from tutelage.cli.options import (
-    DataHome,
-    Device,
-    Devices,
-    Jobs,
-    Name,
-    Overrides,
-    Runs,
-)
+from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs
 from tutelage.errors import UserError, unknown
 
 app = typer.Typer(
@@ -86,17 +79,18 @@ def run(
     from tutelage.execution.run import execute
     from tutelage.execution.storage import own_name
     from tutelage.execution.workers import RunConfig
-    from tutelage.recipe.config import folder_name, load
+    from tutelage.recipe.config import load
+    from tutelage.recipe.reader import folder_name
     from tutelage.report import write_report
 
     loaded = load(recipe, overrides or [])
     with Screen() as screen:
-        places = RunConfig(runs, data, device, jobs, devices)
+        config = RunConfig(runs, data, device, jobs, devices)
         usual = folder_name(recipe, overrides or [])
         own = name or own_name(runs, usual, loaded)
         if own not in (name, usual):
             typer.echo(f"{runs / usual} keeps the recipe as it was; this one has {runs / own}")
-        folder = execute(loaded, own, places, screen)
+        folder = execute(loaded, own, config, screen)
         page = write_report(folder)
     screen.summary(folder, page)
     if screen.failed:
@@ -109,17 +103,23 @@ def check(recipe: RecipeFile, overrides: Overrides = None, data: DataHome = None
     from tutelage.cli.progress import Screen, show_checks
     from tutelage.data import home
     from tutelage.recipe.config import load
-    from tutelage.recipe.fold import Fold, folds, load_data
+    from tutelage.recipe.data_spec import DataSpec, folds, load_data
+    from tutelage.recipe.fold import Fold
+    from tutelage.recipe.resolve import resolve
     from tutelage.training.check import check as examine
 
     loaded = load(recipe, overrides or [])
     with Screen() as screen:
-        dataset = load_data(loaded, data, screen.progress)
+        source = DataSpec.of(loaded)
+        dataset = load_data(loaded.data, data, screen.progress)
         # Nothing is computed for the whole set here; only that the split is clean is remembered.
         cache = (data or home()) / "checks"
-        data_folds = [Fold.of(loaded, dataset, fold, cache) for fold in folds(loaded, dataset)]
-        found = examine(loaded, data_folds[0])
-    show_checks(recipe, loaded, dataset, data_folds, found)
+        data_folds = {n: Fold.of(source, dataset, n, cache) for n in folds(loaded, dataset)}
+        specs = {n: resolve(loaded, n, fold) for n, fold in data_folds.items()}
+        first = next(iter(specs))
+        checked = examine(specs[first], data_folds[first])
+    runs = sum(len(of_fold) for of_fold in specs.values())
+    show_checks(recipe, dataset, list(data_folds.values()), checked, runs)
 
 
 @app.command("list")
@@ -184,11 +184,6 @@ def data(
             home or datasets.home(), screen.progress
         )
     typer.echo(str(describe(dataset)))
-
-
-def main() -> None:
-    """Entry point of the ``tutelage`` command."""
-    app(prog_name="tutelage")
 
 
 if __name__ == "__main__":

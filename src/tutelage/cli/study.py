@@ -5,15 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tutelage.cli.options import (
-    DataHome,
-    Device,
-    Devices,
-    Jobs,
-    Name,
-    Overrides,
-    Runs,
-)
+from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs
 
 app = typer.Typer(
     help="Studies: many experiments from one file, planned, run, watched and compared.",
@@ -40,7 +32,7 @@ def plan(
 
     from tutelage.cli.progress import Screen, show_estimate
     from tutelage.execution.estimation import estimate, refuse_unfit
-    from tutelage.execution.stack_words import ways_of
+    from tutelage.execution.stack_engine import ways_of
     from tutelage.execution.workers import RunConfig
     from tutelage.study.file import load_study
     from tutelage.study.run import plan_study
@@ -88,8 +80,8 @@ def run(
 
     loaded = load_study(study, overrides or [], name)
     with Screen() as screen:
-        places = RunConfig(runs.resolve() if engine == "ray" else runs, data, device, jobs, devices)
-        planned = plan_study(loaded, places, screen)
+        config = RunConfig(runs.resolve() if engine == "ray" else runs, data, device, jobs, devices)
+        planned = plan_study(loaded, config, screen)
         if engine == "local":  # of a cluster, this machine says nothing
             found = estimate(planned, screen, well=False)
             refuse_unfit(found, runs)
@@ -97,7 +89,7 @@ def run(
                 typer.echo(f"{found.missing} runs to train; a guess: {duration(found.seconds)}")
         workers = stacking(way, engine_of(engine, planned, screen))
         folder = run_study(loaded, planned, screen, workers)
-    done = sum(task.key in planned.found for task in planned.tasks)
+    done = sum(task.key in planned.complete for task in planned.tasks)
     typer.echo(f"{folder}: {done} of {len(planned.tasks)} runs are complete")
     for line in screen.failed:
         typer.echo(line, err=True)

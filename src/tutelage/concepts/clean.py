@@ -11,8 +11,8 @@ from tutelage.errors import UserError
 
 _RESIDUE = re.compile(
     r"extract concepts?\b|\bfrom sentence\b|\b\d+ (?:short )?(?:sentences|phrases)\b"
-    r"|^(?:sure|certainly|here (?:are|is))\b|^use \d+\b|\bas an ai\b|\blanguage model\b"
-    r"|\bi (?:cannot|can't|am unable|hope)\b|\bthe following\b"
+    r"|^(?:sure|certainly)\s*(?:[,.!:;]|$)|^(?:sure |certainly )?here (?:are|is)\b"
+    r"|^use \d+\b|\bas an ai\b|\blanguage model\b|\bi (?:cannot|can't|am unable|hope)\b|\bthe following\b"
 )
 _OVERLAP = 5  # words in a row that a phrase may not share with the prompt it answers
 _LOOSE = re.compile(
@@ -63,11 +63,12 @@ class Rules:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A phrase that did not stay, and why."""
+    """A phrase that did not stay, and why; ``word`` is the class name in it, where that is why."""
 
     text: str
     owners: tuple[str, ...]
     reason: str
+    word: str = ""
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,11 @@ class Cleaned:
         """How many phrases were dropped for each reason, the most frequent first."""
         return dict(Counter(one.reason for one in self.dropped).most_common())
 
+    @property
+    def names(self) -> dict[str, int]:
+        """How many phrases were dropped for each class name in them, the most frequent first."""
+        return dict(Counter(one.word.lower() for one in self.dropped if one.word).most_common())
+
 
 def clean(concepts: ConceptSet, rules: Rules | None = None) -> Cleaned:
     """Return the phrases that follow the rules, spelled alike; no class loses a phrase to another one.
@@ -103,9 +109,9 @@ def clean(concepts: ConceptSet, rules: Rules | None = None) -> Cleaned:
     joined: list[Concept] = []
     dropped: list[Dropped] = []
     for concept in concepts.concepts:
-        text, reason = tidy(concept)
+        text, reason, word = tidy(concept)
         if reason:
-            dropped.append(Dropped(concept.text, concept.owners, reason))
+            dropped.append(Dropped(concept.text, concept.owners, reason, word))
             continue
         first = kept.setdefault(key(text), replace(concept, text=text))
         joined.append(replace(concept, text=first.text))
@@ -135,20 +141,20 @@ class _Tidy:
         self._refused = Names((), rules.refuse)
         self._prompts: dict[str, str] = {}
 
-    def __call__(self, concept: Concept) -> tuple[str, str]:
-        """Return the phrase and the reason to drop it, empty if it stays."""
+    def __call__(self, concept: Concept) -> tuple[str, str, str]:
+        """Return the phrase, the reason to drop it, empty if it stays, and the class name that is the reason."""
         residue = _RESIDUE.search(concept.text.lower()) is not None
         if residue or any(self._echo(concept.text, one.prompt) for one in concept.origins):
-            return "", "residue of a prompt"
+            return "", "residue of a prompt", ""
         text = _spell(concept.text)
         name = self._names.found(text)
         if name is not None and self._rules.class_names == "reject":
-            return "", "class name"
+            return "", "class name", name
         if name is not None:
             word = self._rules.superclass if self._rules.class_names == "replace" else ""
             # "Ears of the cat" would leave "ears of the".
             text = _LOOSE.sub("", _spell(self._names.replaced(text, word.strip().lower())))
-        return text, self._length(text) or self._word(text)
+        return text, self._length(text) or self._word(text), ""
 
     def _length(self, text: str) -> str:
         if not _LOOSE.sub("", key(text)):

@@ -14,6 +14,15 @@ _IRREGULAR = {
     "ride": ("rode", "ridden"), "rise": ("rose", "risen"), "drive": ("drove", "driven"),
     "sleep": ("slept",), "sweep": ("swept",), "swim": ("swam", "swum"), "eat": ("ate", "eaten"),
 }  # fmt: skip
+# Verbs whose bare form is more often a noun of another meaning: "a row of teeth" is not rowing.
+_NOUNS = frozenset({"bowl", "box", "fence", "row", "type"})
+# Nouns that are more often a verb before another one: "can be opened" is no can.
+_AUXILIARIES = frozenset({"can", "may", "must", "will"})
+_DETERMINERS = frozenset(
+    "a an the this each every one another any no its his her their your my two three four many several".split()
+)
+_SUBJECTS = frozenset("it they he she you we i that which who and or".split())
+_AFTER_NOUN = frozenset("of with without in on for from and or to at by under that is has".split())
 
 
 def forms(name: str) -> tuple[str, ...]:
@@ -40,6 +49,8 @@ def forms(name: str) -> tuple[str, ...]:
 
 class Names:
     """Finds class names in phrases by whole words: "cat's whiskers" and "cat-like" have one, "delicate" has none.
+
+    A name such as "can" is found as a noun ("a can", "tin can with a lid"), not as a verb ("can be opened").
 
     Time does not grow with the number of names: they are looked up by their first word.
 
@@ -73,7 +84,8 @@ class Names:
         words = list(_WORD.finditer(text))
         last = 0
         for number, word in enumerate(words):
-            count = self._length(text, words[number:]) if word.start() >= last else 0
+            inside = word.start() < last or _is_verb(text, words, number)
+            count = 0 if inside else self._length(text, words[number:])
             if count:
                 end = words[number + count - 1].end()
                 tail = _TAIL.match(text, end)
@@ -88,6 +100,19 @@ class Names:
             if tuple(one[0].lower() for one in here) == name and all(map(_GAP.fullmatch, gaps)):
                 return len(name)
         return 0
+
+
+def _is_verb(text: str, words: Sequence[re.Match[str]], number: int) -> bool:
+    """Return whether a word that may be an auxiliary is one: by the words around it."""
+    word = words[number]
+    if word[0].lower() not in _AUXILIARIES or _TAIL.match(text, word.end()):
+        return False
+    before = words[number - 1][0].lower() if number else ""
+    after = words[number + 1][0].lower() if number + 1 < len(words) else ""
+    if before in _DETERMINERS:
+        return False
+    noun = not after or (before and after in _AFTER_NOUN)
+    return before in _SUBJECTS or not noun
 
 
 def _words(text: str) -> list[str]:
@@ -127,6 +152,7 @@ def _of_verb(word: str) -> list[str]:
     found: list[str] = []
     for base in bases:
         core = base.removesuffix("e")
-        found += [base, *_IRREGULAR.get(base, ()), _plural(base)]
+        found += [] if base in _NOUNS else [base, _plural(base)]
+        found += _IRREGULAR.get(base, ())
         found += [core + "ed", core + "er", core + "ers"]
     return found

@@ -32,6 +32,26 @@ def subjects_of(dataset: DataSet, place: str) -> list[str]:
     return sorted((str(name) for name in np.unique(column(dataset, place))), key=natural)
 
 
+def sessions_of(dataset: DataSet, place: str) -> Strings:
+    """Return the session of every sample, [N]: the data set's, else which recording of its person it is, from 1.
+
+    Raises:
+        UserError: the data set has neither sessions nor subjects with recordings.
+    """
+    if dataset.sessions is not None:
+        return dataset.sessions
+    if dataset.subjects is None or dataset.recordings is None:
+        raise UserError(
+            f"{place}: data set {dataset.name!r} has no sessions, nor recordings of subjects, so it cannot be "
+            "split by them; use LeaveOneSubjectOut, OfficialSplit or RandomSplit"
+        )
+    sessions = np.zeros(len(dataset), np.int64)
+    for name in np.unique(dataset.subjects):
+        mine = dataset.subjects == name
+        sessions[mine] = np.unique(dataset.recordings[mine], return_inverse=True)[1] + 1
+    return sessions.astype(np.str_)
+
+
 def check_fold(place: str, fold: int, count: int) -> None:
     """Refuse a fold that does not exist.
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from tutelage.data import safepickle
+from tutelage import safepickle
 from tutelage.data.dataset import COLOURS, DataSet
 from tutelage.data.fetch import Official, Package, fetch
 from tutelage.data.hierarchy import grouped

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +17,9 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Strings = NDArray[np.str_]
 
+_NOBODY = {"", "nan", "none", "null", "<na>", "nat"}  # what tables make of a missing name
 COLOURS = ("red", "green", "blue")
+_QUOTED = 80  # characters of a wrong value in a sentence
 _CHUNK = 1 << 24  # bytes read at once from a memory-map
 
 
@@ -53,6 +56,7 @@ class DataSet:
             float16. ``global``: of a whole sample, [N, M]. ``spatial``: of its places, [N, places, M] of signals,
             [N, rows, columns, M] of images: equal cells of the input. Empty, one of them, or both.
         concept_names: M names for each of ``concepts``.
+        sessions: on which occasion each sample was taken, [N] strings, or None.
 
     Raises:
         UserError: the parts do not fit together.
@@ -75,10 +79,12 @@ class DataSet:
     official_validation: Bools | None = None
     concepts: Mapping[str, np.ndarray] = field(default_factory=dict)
     concept_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sessions: Strings | None = None
 
     def __post_init__(self) -> None:
         self._check_inputs()
         self._check_columns()
+        self._check_subjects()
         self._check_labels()
         self._check_windows()
         self._check_concepts()
@@ -91,7 +97,9 @@ class DataSet:
         return len(self.inputs)
 
     def _refuse(self, place: str, found: object, allowed: str) -> UserError:
-        return UserError(f"data set {self.name!r}: {place}: found {found}, allowed is {allowed}")
+        text = str(found)
+        short = text if len(text) <= _QUOTED else text[:_QUOTED] + "..."
+        return UserError(f"data set {self.name!r}: {place}: found {short}, allowed is {allowed}")
 
     def _check_inputs(self) -> None:
         forms = {"signal": (3, np.float32, "[N, channels, time] float32"),
@@ -108,15 +116,45 @@ class DataSet:
             raise self._refuse(
                 "channel_names", f"{len(self.channel_names)} names", f"{shape[1]}, one per channel"
             )
-        if self.modality == "signal" and not all(
-            np.isfinite(part).all() for part in blocks(self.inputs)
-        ):
-            raise self._refuse("inputs", "NaN or infinite values", "finite numbers only")
+        if self.modality == "signal":
+            self._check_finite()
+
+    def _check_finite(self) -> None:
+        first = 0
+        for part in blocks(self.inputs):
+            good = np.isfinite(part)
+            if not good.all():
+                sample, channel, time = np.argwhere(~good)[0].tolist()
+                value = "NaN" if np.isnan(part[sample, channel, time]) else "an infinite value"
+                raise self._refuse(
+                    "inputs",
+                    f"{value} in sample {first + sample}, channel {self.channel_names[channel]!r}, time {time}",
+                    "finite numbers only",
+                )
+            first += len(part)
+
+    def _check_subjects(self) -> None:
+        """Refuse names that are none, or that may be two spellings of one person."""
+        spellings: dict[str, str] = {}
+        for name in () if self.subjects is None else np.unique(self.subjects).tolist():
+            if name.strip().casefold() in _NOBODY:
+                number = int(np.flatnonzero(self.subjects == name)[0])
+                raise self._refuse(
+                    "subjects",
+                    f"{name!r} (sample {number})",
+                    "the name of a person for every sample",
+                )
+            plain = re.sub(r"(?<!\d)0+(?=\d)", "", name.strip().casefold())
+            if spellings.setdefault(plain, name) != name:
+                raise self._refuse(
+                    "subjects", f"{spellings[plain]!r} and {name!r}", "one spelling of each person"
+                )
 
     def _check_columns(self) -> None:
         kinds = {
             "labels": "i",
             "subjects": "U",
+            "sessions": "U",
             "recordings": "i",
             "starts": "i",
             "official_test": "b",
@@ -192,12 +230,14 @@ class DataSet:
 
         ``source`` is left out: the same data fetched from two places are the same data.
         """
-        header = {
+        header: dict[str, Any] = {
             "name": self.name, "modality": self.modality, "classes": self.class_names,
             "channels": self.channel_names, "rate": self.rate, "window": self.window,
             "synthetic": self.synthetic, "shape": self.inputs.shape,
             "subjects": None if self.subjects is None else self.subjects.tolist(),
         }  # fmt: skip
+        if self.sessions is not None:
+            header["sessions"] = self.sessions.tolist()
         state = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
         columns = [self.inputs, self.labels, self.recordings, self.starts, self.official_test]
         if self.official_validation is not None:

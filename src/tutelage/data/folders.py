@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tutelage.data.dataset import COLOURS, DataSet, Ints
+from tutelage.data.dataset import COLOURS, DataSet, Ints, Strings
 from tutelage.data.guard import array, content, fits_memory, lines, picture
 from tutelage.data.loader import Loader, ParsedLoader, at_least, user_folder
 from tutelage.data.names import natural, numbered
@@ -26,7 +26,7 @@ class Arrays(Loader):
 
     ``X.npy`` is [N, channels, time] floating-point or [N, 3, height, width] uint8; ``y.npy`` is
     [N] integers from 0. Optional: ``subjects.npy`` [N], ``test.npy`` [N] bool (your official test
-    part), ``recordings.npy`` and ``starts.npy`` [N] (to detect windows that overlap),
+    part), ``sessions.npy`` [N], ``recordings.npy`` and ``starts.npy`` [N] (to detect windows that overlap),
     ``classes.txt`` and ``channels.txt`` (one name a line).
 
     Args:
@@ -56,6 +56,7 @@ class Arrays(Loader):
             name: np.array(array(files[name], kinds, (1,))) if name in files else None
             for name, kinds in {
                 "subjects": "Uiu",
+                "sessions": "Uiu",
                 "recordings": "iu",
                 "starts": "iu",
                 "test": "b",
@@ -70,7 +71,8 @@ class Arrays(Loader):
             modality="signal" if signal else "image",
             inputs=_single(files["X"], inputs),
             labels=labels,
-            subjects=None if columns["subjects"] is None else columns["subjects"].astype(np.str_),
+            subjects=_texts(columns["subjects"]),
+            sessions=_texts(columns["sessions"]),
             class_names=lines(folder / "classes.txt") or _numbered_classes(files["y"], labels),
             channel_names=channels
             or (_names("channel", inputs.shape[1], 1) if signal else COLOURS),
@@ -81,6 +83,10 @@ class Arrays(Loader):
             official_test=columns["test"],
             source="arrays of the user",
         )
+
+
+def _texts(column: np.ndarray | None) -> Strings | None:
+    return None if column is None else column.astype(np.str_)
 
 
 def _whole(column: np.ndarray | None) -> Ints | None:

@@ -3,6 +3,7 @@
 import math
 import os
 import stat
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
@@ -154,7 +155,17 @@ def array(path: Path, kinds: str, axes: Sequence[int]) -> np.ndarray:
         values: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError, OverflowError) as error:
         raise UserError(f"{path}: found no plain .npy file ({error})") from error
+    if kind.kind == "U":
+        _refuse_no_text(path, values)
     return values
+
+
+def _refuse_no_text(path: Path, values: np.ndarray) -> None:
+    """Refuse numbers that are no characters; Python would fail on them anywhere."""
+    order = values.dtype.byteorder.replace("=", "<" if sys.byteorder == "little" else ">")
+    codes = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.dtype(f"{order}u4"))
+    if ((codes > 0x10FFFF) | ((codes >= 0xD800) & (codes < 0xE000))).any():
+        raise UserError(f"{path}: found what is no text in it; is the file damaged?")
 
 
 def _header(path: Path) -> tuple[tuple[int, ...], "np.dtype[Any]", int]:

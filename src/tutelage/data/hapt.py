@@ -12,9 +12,10 @@ from typing import IO, ClassVar, Literal
 
 import numpy as np
 
-from tutelage.data import safepickle
+from tutelage import safepickle
 from tutelage.data.dataset import DataSet
 from tutelage.data.fetch import Official, Package, fetch
+from tutelage.data.guard import member, readable, regular
 from tutelage.data.loader import ParsedLoader, at_least, one_of
 from tutelage.data.store import Progress
 from tutelage.data.windows import cut, starts_within_runs
@@ -98,6 +99,11 @@ class Hapt(ParsedLoader):
         ]
         kept = [(index, first) for index, first in enumerate(starts) if len(first)]
         if not kept:
+            if not any(np.isin(recording.labels, list(allowed)).any() for recording in recordings):
+                raise UserError(
+                    f"hapt: found no row with a label of 1 to {len(names)} in {len(recordings)} recordings; are "
+                    "the files complete?"
+                )
             raise UserError(f"Hapt.window: found {self.window}, longer than every labelled run")
         counts = [len(first) for _, first in kept]
         return DataSet(
@@ -121,7 +127,7 @@ def _read(files: Mapping[str, Path]) -> tuple[list[Recording], str]:
     path = next(iter(files.values()), None)
     if path is None or path.suffix == ".txt":
         return _read_raw(
-            list(files), lambda name: files[name].open("rb")
+            list(files), lambda name: regular(files[name]).open("rb")
         ), "official archive, RawData"
     if path.suffix == ".zip":
         return read_zip(path), f"official archive, {path.name}"
@@ -156,18 +162,19 @@ def read_package(path: Path) -> list[Recording]:
 def read_folder(raw: Path) -> list[Recording]:
     """Return the recordings of the official folder ``RawData``, ordered by subject and number."""
     return _read_raw(
-        [path.name for path in raw.glob("*.txt")], lambda name: (raw / name).open("rb")
+        [path.name for path in raw.glob("*.txt")], lambda name: regular(raw / name).open("rb")
     )
 
 
 def read_zip(path: Path) -> list[Recording]:
     """Return the recordings of the official .zip, without unpacking it."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {Path(m).name: m for m in archive.namelist() if "RawData/" in m}
-            return _read_raw(list(members), lambda name: archive.open(members[name]))
-    except zipfile.BadZipFile as error:
-        raise UserError(f"{path}: found no readable .zip archive ({error})") from error
+    with readable(path, ".zip"), zipfile.ZipFile(path) as archive:
+        members = {
+            Path(info.filename).name: member(path, info)
+            for info in archive.infolist()
+            if "RawData/" in info.filename
+        }
+        return _read_raw(list(members), lambda name: archive.open(members[name]))
 
 
 def _read_raw(names: list[str], open_file: Callable[[str], IO[bytes]]) -> list[Recording]:
@@ -175,9 +182,7 @@ def _read_raw(names: list[str], open_file: Callable[[str], IO[bytes]]) -> list[R
     if "labels.txt" not in names:
         raise UserError("hapt/RawData: found no labels.txt, the official archive has one")
     with open_file("labels.txt") as file:
-        marks = _table(file, "labels.txt")
-    if marks.shape[1:] != (5,):
-        raise UserError(f"hapt/RawData/labels.txt: found {marks.shape[1]} columns, allowed are 5")
+        marks = _marks(_table(file, "labels.txt"), _numbers(names))
     found = []
     for number, subject in _numbers(names):
         parts = []
@@ -189,11 +194,58 @@ def _read_raw(names: list[str], open_file: Callable[[str], IO[bytes]]) -> list[R
                 f"hapt/RawData: experiment {number}: found {parts[0].shape} acceleration and "
                 f"{parts[1].shape} gyroscope values, allowed are equal numbers of rows with 3"
             )
-        labels = np.full(len(parts[0]), -1, np.int64)
-        for _, _, activity, first, last in marks[marks[:, 0] == number].astype(np.int64).tolist():
-            labels[first : last + 1] = activity  # rows counted from 0, the last included
+        labels = _row_labels(marks[marks[:, 0] == number], len(parts[0]))
         found.append(Recording(subject, np.concatenate(parts, axis=1), labels))
     return found
+
+
+def _marks(table: np.ndarray, recordings: list[tuple[int, int]]) -> np.ndarray:
+    """Return the lines of labels.txt: experiment, subject, activity, first and last row.
+
+    Raises:
+        UserError: a line that is not of the form, or of somebody else's experiment.
+    """
+    place = "hapt/RawData/labels.txt"
+    if table.shape[1:] != (5,):
+        raise UserError(f"{place}: found {table.shape[1]} columns, allowed are 5")
+    if not np.isfinite(table).all() or (table != np.floor(table)).any():
+        raise UserError(f"{place}: found a number that is not whole, allowed are whole numbers")
+    marks: np.ndarray = table.astype(np.int64)
+    owners = dict(recordings)
+    most = len(ACTIVITIES + TRANSITIONS)
+    for line, (number, subject, activity, first, last) in enumerate(marks.tolist(), 1):
+        if number in owners and owners[number] != subject:
+            allowed = f"subject {owners[number]}, whose experiment {number} is by its file names"
+            raise UserError(f"{place}: line {line}: found subject {subject}, allowed is {allowed}")
+        if not 1 <= activity <= most:
+            raise UserError(
+                f"{place}: line {line}: found activity {activity}, allowed are 1 to {most}"
+            )
+        if not 0 <= first <= last:
+            raise UserError(
+                f"{place}: line {line}: found rows {first} to {last}, allowed is a first row from 0 and no "
+                "last row before it"
+            )
+    return marks
+
+
+def _row_labels(marks: np.ndarray, rows: int) -> np.ndarray:
+    """Return the label of every row of one experiment, -1 for none; rows count from 0, the last included.
+
+    Raises:
+        UserError: a stretch beyond the recording, or two stretches over one row.
+    """
+    labels = np.full(rows, -1, np.int64)
+    for number, _, activity, first, last in marks.tolist():
+        place = f"hapt/RawData/labels.txt: experiment {number}: rows {first} to {last}"
+        if last >= rows:
+            raise UserError(
+                f"{place}: found {rows} rows in the recording, so 0 to {rows - 1} are allowed"
+            )
+        if (labels[first : last + 1] != -1).any():
+            raise UserError(f"{place}: found a label there already, allowed is one for each row")
+        labels[first : last + 1] = activity
+    return labels
 
 
 def _table(file: IO[bytes], name: str) -> np.ndarray:

@@ -52,7 +52,8 @@ def scan(dataset: DataSet, split: Split) -> list[Leak]:
         pairs = [pair for pair in pairs if pair != ("train", "test")]
     prints = prints_of(dataset, np.concatenate(list(sides.values()))) if sides else {}
     found = [_same_sample(a, b, sides) for a, b in pairs]
-    found += [_same_subject(dataset, a, b, sides) for a, b in pairs]
+    if not split.within_subjects:  # stated
+        found += [_same_subject(dataset, a, b, sides) for a, b in pairs]
     found += [_overlap(dataset, a, b, sides) for a, b in pairs]
     found += [_copies(a, b, sides, prints) for a, b in pairs]
     return [finding for finding in found if finding]

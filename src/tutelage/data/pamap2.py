@@ -5,12 +5,14 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import IO, ClassVar
 
 import numpy as np
 
 from tutelage.data.dataset import DataSet, Ints
+from tutelage.data.guard import member, readable, regular
 from tutelage.data.loader import ParsedLoader, at_least
 from tutelage.data.store import Progress
 from tutelage.data.windows import cut
@@ -96,10 +98,12 @@ class Pamap2(ParsedLoader):
     def _parse(self, files: Mapping[str, Path], progress: Progress) -> DataSet:
         sources = openers(list(files.values()))
         parts, subjects, numbers, firsts, labels = [], [], [], [], []
+        longest = 0
         for order, (subject, open_file) in enumerate(sources.items()):
             progress(f"reading PAMAP2 subject {subject}", order / len(sources))
             with open_file() as file:
                 rows, marks = prepare_rows(read_table(file, subject))
+            longest = max(longest, len(marks))
             starts = window_starts(marks, self.window, self.stride)
             self._accept(subject, len(rows), len(starts), complete=set(sources) == set(SUBJECTS))
             if len(starts):
@@ -109,7 +113,16 @@ class Pamap2(ParsedLoader):
             firsts.append(starts)
             labels.append(marks[starts])
         if not parts:
-            raise UserError(f"Pamap2.window: found {self.window}, longer than every recording")
+            if not longest:
+                known = ", ".join(str(number) for number in sorted(LABELS))
+                raise UserError(
+                    f"pamap2: found no row of the activities {known} in {', '.join(files)}; are these "
+                    "the files of the folder Protocol?"
+                )
+            raise UserError(
+                f"Pamap2.window: found {self.window}, longer than every recording, of which the longest has "
+                f"{longest} samples"
+            )
         return DataSet(
             name=self.name,
             modality="signal",
@@ -173,18 +186,19 @@ def openers(raw: list[Path]) -> dict[str, Callable[[], IO[bytes]]]:
 
 
 def _opener(path: Path) -> Callable[[], IO[bytes]]:
-    return lambda: path.open("rb")
+    return lambda: regular(path).open("rb")
 
 
 def _archive(path: Path) -> zipfile.ZipFile:
     """Open the official archive; the repository serves it inside a second one."""
-    try:
+    with readable(path, ".zip"):
         archive = zipfile.ZipFile(path)
         if _NESTED in archive.namelist():
-            return zipfile.ZipFile(archive.open(_NESTED))
+            archive = zipfile.ZipFile(archive.open(_NESTED))
+        for info in archive.infolist():
+            if "Protocol/" in info.filename:
+                member(path, info)
         return archive
-    except (OSError, zipfile.BadZipFile) as error:
-        raise UserError(f"{path}: found no readable .zip archive ({error})") from error
 
 
 def read_table(file: IO[bytes], subject: str) -> np.ndarray:
@@ -196,9 +210,13 @@ def read_table(file: IO[bytes], subject: str) -> np.ndarray:
     import pandas as pd
 
     try:
+        text = file.read()
+        _refuse_ragged(text, subject)
         # Told the type, pandas takes four times as long as when it finds out for itself.
-        table = pd.read_csv(file, sep=" ", header=None)
+        table = pd.read_csv(BytesIO(text), sep=" ", header=None)
         numbers: np.ndarray = table.to_numpy(np.float64)
+    except UserError:
+        raise
     except (ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"pamap2: subject {subject}: the table cannot be read ({error})") from error
     if numbers.shape[1] != 54:
@@ -206,6 +224,18 @@ def read_table(file: IO[bytes], subject: str) -> np.ndarray:
             f"pamap2: subject {subject}: found {numbers.shape[1]} columns, allowed are 54"
         )
     return numbers
+
+
+def _refuse_ragged(text: bytes, subject: str) -> None:
+    """Refuse rows with too few numbers, which pandas would fill up with NaN."""
+    rows = text.strip().split(b"\n")
+    wanted = rows[0].count(b" ")
+    for line, row in enumerate(rows, 1):
+        if row.count(b" ") != wanted:
+            raise UserError(
+                f"pamap2: subject {subject}: line {line}: found {row.count(b' ') + 1} numbers, the first line has "
+                f"{wanted + 1}"
+            )
 
 
 def prepare_rows(table: np.ndarray) -> tuple[np.ndarray, Ints]:

@@ -5,10 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.data.dataset import DataSet
+from tutelage.data.dataset import DataSet, blocks
 from tutelage.data.names import natural
 
 _SHOWN = 5  # concepts that are named
+_UNITS = 10  # from this ratio of ranges on, channels seem to have other units
+_SIDES = 3  # training, validation, test
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,14 @@ class Description:
         columns: heads: class, then the subjects (or train and test), then windows and share.
         rows: one for each class: its name, the counts, their sum, its share of all in [0, 1].
         notes: sentences about what deserves attention.
+        ranges: of signals: name, least and greatest value of each channel.
     """
 
     summary: dict[str, Any]
     columns: tuple[str, ...]
     rows: tuple[tuple[str | int | float, ...], ...]
     notes: tuple[str, ...]
+    ranges: tuple[tuple[str, float, float], ...] = ()
 
     def __str__(self) -> str:
         """Return it as text: one line for the whole, then classes, then the groups, then notes."""
@@ -52,6 +56,10 @@ class Description:
                 " ".join([f"{name:{wide}}", *(f"{count:6}" for count in column)])
                 for name, column in zip(groups, counts, strict=True)
             ]
+        if self.ranges:
+            width = max(len("channel"), *(len(name) for name, *_ in self.ranges))
+            lines += ["", f"{'channel':{width}}        least     greatest"]
+            lines += [f"{name:{width}} {low:12.5g} {high:12.5g}" for name, low, high in self.ranges]
         notes = [f"note: {note}" for note in self.notes]
         ends = [f"source: {about['source']}", f"fingerprint: {about['fingerprint']}"]
         return "\n".join([*lines, "", *notes, *ends])
@@ -69,7 +77,33 @@ def describe(dataset: DataSet) -> Description:
         for number, name in enumerate(dataset.class_names)
     )
     columns = ("class", *groups, "total", "share")
-    return Description(dataset.summary(), columns, rows, _notes(dataset, list(groups), table))
+    ranges = _ranges(dataset) if dataset.modality == "signal" else ()
+    notes = _notes(dataset, list(groups), table) + _unit_notes(ranges)
+    return Description(dataset.summary(), columns, rows, notes, ranges)
+
+
+def _ranges(dataset: DataSet) -> tuple[tuple[str, float, float], ...]:
+    """Return name, least and greatest value of every channel."""
+    parts = [(part.min(axis=(0, 2)), part.max(axis=(0, 2))) for part in blocks(dataset.inputs)]
+    low, high = (np.stack(ends).astype(np.float64) for ends in zip(*parts, strict=True))
+    ends = zip(dataset.channel_names, low.min(0).tolist(), high.max(0).tolist(), strict=True)
+    return tuple(ends)
+
+
+def _unit_notes(ranges: tuple[tuple[str, float, float], ...]) -> tuple[str, ...]:
+    """Return what the ranges say of sensors that were off, and of units that differ."""
+    notes = []
+    dead = [name for name, low, high in ranges if low == high]
+    if dead:
+        notes.append(f"constant in all windows, as if the sensor was off: {', '.join(dead)}")
+    spans = sorted((high - low, name) for name, low, high in ranges if high > low)
+    if spans and spans[-1][0] >= _UNITS * spans[0][0]:
+        (least, narrow), (most, wide) = spans[0], spans[-1]
+        notes.append(
+            f"ranges differ: {wide} spans {most:.3g}, {narrow} {least:.3g}; if their units differ, put Scaled "
+            "before representations that take all channels together"
+        )
+    return tuple(notes)
 
 
 def _groups(dataset: DataSet) -> dict[str, np.ndarray]:
@@ -86,6 +120,23 @@ def _groups(dataset: DataSet) -> dict[str, np.ndarray]:
     return {"samples": np.ones(len(dataset), bool)}
 
 
+def _rare(dataset: DataSet, table: np.ndarray) -> list[str]:
+    """Return which classes are too few to be trained on, chosen by and tested."""
+    notes = []
+    for name, counts in zip(dataset.class_names, table, strict=True):
+        owners = int((counts > 0).sum())
+        samples = f"{counts.sum()} sample{'s' * bool(counts.sum() > 1)}"
+        if dataset.subjects is not None and 0 < owners < _SIDES and table.shape[1] >= _SIDES:
+            people = "subject" if owners == 1 else "subjects"
+            notes.append(
+                f"{name}: {samples} of {owners} {people} only; with fewer than {_SIDES} it cannot be "
+                "trained on, chosen by and tested in one fold"
+            )
+        elif 0 < counts.sum() < _SIDES:
+            notes.append(f"{name}: {samples} only; some side of a split has none")
+    return notes
+
+
 def _notes(dataset: DataSet, groups: list[str], table: np.ndarray) -> tuple[str, ...]:
     notes = []
     if dataset.synthetic:
@@ -97,6 +148,10 @@ def _notes(dataset: DataSet, groups: list[str], table: np.ndarray) -> tuple[str,
     empty = [dataset.class_names[number] for number in np.flatnonzero(totals == 0)]
     if empty:
         notes.append(f"no samples of {', '.join(empty)}")
+        if empty[0] == dataset.class_names[0] and dataset.labels.min() > 0:
+            notes.append(
+                "labels begin above 0: are they numbered from 1? Then class 0 is never learned"
+            )
     present = totals[totals > 0]
     if present.max() >= 2 * present.min():
         notes.append(
@@ -107,4 +162,4 @@ def _notes(dataset: DataSet, groups: list[str], table: np.ndarray) -> tuple[str,
     for name, count in zip(groups, lacking.tolist(), strict=True):
         if count:
             notes.append(f"{name} lacks {count} of {len(present)} classes")
-    return tuple(notes)
+    return tuple(notes + _rare(dataset, table))

@@ -9,11 +9,16 @@ from tutelage.data.choosing import check_fold, check_fraction, draw, few, tested
 from tutelage.data.copies import without_copies
 from tutelage.data.dataset import DataSet, Ints
 from tutelage.data.split import Split, Splitter
-from tutelage.data.subject_splits import GroupedFolds, LeaveOneSubjectOut, NamedSubjects
+from tutelage.data.subject_splits import (
+    GroupedFolds,
+    LeaveOneSubjectOut,
+    NamedSubjects,
+    SessionOut,
+)
 from tutelage.errors import UserError, unknown
 
 __all__ = [
-    "LeaveOneSubjectOut", "GroupedFolds", "NamedSubjects", "OfficialSplit", "RandomSplit", "Thinned",
+    "LeaveOneSubjectOut", "GroupedFolds", "NamedSubjects", "SessionOut", "OfficialSplit", "RandomSplit", "Thinned",
     "FewShot", "Transductive",
 ]  # fmt: skip
 
@@ -22,7 +27,8 @@ __all__ = [
 class OfficialSplit:
     """The publisher's test part; validation is the publisher's, or taken from the training part.
 
-    With subjects in the data, validation takes whole subjects, else samples, class by class.
+    With subjects in the data, validation takes whole subjects, else whole recordings, else samples, class by
+    class.
 
     Args:
         validation: fraction of everything outside the test part, in [0, 1); None: the publisher's own
@@ -67,11 +73,18 @@ class OfficialSplit:
             return np.flatnonzero(dataset.official_validation)
         fraction = 0.1 if self.validation is None else self.validation
         rng = np.random.default_rng([self.seed, 0])
-        if dataset.subjects is None:
+        owners = dataset.recordings if dataset.subjects is None else dataset.subjects
+        if owners is None:
             return draw(dataset, rest, fraction, rng)
-        names = rng.permutation(np.unique(dataset.subjects[rest]))
-        some = names[: int(np.ceil(fraction * len(names)))]
-        return rest[np.isin(dataset.subjects[rest], some)]
+        units = rng.permutation(np.unique(owners[rest]))
+        if fraction > 0 and len(units) == 1:
+            unit = "recording" if dataset.subjects is None else "subject"
+            raise UserError(
+                f"OfficialSplit.validation: found {fraction}, but outside the test part of {dataset.name!r} there "
+                f"is one {unit} only, and it must be left to train on; allowed is 0"
+            )
+        drawn = units[: min(int(np.ceil(fraction * len(units))), len(units) - 1)]
+        return rest[np.isin(owners[rest], drawn)]
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import numpy as np
 from filelock import FileLock
 
 from tutelage.data.dataset import DataSet
+from tutelage.data.guard import regular
 from tutelage.errors import UserError
 from tutelage.files import UNFINISHED, replacing, replacing_folder
 
@@ -23,6 +24,7 @@ _FORMAT = 3  # raise it when the meaning of a stored file, or a default of a loa
 _CONCEPTS = "concepts-"  # before the scope, in the name of an array
 _ARRAYS = (
     "inputs", "labels", "subjects", "recordings", "starts", "official_test", "official_validation",
+    "sessions",
 )  # fmt: skip
 
 
@@ -70,7 +72,7 @@ def stamps(paths: Iterable[Path], memory: Path) -> list[str]:
         known = json.loads(memory.read_text())
     found = []
     for path in paths:
-        state = path.stat()
+        state = regular(path).stat()
         old = known.get(str(path.resolve()), [None, None, ""])
         fresh = [state.st_size, state.st_mtime_ns] != old[:2]
         found.append(sha256(path) if fresh else old[2])

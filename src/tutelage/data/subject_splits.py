@@ -4,7 +4,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tutelage.data.choosing import check_fold, choose_validation, column, subjects_of
+from tutelage.data.choosing import (
+    check_fold,
+    check_fraction,
+    choose_validation,
+    column,
+    sessions_of,
+    subjects_of,
+)
 from tutelage.data.dataset import DataSet
 from tutelage.data.names import natural
 from tutelage.data.split import Split, unseen_classes
@@ -151,6 +158,59 @@ class NamedSubjects:
             self.strict,
             list(self.train) or None,
         )
+
+
+@dataclass(frozen=True)
+class SessionOut:
+    """Every session is tested once, of all people who have it: the same people on another occasion.
+
+    Sessions are those of the data set; where it has none, the recordings of each person, in their order. People
+    are on several sides, so this says nothing about new people.
+
+    Args:
+        validation: fraction of the other sessions, each of one person, in [0, 1); at least one trains.
+        seed: for the choice of validation sessions.
+    """
+
+    validation: float = 0.2
+    seed: int = 0
+
+    def count(self, dataset: DataSet) -> int:
+        """Return the number of sessions."""
+        return len(np.unique(sessions_of(dataset, "SessionOut")))
+
+    def split(self, dataset: DataSet, fold: int) -> Split:
+        """Return the fold that tests session number ``fold`` (in natural order).
+
+        Raises:
+            UserError: no sessions, one session only, or no such fold.
+        """
+        check_fraction("SessionOut.validation", self.validation)
+        sessions = sessions_of(dataset, "SessionOut")
+        names = sorted(np.unique(sessions).tolist(), key=natural)
+        if len(names) < 2:
+            raise UserError(
+                f"SessionOut: data set {dataset.name!r} has one session, {names[0]!r}, allowed are two or more"
+            )
+        check_fold("SessionOut", fold, len(names))
+        people = np.zeros(len(dataset), np.int64)
+        if dataset.subjects is not None:
+            people = np.unique(dataset.subjects, return_inverse=True)[1]
+        occasions = people * len(names) + np.array([names.index(name) for name in sessions])
+        tested = sessions == names[fold]
+        units = np.random.default_rng([self.seed, fold]).permutation(np.unique(occasions[~tested]))
+        drawn = units[: min(int(np.ceil(self.validation * len(units))), len(units) - 1)]
+        chosen = np.isin(occasions, drawn) & ~tested
+        train, validation, test = map(np.flatnonzero, (~tested & ~chosen, chosen, tested))
+        known = dataset.subjects is not None
+        split = Split(f"session-{names[fold]}", train, validation, test, within_subjects=known)
+        unseen = unseen_classes(dataset, split)
+        if unseen:
+            raise UserError(
+                f"SessionOut: session {names[fold]!r} of {dataset.name!r} has {', '.join(unseen)}, which no other "
+                "session has; are these sessions? (sessions.npy says which there are)"
+            )
+        return split
 
 
 def _by_subject(

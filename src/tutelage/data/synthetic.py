@@ -7,8 +7,10 @@ from typing import Literal
 import numpy as np
 
 from tutelage.data.dataset import COLOURS, DataSet
+from tutelage.data.guard import fits_memory
 from tutelage.data.loader import Loader, at_least, one_of, part
 from tutelage.data.store import Progress
+from tutelage.errors import within
 
 _SHAPES = {  # channels, window, rate (Hz), classes
     "hapt": (6, 128, 50.0, 6),
@@ -53,11 +55,14 @@ class SyntheticWearable(Loader):
             self, 1, subjects=self.subjects, windows=self.windows, stride=self.stride,
             window=self.window, channels=self.channels, classes=self.classes,
         )  # fmt: skip
+        within("[0, inf)", **{"SyntheticWearable.noise": self.noise})
 
     def _load(self, cache: Path, progress: Progress) -> DataSet:
         channels, window, rate, classes = _SHAPES[self.like]
         channels, window = self.channels or channels, self.window or window
         classes, stride = self.classes or classes, self.stride or window
+        count = self.subjects * classes * self.windows
+        fits_memory(self.kind, 8 * count * channels * window, "take fewer or shorter windows")
         length = window + stride * (self.windows - 1)
         starts = np.arange(self.windows, dtype=np.int64) * stride
         parts = []
@@ -129,8 +134,11 @@ class SyntheticImages(Loader):
     def __post_init__(self) -> None:
         at_least(self, 1, classes=self.classes, samples=self.samples, size=self.size)
         part(self, "test", self.test)
+        within("[0, inf)", **{"SyntheticImages.noise": self.noise})
 
     def _load(self, cache: Path, progress: Progress) -> DataSet:
+        needed = 16 * 3 * self.classes * self.samples * self.size**2
+        fits_memory(self.kind, needed, "take fewer or smaller images")
         last = np.arange(self.samples) >= self.samples - round(self.test * self.samples)
         return DataSet(
             name="synthetic-images",

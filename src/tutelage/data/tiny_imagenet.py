@@ -23,8 +23,9 @@ class TinyImageNet(ImageLoader):
     """Tiny ImageNet: 100,000 images to train on and 10,000 to test, 64x64 RGB, 200 classes.
 
     The official validation images are the test part, as everywhere: the labels of the official test images
-    were never published. Classes are numbered in the order of their WordNet numbers (wnids). ``folder`` is the
-    folder ``tiny-imagenet-200`` or the official tiny-imagenet-200.zip.
+    were never published. A ``val`` that was sorted into class folders is read, too. Classes are numbered in the
+    order of their WordNet numbers (wnids). ``folder`` is the folder ``tiny-imagenet-200`` or the official
+    tiny-imagenet-200.zip.
     """
 
     name: ClassVar[str] = "tinyimagenet"
@@ -42,12 +43,17 @@ class TinyImageNet(ImageLoader):
         tokens = sorted(source.text("wnids.txt").split())
         self._expect_classes(f"{source.path}: wnids.txt", len(set(tokens)), CLASSES)
         words = synonyms(source.text("words.txt"))
-        tested = _annotations(source)
+        flat = any(name.startswith("val/images/") for name in source.names)
+        tested = _annotations(source) if flat else {}
 
         def sort(path: Sequence[str]) -> tuple[str, str] | None:
-            """Return part and class of train/<wnid>/images/<file> or val/images/<file>."""
+            """Return part and class of train/<wnid>/images/<file>, val/images/<file> or val/<wnid>/...<file>."""
             if len(path) == 4 and path[0] == "train" and path[2] == "images":
                 return "train", path[1]
+            if (
+                path[0] == "val" and len(path) in (3, 4) and path[1] in words
+            ):  # sorted by hand, as many do
+                return "test", path[1]
             if len(path) == 3 and path[:2] == ["val", "images"]:
                 if path[2] not in tested:
                     raise UserError(

@@ -15,7 +15,7 @@ from tutelage.execution.distributed import train_on_ranks
 from tutelage.execution.listener import Listener
 from tutelage.execution.threads import fixed_threads
 from tutelage.files import remove_leftovers
-from tutelage.recipe.resolve import Job
+from tutelage.recipe.resolve import RunSpec
 from tutelage.runs.folder import evaluation_of, fail_run, known_record
 from tutelage.runs.search import find_run, take_over
 from tutelage.train import DivergedError
@@ -41,26 +41,26 @@ class Outcome:
     elsewhere: bool = False
 
 
-def run_outcome(context: Context, job: Job, kept: DataCache, listener: Listener) -> Outcome:
+def run_outcome(context: Context, spec: RunSpec, kept: DataCache, listener: Listener) -> Outcome:
     """Train a run, go on with it, or find it; whatever goes wrong with it is its outcome.
 
     Args:
         context: of the experiment.
-        job: the run.
+        spec: the run.
         kept: data that this process has read.
         listener: who is told.
     """
-    with claimed(context, job) as settled:
-        return settled or _train(context, job, kept, listener)
+    with claimed(context, spec) as settled:
+        return settled or _train(context, spec, kept, listener)
 
 
 @contextmanager
-def claimed(context: Context, job: Job) -> Iterator[Outcome | None]:
+def claimed(context: Context, spec: RunSpec) -> Iterator[Outcome | None]:
     """Hold the lock of a run; give its outcome where there is nothing to train, or another process is training it.
 
     The system frees the lock when a process dies, however it dies.
     """
-    lock = _lock(context.cache, job)
+    lock = _lock(context.cache, spec)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -71,13 +71,13 @@ def claimed(context: Context, job: Job) -> Iterator[Outcome | None]:
         return
     try:
         runs = context.cache.parent
-        found = find_run(job, context.folder, runs)
+        found = find_run(spec, context.folder, runs)
         if found is not None:
-            yield Outcome("found", evaluation_for(job, found), found)
+            yield Outcome("found", evaluation_for(spec, found), found)
         else:
-            path = context.folder / job.folder
+            path = context.folder / spec.folder
             remove_leftovers(path)
-            take_over(job, path, runs)
+            take_over(spec, path, runs)
             yield None
     finally:
         lock.release()
@@ -103,9 +103,9 @@ def outcome_of(path: Path, train: Callable[[], Mapping[str, Any]]) -> Outcome:
     return Outcome(f"failed: {why}")
 
 
-def is_claimed(cache: Path, job: Job) -> bool:
+def is_claimed(cache: Path, spec: RunSpec) -> bool:
     """Return whether a process is training a run at this moment."""
-    lock = _lock(cache, job)
+    lock = _lock(cache, spec)
     try:
         lock.acquire(blocking=False)
     except Timeout:
@@ -114,29 +114,28 @@ def is_claimed(cache: Path, job: Job) -> bool:
     return False
 
 
-def _lock(cache: Path, job: Job) -> FileLock:
+def _lock(cache: Path, spec: RunSpec) -> FileLock:
     locks = cache / "locks"
     locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / job.fingerprint)
+    return FileLock(locks / spec.fingerprint)
 
 
-def evaluation_for(job: Job, path: Path) -> dict[str, Any]:
-    """Return the evaluation of a complete run, as far as a job may know it: if it is blind, without the test."""
-    tested = ("test", "test_legacy") if job.blind else ()
+def evaluation_for(spec: RunSpec, path: Path) -> dict[str, Any]:
+    """Return the evaluation of a complete run, as far as a spec may know it: if it is blind, without the test."""
+    tested = ("test", "test_legacy") if spec.blind else ()
     return {k: values for k, values in evaluation_of(path).items() if k not in tested}
 
 
-def _train(context: Context, job: Job, kept: DataCache, listener: Listener) -> Outcome:
-    path = context.folder / job.folder
-    epochs = context.recipe.train_of(job.stage).epochs
+def _train(context: Context, spec: RunSpec, kept: DataCache, listener: Listener) -> Outcome:
+    path = context.folder / spec.folder
 
     def train() -> Mapping[str, Any]:
         if context.devices > 1:
-            return train_on_ranks(context, job, kept.home, path, listener)
+            return train_on_ranks(context, spec, kept.home, path, listener)
         with fixed_threads(_threads(path)):
             return train_one(
-                context, job, kept.fold(context.recipe, job.fold), path,
-                lambda row: listener.epoch(job, row, epochs), listener.progress,
+                spec, kept.fold(spec.data, spec.fold), context, path,
+                lambda row: listener.epoch(spec, row, spec.train.epochs), listener.progress,
             )  # fmt: skip
 
     return outcome_of(path, train)

@@ -19,6 +19,7 @@ from tutelage.execution.listener import Listener
 from tutelage.execution.probe import Cost, TeacherCost, probe
 from tutelage.execution.queue import Task
 from tutelage.execution.workers import RunConfig, make_workers, side_by_side
+from tutelage.recipe.resolve import RunSpec
 from tutelage.runs.writer import environment
 
 __all__ = ["Costs", "measure"]
@@ -48,13 +49,13 @@ class Costs(dict[str, Cost]):
 
 
 def measure(
-    tasks: Sequence[Task], places: RunConfig, kept: DataCache, listener: Listener, *, well: bool
+    tasks: Sequence[Task], config: RunConfig, kept: DataCache, listener: Listener, *, well: bool
 ) -> Costs:
     """Measure what runs of these kinds cost, each by a few real steps.
 
     Args:
         tasks: the runs that are missing.
-        places: where things lie, and how many runs go side by side.
+        config: where things lie, and how many runs go side by side.
         kept: data that this process has read.
         listener: who is told.
         well: measure each kind for seconds, in as many processes as the study will use, also what was measured
@@ -62,9 +63,9 @@ def measure(
     """
     kinds: dict[str, Task] = {}
     for task in tasks:
-        kinds.setdefault(kind_of(task), task)
-    size = side_by_side(places, len(tasks))
-    folder = places.cache / "costs"
+        kinds.setdefault(kind_of(task.spec), task)
+    size = side_by_side(config, len(tasks))
+    folder = config.cache / "costs"
     known = {} if well else {kind: _known(folder, kind, size) for kind in kinds}
     found = {kind: Cost.from_json(c["cost"]) for kind, c in known.items() if c is not None}
     start = max((c["start"] for c in known.values() if c is not None), default=0.0)
@@ -72,9 +73,9 @@ def measure(
     if not wanted:
         return Costs(found, start)
     if not well:
-        new = _measure(wanted, replace(places, jobs=1), kept, listener, 0.0)
+        new = _measure(wanted, replace(config, jobs=1), kept, listener, 0.0)
         return Costs(found | new, start, new.refused)
-    new = _measure(wanted, replace(places, jobs=size), kept, listener, _SECONDS)
+    new = _measure(wanted, replace(config, jobs=size), kept, listener, _SECONDS)
     folder.mkdir(parents=True, exist_ok=True)
     for kind, cost in new.items():
         content = {"cost": cost.to_json(), "start": new.start}
@@ -84,25 +85,25 @@ def measure(
 
 def _measure(
     wanted: Mapping[str, Task],
-    places: RunConfig,
+    config: RunConfig,
     kept: DataCache,
     listener: Listener,
     seconds: float,
 ) -> Costs:
-    copies = min(places.jobs, _COPIES)
+    copies = min(config.jobs, _COPIES)
     pending = [(kind, task) for kind, task in wanted.items() for _ in range(copies)]
     total, running, found = len(pending), dict[Future[Any], str](), dict[str, list[Cost]]()
     refused: dict[str, str] = {}
-    with make_workers(places, places.jobs, kept, listener) as workers:
+    with make_workers(config, config.jobs, kept, listener) as workers:
         began = time.perf_counter()
-        hello = [workers.submit(_ready, task) for _, task in pending[: workers.size]]
+        hello = [workers.submit(_ready, task.spec) for _, task in pending[: workers.size]]
         while not all(future.done() for future in hello):
             workers.wait([future for future in hello if not future.done()])
         start = time.perf_counter() - began
         while pending or running:
             while pending and len(running) < workers.size:
                 kind, task = pending.pop(0)
-                running[workers.submit(probe, task, places.accelerator, seconds)] = kind
+                running[workers.submit(probe, task.spec, config.accelerator, seconds)] = kind
             for future in workers.wait(running):
                 kind = running.pop(future)
                 try:
@@ -117,9 +118,9 @@ def _measure(
     return Costs({kind: _mean(costs) for kind, costs in found.items()}, start, refused)
 
 
-def _ready(task: Task, kept: DataCache, listener: Listener) -> None:
+def _ready(spec: RunSpec, kept: DataCache, listener: Listener) -> None:
     """Do what a worker does before its first run: read the data."""
-    kept.fold(task.recipe, task.job.fold)
+    kept.fold(spec.data, spec.fold)
 
 
 def _mean(costs: Sequence[Cost]) -> Cost:

@@ -1,23 +1,19 @@
-"""Data sets and folds that a process has read, kept for every recipe that asks for the same ones."""
+"""Data sets and folds that a process has read, kept for every run that asks for the same ones."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tutelage.data import DataSet
-from tutelage.recipe.config import Recipe
-from tutelage.recipe.fold import (
-    Fold,
-    Progress,
-    choosing,
-    load_data,
-)
+from tutelage.recipe.data_spec import DataSpec, Progress, load_data
+from tutelage.recipe.fold import Fold
 
 __all__ = ["DataCache"]
 
 
 class DataCache:
-    """Data sets and folds, each read once for all recipes that describe it alike.
+    """Data sets and folds, each read once for all runs that describe it alike.
 
     Args:
         home: root of data sets; None for the user's default.
@@ -30,23 +26,19 @@ class DataCache:
         self.datasets: dict[str, DataSet] = {}
         self.folds: dict[str, Fold] = {}
 
-    def dataset(self, recipe: Recipe) -> DataSet:
-        """Return the data set of a recipe."""
-        key = _key(recipe.data)
+    def dataset(self, spec: DataSpec) -> DataSet:
+        """Return a data set."""
+        key = _key(spec.data)
         if key not in self.datasets:
-            self.datasets[key] = load_data(recipe, self.home, self.progress)
+            self.datasets[key] = load_data(spec.data, self.home, self.progress)
         return self.datasets[key]
 
-    def fold(self, recipe: Recipe, number: int) -> Fold:
-        """Return one fold of a recipe."""
-        # All that decides a fold, or whether it is refused.
-        key = _key(
-            recipe.data, recipe.split, recipe.modalities, recipe.standardise, recipe.protocol,
-            bool(choosing(recipe)), number,
-        )  # fmt: skip
+    def fold(self, spec: DataSpec, number: int) -> Fold:
+        """Return one fold of a data set."""
+        key = _key(asdict(spec), number)
         if key not in self.folds:
-            dataset = self.dataset(recipe)
-            self.folds[key] = Fold.of(recipe, dataset, number, self.cache / "modalities")
+            dataset = self.dataset(spec)
+            self.folds[key] = Fold.of(spec, dataset, number, self.cache / "modalities")
         return self.folds[key]
 
 

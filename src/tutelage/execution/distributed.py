@@ -18,7 +18,7 @@ from tutelage.execution.data_cache import DataCache
 from tutelage.execution.listener import Listener, Quiet, Remote, relay
 from tutelage.ranks import Ranks
 from tutelage.recipe.config import Train
-from tutelage.recipe.resolve import Job
+from tutelage.recipe.resolve import RunSpec
 from tutelage.train import DivergedError
 from tutelage.training.single import Context, train_one
 
@@ -26,13 +26,13 @@ __all__ = ["train_on_ranks"]
 
 
 def train_on_ranks(
-    context: Context, job: Job, home: Path | None, path: Path, listener: Listener
+    context: Context, spec: RunSpec, home: Path | None, path: Path, listener: Listener
 ) -> dict[str, Any]:
     """Train a run in ``context.devices`` processes; the first of them writes, all others only compute.
 
     Args:
         context: of the experiment.
-        job: the run.
+        spec: the run.
         home: root of data sets; None for the user's default.
         path: of the run folder.
         listener: who is told.
@@ -46,18 +46,17 @@ def train_on_ranks(
     """
     from lightning_fabric import Fabric
 
-    train = context.recipe.train_of(job.stage)
-    _refuse_indivisible(train, context, f"stages.{job.stage}.train")
+    _refuse_indivisible(spec.train, context, f"{spec.place}.train")
     fabric = Fabric(
         accelerator=context.accelerator,
         devices=context.devices,
         strategy="ddp_spawn",
-        precision=train.precision,
+        precision=spec.train.precision,
     )
     with _heard(listener) as said:
         # Bound, not given: Fabric looks into arguments for tensors, and refuses frozen dataclasses.
         found = fabric.launch(
-            partial(_work, context=context, job=job, home=home, path=path, said=said)
+            partial(_work, context=context, spec=spec, home=home, path=path, said=said)
         )
     error = found.get("error")
     if error is None:
@@ -84,22 +83,21 @@ def _refuse_indivisible(train: Train, context: Context, place: str) -> None:
 
 
 def _work(
-    fabric: Any, context: Context, job: Job, home: Path | None, path: Path, said: Connection
+    fabric: Any, context: Context, spec: RunSpec, home: Path | None, path: Path, said: Connection
 ) -> dict[str, Any]:
     """Do one process' part; return the evaluation, or what a run was stopped for."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # of Ctrl-C, or of a command that is there no more
     ranks = Ranks(fabric)
     listener: Listener = Quiet() if ranks.rank else Remote(said.send)
     kept = DataCache(home, context.cache, listener.progress)
-    epochs = context.recipe.train_of(job.stage).epochs
     # The command holds the run's lock. When it is killed, its processes may live a little longer than the lock.
-    lock = FileLock(context.cache / "locks" / f"{job.fingerprint}.spread")
+    lock = FileLock(context.cache / "locks" / f"{spec.fingerprint}.spread")
     with nullcontext() if ranks.rank else lock:
         ranks.wait()
         try:
             evaluation = train_one(
-                context, job, kept.fold(context.recipe, job.fold), path,
-                lambda row: listener.epoch(job, row, epochs), listener.progress, ranks,
+                spec, kept.fold(spec.data, spec.fold), context, path,
+                lambda row: listener.epoch(spec, row, spec.train.epochs), listener.progress, ranks,
             )  # fmt: skip
         except DivergedError as error:
             return {"error": (error.kind, error.objective, error.epoch, str(error))}

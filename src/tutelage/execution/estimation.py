@@ -18,13 +18,15 @@ from tutelage.execution.costs import Costs, measure
 from tutelage.execution.kinds import kind_of
 from tutelage.execution.listener import Listener
 from tutelage.execution.probe import Cost
-from tutelage.execution.queue import Key, Task, key_of
+from tutelage.execution.queue import Key, Task
 from tutelage.execution.run import Plan
 from tutelage.execution.workers import side_by_side
 from tutelage.files import bytes_in_words
 from tutelage.recipe.fold import Fold
-from tutelage.recipe.groups import of_classes, training_subset
-from tutelage.training.stage import distiller_of
+from tutelage.recipe.resolve import RunSpec
+from tutelage.training.settings import make_distiller
+from tutelage.training.student import sides_of
+from tutelage.training.subset import training_subset
 
 __all__ = ["Estimate", "KindEstimate", "estimate", "refuse_unfit"]
 
@@ -92,10 +94,10 @@ def estimate(planned: Plan, listener: Listener, *, well: bool, spent: float = 0.
             a few steps, which is enough for disk and memory, and a first guess of the time.
         spent: seconds that planning took; running a study begins with it, too.
     """
-    missing, places = planned.missing, planned.places
-    size = side_by_side(places, len(missing))
-    costs = measure(missing, places, planned.kept, listener, well=well)
-    kinds = {id(task): kind_of(task) for task in missing}
+    missing, config = planned.missing, planned.config
+    size = side_by_side(config, len(missing))
+    costs = measure(missing, config, planned.kept, listener, well=well)
+    kinds = {id(task): kind_of(task.spec) for task in missing}
     known = [task for task in missing if kinds[id(task)] in costs]
     runs = {id(task): _Run(task, costs[kinds[id(task)]], planned) for task in known}
     caches = {c: cost for run in runs.values() for c, cost in run.caches.items()}
@@ -110,7 +112,7 @@ def estimate(planned: Plan, listener: Listener, *, well: bool, spent: float = 0.
             sum(run.disk for run in runs.values()) + sum(b for _, b in caches.values())
             + sum(b for _, b in images.values())
         ),
-        shutil.disk_usage(_existing(places.runs)).free,
+        shutil.disk_usage(_existing(config.runs)).free,
         size * max((cost.memory for cost in costs.values()), default=0), _free_memory(),
     )  # fmt: skip
 
@@ -146,45 +148,38 @@ class _Run:
 
     def __init__(self, task: Task, cost: Cost, planned: Plan) -> None:
         self.cost = cost
-        recipe, name = task.recipe, task.job.stage
-        train = recipe.train_of(name)
-        taught, watched, tested = _sizes(task, planned.kept.fold(recipe, task.job.fold))
-        done = _epochs_done(task.folder / task.job.folder)
+        spec, train = task.spec, task.spec.train
+        data = planned.kept.fold(spec.data, spec.fold)
+        taught, watched, tested = _sizes(spec, data)
+        done = _epochs_done(task.folder / spec.folder)
         left = max(0, train.epochs - done)
-        monitored = watched + (tested if recipe.protocol == "legacy" else 0)
+        monitored = watched + (tested if spec.data.protocol == "legacy" else 0)
         epoch = cost.step * (taught // train.batch_size) + cost.predict * monitored + cost.epoch
         self.seconds = cost.run + left * epoch + cost.predict * (watched + tested)
-        classes = len(planned.kept.dataset(recipe).class_names)
+        classes = len(data.dataset.class_names)
         self.disk = int(
             cost.folder + (watched + tested) * (4 * classes + 64) + cost.traces * taught
             + _EPOCH_BYTES * train.epochs
         )  # fmt: skip
         # Teacher and features -> seconds and bytes; whoever comes first pays.
         self.caches: dict[tuple[Any, ...], tuple[float, float]] = {}
-        needs = distiller_of(recipe, name).needs() if cost.teachers else None
-        for teacher, one in cost.teachers.items():
+        needs = make_distiller(spec).needs() if cost.teachers else None
+        for teacher, of_teacher in cost.teachers.items():
             assert needs is not None
-            key = (
-                key_of(task.job.teachers[teacher]), task.job.fold, taught, needs.features, needs.grams
-            )  # fmt: skip
+            key = (spec.teachers[teacher].key, spec.fold, taught, needs.features, needs.grams)
             self.caches[key] = (
-                one.sample * taught + one.pair * taught**2,
-                one.bytes_per_sample * taught + one.bytes_per_pair * taught**2,
+                of_teacher.sample * taught + of_teacher.pair * taught**2,
+                of_teacher.bytes_per_sample * taught + of_teacher.bytes_per_pair * taught**2,
             )
 
 
-def _sizes(task: Task, data: Fold) -> tuple[int, int, int]:
+def _sizes(spec: RunSpec, data: Fold) -> tuple[int, int, int]:
     """Return the numbers of samples that a run is taught, chosen and tested by."""
-    dataset, place = data.dataset, f"stages.{task.job.stage}"
+    dataset = data.dataset
     samples = Samples({}, torch.from_numpy(dataset.labels), dataset.class_names, dataset.subjects)
-    classes = task.recipe.stages[task.job.stage].classes
-    sides = {
-        name: of_classes(torch.from_numpy(side), samples, classes, place)
-        for name, side in data.split.sides().items()
-    }
-    seed = [task.job.seed, task.job.fold]
-    lesson = training_subset(task.recipe, task.job.stage, samples, sides, seed)
-    return len(lesson.index), len(lesson.validation), len(sides["test"])
+    sides = sides_of(spec, data, samples)
+    subset = training_subset(spec, samples, sides)
+    return len(subset.index), len(subset.validation), len(sides["test"])
 
 
 def _epochs_done(path: Path) -> int:
@@ -199,13 +194,13 @@ def _simulate(tasks: Sequence[Task], runs: dict[int, _Run], planned: Plan, size:
     """
     wanted = {task.key for task in tasks}
     waiting, running = list(tasks), list[tuple[float, int, Key]]()
-    done = set(planned.found)
+    done = set(planned.complete)
     ready: dict[tuple[Any, ...], float] = {}  # when the outputs of a teacher are there
     now, number = 0.0, 0
     while waiting or running:
         for task in list(waiting):
             # What could not be measured is left out, also where others need it.
-            if len(running) >= size or any(key_of(job) in wanted - done for job in task.needs):
+            if len(running) >= size or any(spec.key in wanted - done for spec in task.spec.needs):
                 continue
             waiting.remove(task)
             end = now
@@ -231,7 +226,7 @@ def _kinds(
             own = [runs[id(task)] for task in tasks]
             seconds = sum(run.seconds for run in own) / len(own)
         stages, cells = (list(dict.fromkeys(names)) for names in zip(
-            *((task.job.stage, task.cell) for task in tasks), strict=True))  # fmt: skip
+            *((task.spec.stage, task.cell) for task in tasks), strict=True))  # fmt: skip
         why = costs.refused.get(kind, "")
         found.append(KindEstimate(_some(stages), _some(cells), count, seconds, why))
     return tuple(found)
@@ -245,8 +240,8 @@ def _representations(planned: Plan, missing: Sequence[Task]) -> dict[str, tuple[
     """Return seconds and bytes of each representation that is not made yet."""
     found: dict[str, tuple[float, float]] = {}
     for task in missing:
-        data = planned.kept.fold(task.recipe, task.job.fold)
-        name = task.recipe.input_of(task.job.stage, data.dataset.modality)
+        data = planned.kept.fold(task.spec.data, task.spec.fold)
+        name = task.spec.modality
         key = data.key(name)
         if key in found or data.has(name):
             continue

@@ -5,8 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tutelage.execution.queue import Task
-from tutelage.recipe.config import Recipe
+from tutelage.recipe.resolve import RunSpec
 
 __all__ = ["kind_of"]
 
@@ -14,23 +13,19 @@ _FREE = {"coefficient", "learning_rate", "published", "seed", "temperature", "we
 """Keys whose value does not change what is computed, only the numbers that come out."""
 
 
-def kind_of(task: Task) -> str:
+def kind_of(spec: RunSpec) -> str:
     """Return the hash of everything the time of a step depends on, but the machine."""
-    recipe, name = task.recipe, task.job.stage
-    stage = recipe.stages[name]
-    train = recipe.train_of(name).model_dump(exclude={"epochs", "learning_rate"})
     parts = [
-        recipe.data, recipe.split, recipe.protocol, _network(recipe, name),
-        [_network(recipe, teacher) for teacher in stage.teachers], stage.start_from is not None,
-        recipe.distiller_of(name), train, recipe.crop_of(name),
-        stage.model_dump(include={"classes", "train_classes", "shots", "unlabelled"}),
+        spec.data.data, spec.data.split, spec.data.protocol, _network(spec),
+        [_network(teacher) for teacher in spec.teachers.values()], spec.start is not None,
+        spec.distiller, spec.train.model_dump(exclude={"epochs", "learning_rate"}), spec.crop,
+        list(spec.classes), spec.options(),
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(_plain(parts), sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _network(recipe: Recipe, name: str) -> list[Any]:
-    own = recipe.stages[name].input
-    return [recipe.network_of(name), own and recipe.modalities.get(own, own)]
+def _network(spec: RunSpec) -> list[Any]:
+    return [spec.network, spec.data.modalities.get(spec.modality, spec.modality)]
 
 
 def _plain(value: Any) -> Any:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # a worker process listens before it imports what it works with
-    from tutelage.recipe.resolve import Job
+    from tutelage.recipe.resolve import RunSpec
 
 __all__ = ["Listener", "Quiet", "Remote", "relay"]
 
@@ -18,15 +18,15 @@ class Listener(Protocol):
         """Long work is this far, in [0, 1]."""
         ...
 
-    def begin(self, job: Job, number: int, total: int, cell: str) -> None:
+    def begin(self, spec: RunSpec, number: int, total: int, cell: str) -> None:
         """A run starts; ``cell`` is that of the study, or empty."""
         ...
 
-    def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
+    def epoch(self, spec: RunSpec, row: Mapping[str, Any], epochs: int) -> None:
         """A run has finished an epoch."""
         ...
 
-    def end(self, job: Job, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
+    def end(self, spec: RunSpec, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
         """A run is over: ``trained``, ``found`` or ``failed: ...``."""
         ...
 
@@ -37,13 +37,13 @@ class Quiet:
     def progress(self, what: str, fraction: float) -> None:
         """Say nothing."""
 
-    def begin(self, job: Job, number: int, total: int, cell: str) -> None:
+    def begin(self, spec: RunSpec, number: int, total: int, cell: str) -> None:
         """Say nothing."""
 
-    def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
+    def epoch(self, spec: RunSpec, row: Mapping[str, Any], epochs: int) -> None:
         """Say nothing."""
 
-    def end(self, job: Job, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
+    def end(self, spec: RunSpec, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
         """Say nothing."""
 
 
@@ -61,17 +61,17 @@ class Remote:
         """Send that long work is this far."""
         self.send(("progress", (what, fraction)))
 
-    def begin(self, job: Job, number: int, total: int, cell: str) -> None:
+    def begin(self, spec: RunSpec, number: int, total: int, cell: str) -> None:
         """Send that a run starts."""
-        self.send(("begin", (job, number, total, cell)))
+        self.send(("begin", (spec, number, total, cell)))
 
-    def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
+    def epoch(self, spec: RunSpec, row: Mapping[str, Any], epochs: int) -> None:
         """Send that a run has finished an epoch."""
-        self.send(("epoch", (job, row, epochs)))
+        self.send(("epoch", (spec, row, epochs)))
 
-    def end(self, job: Job, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
+    def end(self, spec: RunSpec, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
         """Send that a run is over."""
-        self.send(("end", (job, outcome, evaluation)))
+        self.send(("end", (spec, outcome, evaluation)))
 
 
 def relay(listener: Listener, message: tuple[str, tuple[Any, ...]]) -> None:

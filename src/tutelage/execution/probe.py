@@ -10,24 +10,18 @@ from typing import Any
 
 import psutil
 import torch
-from torch import Tensor
 
-from tutelage import checkpoint
 from tutelage.evaluate import predict
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.listener import Listener
-from tutelage.execution.queue import Task
 from tutelage.models import On
-from tutelage.recipe.config import Recipe
-from tutelage.recipe.fold import Fold
-from tutelage.recipe.groups import taught
-from tutelage.recipe.networks import save_network
-from tutelage.recipe.resolve import Job, order_of
+from tutelage.recipe.resolve import RunSpec
 from tutelage.runs.writer import RunFolder
+from tutelage.teachers import CachedTeachers
 from tutelage.train import State, TrainingRun
 from tutelage.training.assemble import Assembled, Context, assemble
 from tutelage.training.single import begin, finish
-from tutelage.training.stage import adopt, network_for, settle
+from tutelage.training.student import StandIns
 
 __all__ = ["Cost", "TeacherCost", "probe"]
 
@@ -87,30 +81,30 @@ class Cost:
 
 
 def probe(
-    task: Task, accelerator: str, seconds: float, kept: DataCache, listener: Listener
+    spec: RunSpec, accelerator: str, seconds: float, kept: DataCache, listener: Listener
 ) -> Cost:
     """Measure one kind of run; teachers are stood for by untrained networks of the same shape.
 
     Args:
-        task: a run of this kind.
+        spec: a run of this kind.
         accelerator: ``cpu``, ``cuda`` or ``auto``.
         seconds: of steps, but at least two epochs of them: the first one warms up.
         kept: data that this process has read.
         listener: not told; all workers are asked in the same way.
     """
-    recipe, name = task.recipe, task.job.stage
-    whole = kept.fold(recipe, task.job.fold)
-    classes = taught(recipe, name, whole.dataset.class_names)
-    data = whole.small(_count(recipe, name, whole), classes or recipe.stages[name].classes)
-    with tempfile.TemporaryDirectory(prefix="tutelage-probe-") as folder:
-        found = _stand_ins(task, data, Path(folder))
-        context = Context(recipe, Path(folder), Path(folder), accelerator, {}, found)
-        assemble(
-            context, task.job, data, listener.progress
-        )  # once to warm up, and to fill the cache
-        made, putting = _timed(lambda: assemble(context, task.job, data, _quiet))
+    whole = kept.fold(spec.data, spec.fold)
+    shots = (spec.shots or 0) * len(whole.dataset.class_names)
+    data = whole.small(max(_STEPS * spec.train.batch_size, shots), spec.taken)
+    learned = StandIns(data)
+    with tempfile.TemporaryDirectory(prefix="tutelage-probe-") as name:
+        folder = Path(name)
+        nowhere = {other.fingerprint: folder for other in spec.needs}
+        context = Context(folder, folder, accelerator, {}, nowhere)
+        # Once to warm up, and to fill the cache.
+        assemble(spec, data, context, listener.progress, learned=learned)
+        made, putting = _timed(lambda: assemble(spec, data, context, _quiet, learned=learned))
         _, reading = _timed(lambda: data.samples(sorted(made.samples.inputs)))
-        return _measure(made, max(0.0, putting - reading), seconds, Path(folder) / "run")
+        return _measure(made, max(0.0, putting - reading), seconds, folder / "run")
 
 
 def _quiet(what: str, fraction: float) -> None:
@@ -123,8 +117,8 @@ def _measure(made: Assembled, assembling: float, seconds: float, path: Path) -> 
     index = made.training.train
     _, predicting = _timed(lambda: predict(made.training.student, made.samples, index))
     _, finishing = _timed(lambda: finish(made, folder, state))
-    teachers = {name: _teacher(made, network) for name, network in made.ready.teachers.items()}
-    live = made.training.teachers is None or not hasattr(made.training.teachers, "arrays")
+    teachers = {name: _teacher(made, network) for name, network in made.teachers.items()}
+    live = not isinstance(made.training.teachers, CachedTeachers)
     traces = path / "traces.npz"
     return Cost(
         step, writing, predicting / len(index), assembling + finishing,
@@ -154,7 +148,7 @@ def _train(
         epochs += 1
         if traces:
             folder.traces(index, traces)
-    state.student, state.distiller = student.state_dict(), made.training.distiller.state_dict()
+    state.student, state.distiller = student.state_dict(), made.distiller.state_dict()
     if settings.epochs:
         state.step = course.stepper.state()
 
@@ -172,7 +166,7 @@ def _teacher(made: Assembled, network: On) -> TeacherCost:
     """Measure one teacher on the training samples of the probe."""
     index = made.training.train
     _, seconds = _timed(lambda: predict(network, made.samples, index))
-    needs = made.ready.distiller.needs()
+    needs = made.distiller.needs()
     batch = made.samples.take(index[:2])
     with torch.no_grad():
         output = network.eval()(batch)
@@ -192,49 +186,6 @@ def _pair(size: int) -> float:
     features = torch.randn(512, size)
     _, seconds = _timed(lambda: features @ features.T)
     return seconds / 512**2 / 2
-
-
-def _count(recipe: Recipe, name: str, data: Fold) -> int:
-    shots = (recipe.stages[name].shots or 0) * len(data.dataset.class_names)
-    return max(_STEPS * recipe.train_of(name).batch_size, shots)
-
-
-def _stand_ins(task: Task, data: Fold, folder: Path) -> dict[str, Path]:
-    """Write untrained networks for the runs that a run needs; return where, by fingerprint."""
-    recipe, found = task.recipe, dict[str, Path]()
-    networks: dict[str, On] = {}
-    jobs = _needed(task.job)
-    for name in order_of(recipe):
-        if name not in jobs:
-            continue
-        job, stage = jobs[name], recipe.stages[name]
-        if stage.run is not None:
-            found[job.fingerprint] = Path(stage.run)
-            continue
-        modality = recipe.input_of(name, data.dataset.modality)
-        teachers = {teacher: networks[teacher] for teacher in stage.teachers if teacher in networks}
-        names = sorted({modality, *(network.modality for network in teachers.values())})
-        samples = data.samples(names)
-        network, spec = network_for(recipe, name, data, samples, 0)
-        spec["network"] |= adopt(network, teachers, samples, 0)
-        index: Tensor = torch.from_numpy(data.split.train)
-        spec["network"] |= settle(network, samples, index, 0, f"stages.{name}")
-        networks[name] = network
-        found[job.fingerprint] = folder / "stand-ins" / name
-        found[job.fingerprint].mkdir(parents=True)
-        save_network(found[job.fingerprint] / "best.safetensors", network, spec)
-        checkpoint.write(
-            found[job.fingerprint] / "last.safetensors", {"student": network.state_dict()}
-        )
-    return found
-
-
-def _needed(job: Job) -> dict[str, Job]:
-    """Return the runs that a run needs, and those that they need, by stage."""
-    found: dict[str, Job] = {}
-    for other in [*job.teachers.values(), *([job.start] if job.start else [])]:
-        found |= _needed(other) | {other.stage: other}
-    return found
 
 
 def _timed(work: Callable[[], Any]) -> tuple[Any, float]:

@@ -12,23 +12,17 @@ from tutelage.execution.claim import Outcome, evaluation_for, is_claimed, run_ou
 from tutelage.execution.listener import Listener
 from tutelage.execution.pool import WorkerDiedError
 from tutelage.execution.workers import RunConfig, Workers
-from tutelage.recipe.config import Recipe
-from tutelage.recipe.resolve import Job
+from tutelage.recipe.resolve import RunSpec
 from tutelage.runs.folder import known_record
 from tutelage.training.single import Context
 
-__all__ = ["Found", "Key", "Queue", "Task", "key_of"]
+__all__ = ["Complete", "Key", "Queue", "Task"]
 
 _LOOK = 1.0  # seconds between two looks at runs that another process is training
 _DEATHS = 3  # of the process of one run, after which the run has failed
 
 Key = tuple[str, bool]
-Found = dict[Key, Path]
-
-
-def key_of(job: Job) -> Key:
-    """Return what identifies the network of a run: its fingerprint, and whether the test split stays unread."""
-    return job.fingerprint, job.blind
+Complete = dict[Key, Path]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,26 +30,19 @@ class Task:
     """A run that an experiment asks for.
 
     Args:
-        job: the run.
-        recipe: it is part of.
+        spec: the run.
         folder: of its experiment.
         cell: name of the experiment in a study, or empty.
     """
 
-    job: Job
-    recipe: Recipe
+    spec: RunSpec
     folder: Path
     cell: str
 
     @property
     def key(self) -> Key:
         """Identity of the network; two tasks with one key are one run."""
-        return key_of(self.job)
-
-    @property
-    def needs(self) -> list[Job]:
-        """Runs that must be there before this one can start."""
-        return [*self.job.teachers.values(), *([self.job.start] if self.job.start else [])]
+        return self.spec.key
 
 
 @dataclass
@@ -64,16 +51,16 @@ class Queue:
 
     Args:
         tasks: in the order in which they are wanted; each after those it needs.
-        found: of what is complete; grows.
-        places: where things lie.
+        complete: run folders of what is complete; grows.
+        config: where things lie.
         code: version and commit.
         listener: who is told.
-        changed: called with a task that has ended, after ``found`` knows.
+        changed: called with a task that has ended, after ``complete`` knows.
     """
 
     tasks: Sequence[Task]
-    found: Found
-    places: RunConfig
+    complete: Complete
+    config: RunConfig
     code: Mapping[str, Any]
     listener: Listener
     changed: Callable[[Task], None] = lambda _: None
@@ -103,15 +90,15 @@ class Queue:
 
     def _begin(self, task: Task, workers: Workers) -> bool:
         """Return whether a task has left the queue: begun, or settled without work."""
-        known = self.found.keys() | self.failed.keys()
-        broken = [job for job in task.needs if key_of(job) in self.failed]
+        known = self.complete.keys() | self.failed.keys()
+        broken = [spec for spec in task.spec.needs if spec.key in self.failed]
         if task.key in known:
             self._settle(task)
         elif broken:
-            ended = self.failed[key_of(broken[0])].partition(":")[0]
+            ended = self.failed[broken[0].key].partition(":")[0]
             self.failed[task.key] = f"{ended}: it needs {broken[0].stage}, which {ended}"
             self._settle(task)
-        elif any(key_of(job) not in known for job in task.needs) or task.key in self._busy():
+        elif any(spec.key not in known for spec in task.spec.needs) or task.key in self._busy():
             return False
         elif len(self._running) >= workers.size or self._is_elsewhere(task):
             return False
@@ -119,7 +106,7 @@ class Queue:
             self._settle(task)
         else:
             self._tell(task)
-            self._running[workers.submit(run_outcome, self._context(task), task.job)] = task
+            self._running[workers.submit(run_outcome, self._context(task), task.spec)] = task
         return True
 
     def _busy(self) -> set[Key]:
@@ -128,17 +115,17 @@ class Queue:
     def _settle(self, task: Task) -> None:
         self._tell(task)
         if task.key in self.failed:
-            self.listener.end(task.job, self.failed[task.key], None)
+            self.listener.end(task.spec, self.failed[task.key], None)
         else:
-            evaluation = evaluation_for(task.job, self.found[task.key])
-            self.listener.end(task.job, "found", evaluation)
+            evaluation = evaluation_for(task.spec, self.complete[task.key])
+            self.listener.end(task.spec, "found", evaluation)
 
     def _is_elsewhere(self, task: Task) -> bool:
         """Return whether another process is training this run; look only now and then."""
         seen = self._elsewhere.get(task.key)
         if seen is not None and time.monotonic() - seen < _LOOK:
             return True
-        if is_claimed(self.places.cache, task.job):
+        if is_claimed(self.config.cache, task.spec):
             self._elsewhere[task.key] = time.monotonic()
             return True
         if self._elsewhere.pop(task.key, None) is not None:
@@ -148,20 +135,20 @@ class Queue:
         return False
 
     def _failed_since(self, task: Task) -> str | None:
-        record = known_record(task.folder / task.job.folder)
+        record = known_record(task.folder / task.spec.folder)
         if record is None or record.status != "failed" or not record.finished:
             return None
         late = datetime.fromisoformat(record.finished) >= self._began
         return f"failed: {record.failure.message}" if late and record.failure else None
 
     def _tell(self, task: Task) -> None:
-        self.listener.begin(task.job, self._numbers[id(task)], len(self.tasks), task.cell)
+        self.listener.begin(task.spec, self._numbers[id(task)], len(self.tasks), task.cell)
 
     def _context(self, task: Task) -> Context:
-        needed = {job.fingerprint: self.found[key_of(job)] for job in task.needs}
+        needed = {spec.fingerprint: self.complete[spec.key] for spec in task.spec.needs}
         return Context(
-            task.recipe, task.folder, self.places.cache, self.places.accelerator, self.code, needed,
-            self.places.devices,
+            task.folder, self.config.cache, self.config.accelerator, self.code, needed,
+            self.config.devices,
         )  # fmt: skip
 
     def _end(self, future: Future[Outcome]) -> list[Task]:
@@ -172,17 +159,17 @@ class Queue:
         except WorkerDiedError as error:
             deaths = self._deaths[task.key] = self._deaths.get(task.key, 0) + 1
             if deaths < _DEATHS:  # it goes on from its last epoch
-                self.listener.end(task.job, f"again: {error}", {})
+                self.listener.end(task.spec, f"again: {error}", {})
                 return [task]
             outcome = Outcome(f"failed: {error}")
         if outcome.elsewhere:
             self._elsewhere[task.key] = time.monotonic()
-            self.listener.end(task.job, outcome.text, {})
+            self.listener.end(task.spec, outcome.text, {})
             return [task]
         if outcome.path is None:
             self.failed[task.key] = outcome.text
         else:
-            self.found[task.key] = outcome.path
-        self.listener.end(task.job, outcome.text, outcome.evaluation)
+            self.complete[task.key] = outcome.path
+        self.listener.end(task.spec, outcome.text, outcome.evaluation)
         self.changed(task)
         return []

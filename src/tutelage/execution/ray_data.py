@@ -28,9 +28,8 @@ def represent_missing(planned: Plan, listener: Listener) -> None:
         UserError: Ray is not installed, or the disk is too small.
     """
     for task in planned.missing:
-        data = planned.kept.fold(task.recipe, task.job.fold)
-        own = task.recipe.input_of(task.job.stage, data.dataset.modality)
-        data.values(own, listener.progress, on_cluster)
+        data = planned.kept.fold(task.spec.data, task.spec.fold)
+        data.values(task.spec.modality, listener.progress, on_cluster)
 
 
 def on_cluster(

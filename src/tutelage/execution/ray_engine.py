@@ -42,7 +42,7 @@ def connect() -> Any:
 
 @contextmanager
 def ray_workers(
-    places: RunConfig, missing: int, kept: DataCache, listener: Listener
+    config: RunConfig, missing: int, kept: DataCache, listener: Listener
 ) -> Iterator[Workers]:
     """Provide workers of a Ray cluster for ``missing`` runs, one for each of its cores or GPUs.
 
@@ -50,7 +50,7 @@ def ray_workers(
     its own copy.
 
     Args:
-        places: where things lie; ``jobs`` is the largest number of runs side by side, 0 for as many as fit.
+        config: where things lie; ``jobs`` is the largest number of runs side by side, 0 for as many as fit.
         missing: number of runs.
         kept: data of this process; workers keep their own.
         listener: is told here what is said there.
@@ -58,15 +58,15 @@ def ray_workers(
     Raises:
         UserError: Ray is not installed, the path of the runs is relative, or one training wants several processes.
     """
-    if not places.runs.is_absolute():
+    if not config.runs.is_absolute():
         raise UserError(
-            f"--runs: found {places.runs}; allowed with --engine ray: a path from the root, alike on all machines"
+            f"--runs: found {config.runs}; allowed with --engine ray: a path from the root, alike on all machines"
         )
-    if places.devices > 1:
+    if config.devices > 1:
         raise UserError(
-            f"--devices: found {places.devices}; allowed with --engine ray: 1, for whole runs are divided"
+            f"--devices: found {config.devices}; allowed with --engine ray: 1, for whole runs are divided"
         )
-    cluster = _Cluster(connect(), places, missing, listener)
+    cluster = _Cluster(connect(), config, missing, listener)
     try:
         yield cluster
     finally:
@@ -76,14 +76,14 @@ def ray_workers(
 class _Cluster:
     """Actors of one run at a time; what they say is asked for."""
 
-    def __init__(self, ray: Any, places: RunConfig, missing: int, listener: Listener) -> None:
+    def __init__(self, ray: Any, config: RunConfig, missing: int, listener: Listener) -> None:
         self.ray, self.listener = ray, listener
         there = ray.cluster_resources()
-        gpus = int(there.get("GPU", 0)) if places.accelerator != "cpu" else 0
-        self.size = max(1, min(missing, places.jobs or gpus or int(there.get("CPU", 1))))
+        gpus = int(there.get("GPU", 0)) if config.accelerator != "cpu" else 0
+        self.size = max(1, min(missing, config.jobs or gpus or int(there.get("CPU", 1))))
         options = {"num_cpus": 1, "num_gpus": 1 if gpus else 0, "max_concurrency": 2}
         self._actor = ray.remote(RayWorker).options(**options)
-        self._given = (places.data, places.cache)
+        self._given = (config.data, config.cache)
         self._idle: list[Any] = []
         self._busy: dict[Future[Any], Any] = {}
         self._refs: dict[Any, Future[Any]] = {}  # of what a worker does or says next

@@ -1,37 +1,31 @@
 """Recipes carried out: every run they ask for, trained, resumed or found, and the records of the experiments."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tutelage.data import DataSet
 from tutelage.errors import UserError
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.listener import Listener, Quiet
-from tutelage.execution.queue import (
-    Found,
-    Key,
-    Queue,
-    Task,
-    key_of,
-)
+from tutelage.execution.queue import Complete, Key, Queue, Task
 from tutelage.execution.storage import clear_leftovers, refuse_unwritable
 from tutelage.execution.workers import Engine, RunConfig, make_workers
 from tutelage.recipe.config import Recipe
-from tutelage.recipe.fold import folds
-from tutelage.recipe.resolve import Job, plan
+from tutelage.recipe.data_spec import DataSpec, folds
+from tutelage.recipe.names import refuse_names
+from tutelage.recipe.resolve import RunSpec, resolve
 from tutelage.runs.folder import code_version, read_record
-from tutelage.runs.records import EXPERIMENT, Entry, ExperimentRecord, TargetRecord
+from tutelage.runs.records import EXPERIMENT, Entry, ExperimentRecord
 from tutelage.runs.schema import write
 from tutelage.runs.search import answers, run_folders
 from tutelage.training.check import check
 from tutelage.training.example_choice import write_example
 from tutelage.training.other_data import Target, evaluate_elsewhere, load_targets
 from tutelage.training.single import relative
-from tutelage.training.stage import load_teacher
+from tutelage.training.student import load_learned
 
 __all__ = [
-    "Experiment",
+    "ExperimentPlan",
     "Listener",
     "RunConfig",
     "Plan",
@@ -43,28 +37,22 @@ __all__ = [
 
 
 @dataclass(eq=False)
-class Experiment:
-    """One recipe and the runs it asks for.
+class ExperimentPlan:
+    """One experiment and the runs it asks for.
 
     Args:
-        recipe: the recipe.
-        name: of the experiment.
+        record: what ``experiment.json`` will say, but for the runs.
         cell: its name in a study, or empty.
         folder: of the experiment.
-        dataset: of the recipe.
-        jobs: every run, each after those it needs.
+        specs: every run, each after those it needs.
         targets: other data sets that the networks are evaluated on.
-        transfer: what was found there.
     """
 
-    recipe: Recipe
-    name: str
+    record: ExperimentRecord
     cell: str
     folder: Path
-    dataset: DataSet
-    jobs: list[Job]
+    specs: list[RunSpec]
     targets: list[Target]
-    transfer: dict[str, TargetRecord] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -73,35 +61,35 @@ class Plan:
 
     Args:
         experiments: in the order in which they are wanted.
-        places: where things lie.
+        config: where things lie.
         kept: data sets and folds.
-        found: runs that are complete already.
+        complete: runs that are complete already.
         tasks: every run of every experiment, in order; two with one key are one run.
     """
 
-    experiments: list[Experiment]
-    places: RunConfig
+    experiments: list[ExperimentPlan]
+    config: RunConfig
     kept: DataCache
-    found: Found
+    complete: Complete
     tasks: list[Task]
 
     @property
     def missing(self) -> list[Task]:
         """The runs to train, each once: where several experiments ask for it, in the first."""
-        once: dict[Key, Task] = {}
+        missing: dict[Key, Task] = {}
         for task in self.tasks:
-            if task.key not in self.found:
-                once.setdefault(task.key, task)
-        return list(once.values())
+            if task.key not in self.complete:
+                missing.setdefault(task.key, task)
+        return list(missing.values())
 
 
-def execute(recipe: Recipe, name: str, places: RunConfig, listener: Listener | None = None) -> Path:
+def execute(recipe: Recipe, name: str, config: RunConfig, listener: Listener | None = None) -> Path:
     """Carry out a recipe; runs that are complete are not repeated, one that was interrupted goes on.
 
     Args:
         recipe: what to do.
         name: of the experiment, fit for a folder.
-        places: where data, runs and caches lie, and how many runs go side by side.
+        config: where data, runs and caches lie, and how many runs go side by side.
         listener: who is told.
 
     Returns:
@@ -111,42 +99,45 @@ def execute(recipe: Recipe, name: str, places: RunConfig, listener: Listener | N
         UserError: the recipe is wrong; found before the first step.
     """
     listener = listener or Quiet()
-    planned = make_plan({name: recipe}, places, listener)
+    planned = make_plan({name: recipe}, config, listener)
     carry_out(planned, listener)
     return planned.experiments[0].folder
 
 
 def make_plan(
-    recipes: Mapping[str, Recipe], places: RunConfig, listener: Listener, parent: str = ""
+    recipes: Mapping[str, Recipe], config: RunConfig, listener: Listener, parent: str = ""
 ) -> Plan:
     """Find out what recipes ask for, and refuse what cannot be done; nothing is written but what data sets keep.
 
     Args:
         recipes: name of the experiment, fit for a folder -> what to do.
-        places: where data, runs and caches lie.
+        config: where data, runs and caches lie.
         listener: who is told.
         parent: folder that all of them share: of a study, whose cells they are.
 
     Raises:
         UserError: a recipe is wrong, or the folder of runs cannot be written.
     """
-    refuse_unwritable(places.runs)
-    kept = DataCache(places.data, places.cache, listener.progress)
-    there = _complete(places.runs)
-    planned = Plan([], places, kept, {}, [])
+    for name in recipes:
+        for part in f"{parent}/{name}".removeprefix("/").split("/"):
+            refuse_names([part], "--name")
+    refuse_unwritable(config.runs)
+    kept = DataCache(config.data, config.cache, listener.progress)
+    folders = _by_ending(config.runs)
+    planned = Plan([], config, kept, {}, [])
     for name, recipe in recipes.items():
         try:
             experiment = _experiment(recipe, name, planned, parent, listener)
-            for job in experiment.jobs:
-                _find(experiment, job, planned, there)
-            if any(key_of(job) not in planned.found for job in experiment.jobs) or not parent:
-                check(recipe, kept.fold(recipe, experiment.jobs[0].fold), gradients=False)
+            specs = experiment.specs
+            for spec in specs:
+                _note(spec, experiment.folder, planned, folders)
+            if any(spec.key not in planned.complete for spec in specs) or not parent:
+                data = kept.fold(specs[0].data, specs[0].fold)
+                check([spec for spec in specs if spec.fold == specs[0].fold], data, gradients=False)
         except UserError as error:
             raise (UserError(f"cell {name}: {error}") if parent else error) from error
         planned.experiments.append(experiment)
-        planned.tasks += [
-            Task(job, recipe, experiment.folder, experiment.cell) for job in experiment.jobs
-        ]
+        planned.tasks += [Task(spec, experiment.folder, experiment.cell) for spec in specs]
     return planned
 
 
@@ -160,111 +151,106 @@ def carry_out(planned: Plan, listener: Listener, engine: Engine = make_workers) 
     """
     missing, kept = planned.missing, planned.kept
     for task in missing:  # once, with all cores, before workers ask for the same files
-        data = kept.fold(task.recipe, task.job.fold)
-        own = task.recipe.input_of(task.job.stage, data.dataset.modality)
-        data.values(own, listener.progress)
-    code = code_version()
-    clear_leftovers(planned.places.cache, [e.folder for e in planned.experiments])
+        kept.fold(task.spec.data, task.spec.fold).values(task.spec.modality, listener.progress)
+    clear_leftovers(planned.config.cache, [e.folder for e in planned.experiments])
     # Where several experiments ask for one run, it lies in the first; all records say so from the beginning.
-    there = planned.found | {task.key: task.folder / task.job.folder for task in missing}
+    paths = planned.complete | {task.key: task.folder / task.spec.folder for task in missing}
     for experiment in planned.experiments:
         experiment.folder.mkdir(parents=True, exist_ok=True)
-        _write(experiment, there)
+        _write(experiment, paths)
 
     def changed(task: Task) -> None:
-        path = planned.found.get(task.key)
-        if path is None or path == there[task.key]:
+        path = planned.complete.get(task.key)
+        if path is None or path == paths[task.key]:
             return
-        there[task.key] = path  # another command trained it for an experiment of its own
+        paths[task.key] = path  # another command trained it for an experiment of its own
         for experiment in planned.experiments:
-            if any(key_of(job) == task.key for job in experiment.jobs):
-                _write(experiment, there)
+            if any(spec.key == task.key for spec in experiment.specs):
+                _write(experiment, paths)
 
-    queue = Queue(planned.tasks, planned.found, planned.places, code, listener, changed)
-    with engine(planned.places, len(missing), kept, listener) as workers:
+    queue = Queue(
+        planned.tasks, planned.complete, planned.config, code_version(), listener, changed
+    )  # fmt: skip
+    with engine(planned.config, len(missing), kept, listener) as workers:
         queue.carry_out(workers)
     for experiment in planned.experiments:
-        _finish(experiment, planned, there, listener)
+        _finish(experiment, planned, paths, listener)
 
 
 def _experiment(
     recipe: Recipe, name: str, planned: Plan, parent: str, listener: Listener
-) -> Experiment:
-    kept, places = planned.kept, planned.places
-    dataset = kept.dataset(recipe)
-    targets = load_targets(recipe, dataset, places.data, listener.progress)
-    jobs = [
-        job
+) -> ExperimentPlan:
+    kept, config, source = planned.kept, planned.config, DataSpec.of(recipe)
+    dataset = kept.dataset(source)
+    specs = [
+        spec
         for fold in folds(recipe, dataset)
-        for job in plan(recipe, fold, kept.fold(recipe, fold))
+        for spec in resolve(recipe, fold, kept.fold(source, fold))
     ]
-    folder = places.runs / parent / name
-    return Experiment(recipe, name, name if parent else "", folder, dataset, jobs, targets)
-
-
-def _complete(runs: Path) -> dict[str, list[Path]]:
-    """Return the run folders that are there, by the last part of their name."""
-    found: dict[str, list[Path]] = {}
-    for path in run_folders(runs):
-        found.setdefault(path.name.rpartition("-")[2], []).append(path)
-    return found
-
-
-def _find(
-    experiment: Experiment, job: Job, planned: Plan, there: Mapping[str, Sequence[Path]]
-) -> None:
-    """Note a run that is complete already, or that the recipe gives by path."""
-    given = experiment.recipe.stages[job.stage].run
-    if given is not None:
-        data = planned.kept.fold(experiment.recipe, job.fold)
-        load_teacher(Path(given), job.stage, data)
-        planned.found[key_of(job)] = Path(given)
-        return
-    if key_of(job) in planned.found:
-        return
-    others = there.get(job.fingerprint[:10], [])
-    for path in (experiment.folder / job.folder, *others):
-        if answers(path, job):
-            planned.found[key_of(job)] = path
-            return
-
-
-def _finish(
-    experiment: Experiment, planned: Plan, there: Mapping[Key, Path], listener: Listener
-) -> None:
-    recipe, folder = experiment.recipe, experiment.folder
-    if experiment.targets:
-        found = {key: path for (key, _), path in planned.found.items()}
-        experiment.transfer = evaluate_elsewhere(
-            recipe, experiment.targets, experiment.jobs, found, folder,
-            planned.places.accelerator, listener.progress,
-        )  # fmt: skip
-        _write(experiment, there)
-    write_example(folder / "example.npz", planned.kept.fold(recipe, experiment.jobs[0].fold))
-
-
-def _write(experiment: Experiment, there: Mapping[Key, Path]) -> None:
-    recipe, folder = experiment.recipe, experiment.folder
-    entries = []
-    for job in experiment.jobs:
-        path = there[key_of(job)]
-        # A run given by path keeps its own fingerprint; every other one has the job's.
-        own = read_record(path) if recipe.stages[job.stage].run else None
-        fingerprint = job.fingerprint if own is None else own.fingerprint
-        entries.append(
-            Entry(job.stage, str(job.fold), job.seed, fingerprint, relative(path, folder))
-        )
     record = ExperimentRecord(
         schema=1,
-        name=experiment.name,
+        name=name,
         title=recipe.title,
         resolved=recipe.model_dump(),
-        data=experiment.dataset.summary(),
+        data=dataset.summary(),
         protocol=recipe.protocol,
         baseline=recipe.reference(),
         students=tuple(recipe.students()),
         teachers=tuple(recipe.teachers()),
-        runs=tuple(entries),
-        transfer=experiment.transfer,
+        runs=(),
+        transfer={},
     )
-    write(EXPERIMENT, folder / "experiment.json", record.content)
+    targets = load_targets(recipe.transfer, dataset, specs, config.data, listener.progress)
+    folder = config.runs / parent / name
+    return ExperimentPlan(record, name if parent else "", folder, specs, targets)
+
+
+def _by_ending(runs: Path) -> dict[str, list[Path]]:
+    """Return the run folders that are there, by the last part of their name."""
+    folders: dict[str, list[Path]] = {}
+    for path in run_folders(runs):
+        folders.setdefault(path.name.rpartition("-")[2], []).append(path)
+    return folders
+
+
+def _note(
+    spec: RunSpec, folder: Path, planned: Plan, folders: Mapping[str, Sequence[Path]]
+) -> None:
+    """Note a run that is complete already, or that the recipe gives by path."""
+    if spec.run is not None:
+        load_learned(Path(spec.run), spec, planned.kept.fold(spec.data, spec.fold))
+        planned.complete[spec.key] = Path(spec.run)
+    elif spec.key not in planned.complete:
+        others = folders.get(spec.fingerprint[:10], [])
+        for path in (folder / spec.folder, *others):
+            if answers(path, spec):
+                planned.complete[spec.key] = path
+                return
+
+
+def _finish(
+    experiment: ExperimentPlan, planned: Plan, paths: Mapping[Key, Path], listener: Listener
+) -> None:
+    folder, first = experiment.folder, experiment.specs[0]
+    if experiment.targets:
+        complete = {fingerprint: path for (fingerprint, _), path in planned.complete.items()}
+        transfer = evaluate_elsewhere(
+            experiment.targets, experiment.specs, complete, folder,
+            planned.config.accelerator, listener.progress,
+        )  # fmt: skip
+        experiment.record = replace(experiment.record, transfer=transfer)
+        _write(experiment, paths)
+    write_example(folder / "example.npz", planned.kept.fold(first.data, first.fold))
+
+
+def _write(experiment: ExperimentPlan, paths: Mapping[Key, Path]) -> None:
+    entries = []
+    for spec in experiment.specs:
+        path = paths[spec.key]
+        # A run given by path keeps its own fingerprint; every other one has that of its description.
+        own = read_record(path) if spec.run else None
+        fingerprint = spec.fingerprint if own is None else own.fingerprint
+        own_path = relative(path, experiment.folder)
+        entries.append(Entry(spec.stage, str(spec.fold), spec.seed, fingerprint, own_path))
+    record = replace(experiment.record, runs=tuple(entries))
+    write(EXPERIMENT, experiment.folder / "experiment.json", record.content)

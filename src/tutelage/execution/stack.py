@@ -20,34 +20,27 @@ from tutelage.execution.stacked_training import (
     shape_of,
     why_not,
 )
-from tutelage.recipe.config import Recipe
 from tutelage.recipe.instantiate import described
-from tutelage.recipe.resolve import Job
+from tutelage.recipe.resolve import RunSpec
 from tutelage.runs.writer import Unrecorded
-from tutelage.train import (
-    DivergedError,
-    Record,
-    State,
-    fit,
-)
+from tutelage.train import DivergedError, Record, State, fit
 from tutelage.training.assemble import Assembled, Context, assemble
+from tutelage.training.settings import make_distiller, make_step
 from tutelage.training.single import begin, fail, finish
-from tutelage.training.stage import distiller_of, step_of
 
 __all__ = ["Seconds", "measure_stack", "stack_outcomes", "why_alone"]
 
-Asked = tuple[Context, Job]
+Asked = tuple[Context, RunSpec]
 
 
-def why_alone(recipe: Recipe, stage: str) -> str | None:
-    """Return why the runs of a stage cannot be trained in a stack, or None where they can."""
-    train, place = recipe.train_of(stage), f"stages.{stage}"
-    if not train.epochs:
+def why_alone(spec: RunSpec) -> str | None:
+    """Return why a run cannot be trained in a stack, or None where it can."""
+    if not spec.train.epochs:
         return "nothing is trained"
-    if train.compile:
+    if spec.train.compile:
         return "its network is compiled"
-    network, _ = described("tutelage.models", recipe.network_of(stage), place, base=nn.Module)
-    return why_not(network, distiller_of(recipe, stage), step_of(train, f"{place}.train"))
+    network, _ = described("tutelage.models", spec.network, spec.place, base=nn.Module)
+    return why_not(network, make_distiller(spec), make_step(spec))
 
 
 def stack_outcomes(asked: Sequence[Asked], kept: DataCache, listener: Listener) -> list[Outcome]:
@@ -63,13 +56,13 @@ def stack_outcomes(asked: Sequence[Asked], kept: DataCache, listener: Listener) 
     """
     found: dict[int, Outcome] = {}
     with ExitStack() as held:
-        stacks: dict[Any, list[_Run]] = {}
-        for number, (context, job) in enumerate(asked):
-            settled = held.enter_context(claimed(context, job))
+        stacks: dict[Any, list[_StackedRun]] = {}
+        for number, (context, spec) in enumerate(asked):
+            settled = held.enter_context(claimed(context, spec))
             if settled is not None:
                 found[number] = settled
                 continue
-            run = _Run(number, context, job, kept, listener)
+            run = _StackedRun(number, context, spec, kept, listener)
             begun = outcome_of(run.path, run.begin)
             if begun.path is None:
                 found[number] = begun
@@ -109,8 +102,8 @@ def measure_stack(asked: Sequence[Asked], kept: DataCache, listener: Listener) -
         listener: who is told.
     """
     members = []
-    for context, job in asked:
-        made = assemble(context, job, kept.fold(context.recipe, job.fold), listener.progress)
+    for context, spec in asked:
+        made = assemble(spec, kept.fold(spec.data, spec.fold), context, listener.progress)
         members.append(_member(made, Unrecorded(), State()))
     alike = [m for m in members if refusal(m) is None and shape_of(m) == shape_of(members[0])]
     if len(alike) < 2:
@@ -120,12 +113,12 @@ def measure_stack(asked: Sequence[Asked], kept: DataCache, listener: Listener) -
 
 
 @dataclass
-class _Run:
+class _StackedRun:
     """One of the runs, from its folder to its evaluation."""
 
     number: int
     context: Context
-    job: Job
+    spec: RunSpec
     kept: DataCache
     listener: Listener
     made: Assembled = field(init=False)
@@ -133,16 +126,15 @@ class _Run:
 
     @property
     def path(self) -> Path:
-        return self.context.folder / self.job.folder
+        return self.context.folder / self.spec.folder
 
     def begin(self) -> Mapping[str, Any]:
         """Put the run together and open its folder."""
-        recipe, listener, job = self.context.recipe, self.listener, self.job
-        epochs = recipe.train_of(job.stage).epochs
-        data = self.kept.fold(recipe, job.fold)
-        self.made = assemble(self.context, job, data, listener.progress)
+        spec, listener = self.spec, self.listener
+        data = self.kept.fold(spec.data, spec.fold)
+        self.made = assemble(spec, data, self.context, listener.progress)
         self.folder, state = begin(
-            self.made, self.path, lambda row: listener.epoch(job, row, epochs)
+            self.made, self.path, lambda row: listener.epoch(spec, row, spec.train.epochs)
         )
         self.member = _member(self.made, self.folder, state)
         return {}
@@ -151,7 +143,7 @@ class _Run:
         """Return what runs of one stack have in common; of a run that cannot be stacked, its own number."""
         if refusal(self.member) is not None:
             return self.number
-        return shape_of(self.member), self.made.train.precision
+        return shape_of(self.member), self.spec.train.precision
 
     def alone(self) -> Mapping[str, Any]:
         """Train it by itself; return the evaluation."""
@@ -173,7 +165,7 @@ class _Run:
         return finish(self.made, self.folder, end)
 
 
-def _train(runs: Sequence[_Run]) -> dict[int, Outcome]:
+def _train(runs: Sequence[_StackedRun]) -> dict[int, Outcome]:
     if len(runs) == 1:
         return {runs[0].number: outcome_of(runs[0].path, runs[0].alone)}
     found = {}

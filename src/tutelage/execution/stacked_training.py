@@ -1,13 +1,12 @@
 """Several trainings of one shape as one network: one pass for all students instead of one pass each.
 
-The parameters of all students lie side by side in one tensor per layer, and every student's own parameters are
-views of it. So only the passes through the networks are made together; data order, objectives, coefficients,
-teachers, optimizer, evaluation and checkpoints are each student's own, and a run that was begun alone may go on
-in a stack.
+Only the passes through the networks are made together, with the parameters of all students side by side in one
+tensor per layer. Parameters, gradients, data order, objectives, coefficients, teachers, optimizer, evaluation and
+checkpoints are each student's own, and a run that was begun alone may go on in a stack.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -132,20 +131,12 @@ def fit_stacked(
         number: TrainingRun(m.training, m.step, m.settings, device, m.record, m.state)
         for number, m in enumerate(members)
     }
-    stack: _Stack | None = None
     while runs:
         for number in [n for n, run in runs.items() if run.done]:
-            run = runs.pop(number)
-            end = _attempt(run.end)
-            _release(_student(run).network)
-            yield number, end
-        # The longest first: those that still have batches are then the first ones of the stack.
-        going = sorted(runs, key=lambda n: -runs[n].steps)
-        if going:
-            if stack is None or stack.numbers != going:
-                stack = _Stack(going, [_student(runs[n]) for n in going])
-            for number, error in _epoch(stack, [runs[n] for n in going], device).items():
-                _release(_student(runs.pop(number)).network)
+            yield number, _attempt(runs.pop(number).end)
+        if runs:
+            for number, error in _epoch(runs, device).items():
+                del runs[number]
                 yield number, error
 
 
@@ -163,10 +154,8 @@ def probe(members: Sequence[Member], device: Device, steps: int = 5) -> tuple[fl
     epochs = [run.begin() for run in runs]
     seen = [next(iter(epoch)) for epoch in epochs]
     streams = [_streams(device.device) for _ in runs]
-    # Before their parameters become the stack's: one student of its own.
     single, (batch, outputs, clock) = runs[0], seen[0]
-    stack = _Stack(list(range(1, len(runs))), [_student(run) for run in runs[1:]])
-    stack.narrow(len(runs) - 1)
+    stack = _Stack([_student(run) for run in runs[1:]])
     ways: tuple[Callable[[], None], ...] = (
         lambda: epochs[0].note(batch, *single.stepper(batch, outputs, clock)),
         lambda: _step(stack, runs[1:], epochs[1:], seen[1:], streams[1:]),
@@ -185,90 +174,68 @@ def probe(members: Sequence[Member], device: Device, steps: int = 5) -> tuple[fl
 
 
 class _Stack:
-    """The networks of some students as one.
+    """The passes of some students of one shape, made as one.
 
     Args:
-        numbers: of the students among all members.
-        students: their parameters and buffers become views of the stack's.
+        students: the networks; they keep parameters, gradients and running statistics of their own.
     """
 
-    def __init__(self, numbers: list[int], students: Sequence[On]) -> None:
-        self.numbers, self.students = numbers, students
-        self.networks = [student.network for student in students]
-        self.skeleton = deepcopy(self.networks[0]).to("meta").train()
-        self.parameters, self.buffers = dict[str, Tensor](), dict[str, Tensor]()
-        for name, first in self.networks[0].named_parameters():
-            owned = [network.get_parameter(name) for network in self.networks]
-            self.parameters[name] = torch.stack([p.detach() for p in owned])
-            for parameter, own in zip(owned, self.parameters[name], strict=True):
-                parameter.data = own
-            self.parameters[name].requires_grad_(first.requires_grad)
-        for name, _ in self.networks[0].named_buffers():
-            path, _, leaf = name.rpartition(".")
-            self.buffers[name] = torch.stack([n.get_buffer(name) for n in self.networks])
-            for network, own in zip(self.networks, self.buffers[name], strict=True):
-                setattr(network.get_submodule(path), leaf, own)
-        self.width = 0
-
-    def narrow(self, width: int) -> None:
-        """Let only the first students go on; the others must not move."""
-        if width == self.width:
-            return
-        self.width = width
-        self.leaves = {
-            name: values[:width].detach().requires_grad_(values.requires_grad)
-            for name, values in self.parameters.items()
-        }
-        self.states = {name: values[:width] for name, values in self.buffers.items()}
-        self.gradients = []
-        for name, leaf in self.leaves.items():
-            if leaf.requires_grad:
-                leaf.grad = torch.zeros_like(leaf)
-                self.gradients.append(leaf.grad)
-                for network, own in zip(self.networks, leaf.grad, strict=False):
-                    network.get_parameter(name).grad = own
-
-    def forget(self) -> None:
-        """Set all gradients to zero; the students' own are views of them."""
-        for gradient in self.gradients:
-            gradient.zero_()
+    def __init__(self, students: Sequence[On]) -> None:
+        self.students = students
+        networks = [student.network for student in students]
+        self.skeleton = deepcopy(networks[0]).to("meta").train()
+        self.parameters = [dict(network.named_parameters()) for network in networks]
+        self.buffers = [dict(network.named_buffers()) for network in networks]
 
     def __call__(self, batches: Sequence[Batch]) -> list[Output]:
         """Return what each of the first students says of its own batch."""
+        width = len(batches)
         inputs = [
             student.standardise(student.cut(batch.inputs[student.modality]))
             for student, batch in zip(self.students, batches, strict=False)
         ]
-        logits, features = vmap(self._one)(self.leaves, self.states, torch.stack(inputs))
+        buffers = _side_by_side(self.buffers[:width])
+        logits, features = vmap(self._pass)(
+            _side_by_side(self.parameters[:width]), buffers, torch.stack(inputs)
+        )
+        for name, values in buffers.items():  # running statistics have moved
+            torch._foreach_copy_([own[name] for own in self.buffers[:width]], values.unbind())
         parts = {tap: values.unbind() for tap, values in features.items()}
         return [
             Output(own, {tap: values[i] for tap, values in parts.items()})
             for i, own in enumerate(logits.unbind())
         ]
 
-    def _one(
+    def _pass(
         self, parameters: dict[str, Tensor], buffers: dict[str, Tensor], x: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         output: Output = functional_call(self.skeleton, (parameters, buffers), (x,))
         return output.logits, dict(output.features)
 
 
-def _epoch(stack: _Stack, runs: Sequence[TrainingRun], device: Device) -> dict[int, Exception]:
+def _side_by_side(owned: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+    """Return tensors of the same names as one tensor each; gradients flow back to each of them."""
+    return {name: torch.stack([own[name] for own in owned]) for name in owned[0]}
+
+
+def _epoch(runs: Mapping[int, TrainingRun], device: Device) -> dict[int, Exception]:
     """Train one epoch of every run; return those that were stopped by what it led to."""
+    # The longest first: those that still have batches are then the first ones of the stack.
+    numbers = sorted(runs, key=lambda n: -runs[n].steps)
+    going = [runs[n] for n in numbers]
+    stack = _Stack([_student(run) for run in going])
     epochs, streams = list[TrainingEpoch](), list[list[Tensor]]()
-    for run in runs:
+    for run in going:
         epochs.append(run.begin())  # seeds the global stream for what objectives draw
         streams.append(_streams(device.device))
     sources: list[Iterator[Seen]] = [iter(epoch) for epoch in epochs]
-    for number in range(runs[0].steps):
-        width = sum(run.steps > number for run in runs)
-        stack.narrow(width)
-        seen = [next(source) for source in sources[:width]]
-        _step(stack, runs[:width], epochs, seen, streams)
+    for number in range(going[0].steps):
+        width = sum(run.steps > number for run in going)
+        _step(stack, going[:width], epochs, [next(source) for source in sources[:width]], streams)
     # What follows is timed for each run; what is behind us is shared.
-    share = sum(epoch.seconds for epoch in epochs[:1]) / len(epochs)
+    share = epochs[0].seconds / len(epochs)
     failed = {}
-    for number, run, epoch in zip(stack.numbers, runs, epochs, strict=True):
+    for number, run, epoch in zip(numbers, going, epochs, strict=True):
         epoch.restart(share)
         try:
             run.close(epoch)
@@ -286,22 +253,21 @@ def _step(
 ) -> None:
     """Make one step of every run."""
     device = runs[0].device
-    found = []
+    steppers = [run.stepper for run in runs]
+    losses = []
     with device.autocast():
         outputs = stack([batch for batch, _, _ in seen])
         for i, (run, (batch, teachers, clock)) in enumerate(zip(runs, seen, strict=True)):
             with _stream(streams, i, device.device):
-                view = View(outputs[i], teachers, batch, clock)
-                found.append(run.training.distiller(view))
-    stack.forget()
-    for run in runs:
-        run.training.distiller.zero_grad()
-    device.backward(torch.stack([losses.total.mean() for losses in found]).sum())
-    for i, (batch, _, clock) in enumerate(seen):
-        stepper = runs[i].stepper
+                losses.append(run.training.distiller(View(outputs[i], teachers, batch, clock)))
+    for stepper in steppers:
+        assert isinstance(stepper, Descent), "refusal() is None"
+        stepper.optimizer.zero_grad()
+    device.backward(torch.stack([own.total.mean() for own in losses]).sum())
+    for i, (stepper, (batch, _, clock)) in enumerate(zip(steppers, seen, strict=True)):
         assert isinstance(stepper, Descent), "refusal() is None"
         stepper.move(clock)
-        epochs[i].note(batch, found[i], outputs[i])
+        epochs[i].note(batch, losses[i], outputs[i])
 
 
 def _student(run: TrainingRun) -> On:
@@ -315,15 +281,6 @@ def _attempt(work: Callable[[], State]) -> State | Exception:
         return work()
     except Exception as error:
         return error
-
-
-def _release(network: nn.Module) -> None:
-    """Give a network that leaves the stack memory of its own, without gradients."""
-    for parameter in network.parameters():
-        parameter.data, parameter.grad = parameter.data.clone(), None
-    for module in network.modules():
-        for name, values in list(module.named_buffers(recurse=False)):
-            setattr(module, name, values.clone())
 
 
 def _reads_logits(part: nn.Module) -> bool:

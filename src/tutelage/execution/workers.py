@@ -86,26 +86,26 @@ Engine = Callable[[RunConfig, int, DataCache, Listener], AbstractContextManager[
 """Provides workers for so many missing runs; :func:`make_workers` on this machine, others on many."""
 
 
-def side_by_side(places: RunConfig, missing: int) -> int:
+def side_by_side(config: RunConfig, missing: int) -> int:
     """Return how many of ``missing`` runs go side by side on this machine."""
-    if places.devices > 1:
+    if config.devices > 1:
         return 1
-    gpu = places.accelerator != "cpu" and torch.cuda.is_available()
-    jobs = places.jobs or (1 if gpu else min(cores(), _MOST))
+    gpu = config.accelerator != "cpu" and torch.cuda.is_available()
+    jobs = config.jobs or (1 if gpu else min(cores(), _MOST))
     return max(1, min(jobs, missing))
 
 
 @contextmanager
 def make_workers(
-    places: RunConfig, missing: int, kept: DataCache, listener: Listener
+    config: RunConfig, missing: int, kept: DataCache, listener: Listener
 ) -> Iterator[Workers]:
     """Provide workers of this machine for ``missing`` runs."""
-    jobs = side_by_side(places, missing)
+    jobs = side_by_side(config, missing)
     if jobs == 1:
         with fixed_threads(threads_of(1)):
             yield _Here(kept, listener)
         return
-    pool = Pool(jobs, threads_of(jobs), places.data, places.cache, listener)
+    pool = Pool(jobs, threads_of(jobs), config.data, config.cache, listener)
     try:
         yield pool
     finally:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tutelage.errors import UserError
+from tutelage.errors import UserError, one_line
 from tutelage.export.facts import ModelFacts, Quantisation
 from tutelage.export.flatbuffer import with_metadata
 from tutelage.export.onnx import Scores
@@ -40,9 +40,8 @@ def write_lite(network: On, facts: ModelFacts, path: Path) -> None:
         with _quietly():
             converter.convert(Scores(plain).eval(), (example,)).export(str(path))
     except Exception as error:  # the converter raises whatever the layer made it raise
-        said = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{path.name}: {type(network.network).__name__} holds what TensorFlow Lite cannot take ({said}); "
+            f"{path.name}: {type(network.network).__name__} holds what TensorFlow Lite cannot take ({one_line(error, 200)}); "
             "allowed: --formats onnx, or a convolutional network"
         ) from error
     path.write_bytes(with_metadata(path.read_bytes(), facts.metadata()))
@@ -73,9 +72,8 @@ def quantise_lite(
             shown = [{"args_0": window[None]} for window in windows]
             result = quantiser.quantize(quantiser.calibrate({"serving_default": shown}))
     except Exception as error:  # likewise
-        said = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{path.name}: cannot be quantised ({said}); allowed: --formats without int8"
+            f"{path.name}: cannot be quantised ({one_line(error, 200)}); allowed: --formats without int8"
         ) from error
     content = bytes(result.quantized_model)
     interpreter = lite_interpreter()(model_content=content)

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tutelage.errors import UserError
+from tutelage.errors import UserError, library, one_line
 from tutelage.export.facts import KEY
 from tutelage.export.tools import onnx_runtime
 from tutelage.models import On
@@ -43,7 +42,8 @@ def export_onnx(network: On, input_shape: Sequence[int], path: Path) -> float:
         network, spec = load_network(run / "best.safetensors")
         export_onnx(network, spec["input_shape"], Path("student.onnx"))
     """
-    runtime = _runtime()
+    library("onnxscript", "export", "export")  # torch's exporter needs it
+    runtime = onnx_runtime()
     network.eval()
     example, other = (_random(network, (count, *input_shape)) for count in (2, 3))
     batch = torch.export.Dim("batch", min=1)
@@ -60,9 +60,8 @@ def export_onnx(network: On, input_shape: Sequence[int], path: Path) -> float:
             verbose=False,
         )
     except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
-        said = " ".join(str(error).split())[:300]
         raise UserError(
-            f"{path}: {type(network.network).__name__} cannot be exported: {said}"
+            f"{path}: {type(network.network).__name__} cannot be exported: {one_line(error)}"
         ) from error
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (found,) = session.run(["logits"], {"input": other.numpy()})
@@ -106,7 +105,7 @@ def quantise_onnx(source: Path, windows: NDArray[np.float32], path: Path) -> Non
     Raises:
         UserError: it cannot be quantised.
     """
-    _runtime()
+    onnx_runtime()
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -128,9 +127,8 @@ def quantise_onnx(source: Path, windows: NDArray[np.float32], path: Path) -> Non
             activation_type=quantization.QuantType.QInt8, weight_type=quantization.QuantType.QInt8,
         )  # fmt: skip
     except Exception as error:  # the tool raises whatever a layer made it raise
-        said = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{path.name}: cannot be quantised ({said}); allowed: --formats without int8"
+            f"{path.name}: cannot be quantised ({one_line(error, 200)}); allowed: --formats without int8"
         ) from error
     finally:
         prepared.unlink(missing_ok=True)
@@ -144,12 +142,3 @@ def label_onnx(path: Path, text: str) -> None:
     entry = model.metadata_props.add()
     entry.key, entry.value = KEY, text
     onnx.save(model, str(path))
-
-
-def _runtime() -> Any:
-    runtime = onnx_runtime()
-    try:
-        import onnxscript  # noqa: F401  (torch's exporter needs it)
-    except ImportError as error:
-        raise UserError("export: needs onnx; install tutelage[export]") from error
-    return runtime

@@ -1,7 +1,7 @@
 """Are explanations true, and what do they look like? Measures of faithfulness, galleries and heat maps.
 
-Everything here works on a network that explains itself (:class:`SelfExplaining`) and on bare, standardised
-tensors; ``On.standardise(On.cut(x))`` makes them from a batch.
+Everything here works on a network that explains itself (:meth:`tutelage.models.Network.explains`) and on bare,
+standardised tensors; ``On.standardise(On.cut(x))`` makes them from a batch.
 """
 
 from tutelage.interpret.ablation import Ablation, ablate, additivity
@@ -14,35 +14,17 @@ from tutelage.interpret.agreement import (
     mentioned,
 )
 from tutelage.interpret.attributions import integrated_gradients, occlusion
-from tutelage.interpret.curves import (
-    Curve,
-    concept_curves,
-    deletion,
-    insertion,
-)
+from tutelage.interpret.curves import Curve, concept_curves, deletion, insertion
 from tutelage.interpret.faithfulness import compare, faithfulness
-from tutelage.interpret.gallery import (
-    concept_scores,
-    gallery,
-    heat_maps,
-    overlay,
-    spotlight,
-)
-from tutelage.interpret.network import SelfExplaining
+from tutelage.interpret.gallery import concept_scores, gallery, heat_maps, overlay, spotlight
 from tutelage.interpret.places import attention_map, attribution_map, contribution_map
-from tutelage.interpret.randomisation import (
-    Randomisation,
-    likeness,
-    randomisation,
-    randomised,
-)
+from tutelage.interpret.randomisation import Randomisation, likeness, randomisation, randomised
 from tutelage.interpret.stability import Stability, stability
 
 __all__ = [
     "Ablation",
     "Curve",
     "Randomisation",
-    "SelfExplaining",
     "Stability",
     "ablate",
     "additivity",

@@ -5,23 +5,19 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tutelage.interpret.network import (
-    SelfExplaining,
-    evaluating,
-    of_class,
-    predicted,
-)
+from tutelage.interpret.network import asking, of_class, predicted
+from tutelage.models import Network
 from tutelage.types import Stream
 
 
-def additivity(network: SelfExplaining, x: Tensor) -> Tensor:
+def additivity(network: Network, x: Tensor) -> Tensor:
     """Return how far the contributions are from summing up to the logits, the largest error of each sample, [B].
 
     Args:
         network: explains itself.
         x: standardised inputs, [B, channels, ...].
     """
-    with evaluating(network):
+    with asking(network):
         return (network.explain(x).logits - network(x).logits).abs().amax(dim=1)
 
 
@@ -51,9 +47,7 @@ class Ablation:
         return (self.claimed - self.lost).abs().amax(dim=1)
 
 
-def ablate(
-    network: SelfExplaining, x: Tensor, classes: Tensor | None = None
-) -> dict[str, Ablation]:
+def ablate(network: Network, x: Tensor, classes: Tensor | None = None) -> dict[str, Ablation]:
     """Take each concept away and compare what is lost with what its explanation claims.
 
     Attention stays as it was, so in a network that is linear in its concepts both are equal up to rounding.
@@ -70,7 +64,7 @@ def ablate(
         Erasure as a test of faithfulness: DeYoung et al. 2020, arXiv:1911.03429, sec. 4.3.
     """
     classes = predicted(network, x) if classes is None else classes
-    with evaluating(network):
+    with asking(network):
         whole = network(x).logits
         explanation = network.explain(x, classes[:, None])
         return {
@@ -80,7 +74,7 @@ def ablate(
 
 
 def _ablated(
-    network: SelfExplaining, x: Tensor, classes: Tensor, whole: Tensor, name: str, stream: Stream
+    network: Network, x: Tensor, classes: Tensor, whole: Tensor, name: str, stream: Stream
 ) -> Ablation:
     """Take each concept of one stream away.
 

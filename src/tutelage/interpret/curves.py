@@ -65,8 +65,22 @@ def deletion(
         Petsiuk, Das, Saenko 2018, RISE, arXiv:1806.07421, sec. 3.5. They delete single pixels and insert into a
         blurred image; here a place of the ranking is the unit, and ``baseline`` may be a blurred input.
     """
-    blank = torch.zeros_like(x) if baseline is None else baseline.expand_as(x)
-    return _walk(logits, x, blank, ranking, classes, steps, score)
+    end = torch.zeros_like(x) if baseline is None else baseline.expand_as(x)
+    space = tuple(ranking.shape[1:])
+    require_places(x.shape, space)
+    if steps < 1:
+        raise ValueError(f"steps: {steps}; allowed: 1 or more")
+    count = math.prod(space)
+    steps = min(steps, count)
+    owner = place_of(x.shape[2:], space).to(x.device)
+    rank = _ranks(ranking.flatten(1))[:, owner.flatten()].view(len(x), 1, *x.shape[2:])
+    done = torch.tensor([round(step * count / steps) for step in range(steps + 1)])
+    with torch.no_grad():
+        values = [
+            _score(logits(torch.where(rank < int(reached), end, x)), classes, score)
+            for reached in done
+        ]
+    return Curve(done / count, torch.stack(values, dim=1))
 
 
 def insertion(
@@ -84,34 +98,7 @@ def insertion(
     Arguments and source are those of :func:`deletion`; values go from the bare baseline to the whole input.
     """
     blank = torch.zeros_like(x) if baseline is None else baseline.expand_as(x)
-    return _walk(logits, blank, x, ranking, classes, steps, score)
-
-
-def _walk(
-    logits: Logits,
-    start: Tensor,
-    end: Tensor,
-    ranking: Tensor,
-    classes: Tensor,
-    steps: int,
-    score: Score,
-) -> Curve:
-    """Turn ``start`` into ``end`` place by place."""
-    space = tuple(ranking.shape[1:])
-    require_places(start.shape, space)
-    if steps < 1:
-        raise ValueError(f"steps: {steps}; allowed: 1 or more")
-    count = math.prod(space)
-    steps = min(steps, count)
-    owner = place_of(start.shape[2:], space).to(start.device)
-    rank = _ranks(ranking.flatten(1))[:, owner.flatten()].view(len(start), 1, *start.shape[2:])
-    done = torch.tensor([round(step * count / steps) for step in range(steps + 1)])
-    with torch.no_grad():
-        values = [
-            _score(logits(torch.where(rank < int(reached), end, start)), classes, score)
-            for reached in done
-        ]
-    return Curve(done / count, torch.stack(values, dim=1))
+    return deletion(logits, blank, ranking, classes, baseline=x, steps=steps, score=score)
 
 
 def _ranks(values: Tensor) -> Tensor:

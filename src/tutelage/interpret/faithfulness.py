@@ -9,21 +9,12 @@ from torch import Tensor
 from tutelage.interpret.ablation import ablate, additivity
 from tutelage.interpret.agreement import concept_accuracies, concept_chances
 from tutelage.interpret.attributions import integrated_gradients, occlusion
-from tutelage.interpret.curves import (
-    ORDERS,
-    Curve,
-    concept_curves,
-    deletion,
-    insertion,
-)
-from tutelage.interpret.network import SelfExplaining, evaluating, predicted
-from tutelage.interpret.places import (
-    attention_map,
-    attribution_map,
-    contribution_map,
-    stream_of,
-)
+from tutelage.interpret.curves import ORDERS, Curve, concept_curves, deletion, insertion
+from tutelage.interpret.network import asking, predicted
+from tutelage.interpret.places import attention_map, attribution_map, contribution_map, stream_of
 from tutelage.interpret.stability import stability
+from tutelage.models import Network
+from tutelage.modes import evaluating
 
 Ranking = Literal["contribution", "attention", "random", "integrated_gradients", "occlusion"]
 OWN: tuple[Ranking, ...] = ("contribution", "attention", "random")
@@ -33,7 +24,7 @@ RANDOM_ORDERS = 5
 
 
 def compare(
-    network: SelfExplaining,
+    network: Network,
     x: Tensor,
     classes: Tensor | None = None,
     *,
@@ -61,7 +52,7 @@ def compare(
         ValueError: no stream has more than one place.
     """
     classes = predicted(network, x) if classes is None else classes
-    with evaluating(network):
+    with asking(network):
         explanation = network.explain(x, classes[:, None])
     space = stream_of(explanation).space
 
@@ -79,27 +70,22 @@ def compare(
             return torch.rand(len(x), *space, generator=generator).to(x)
         if kind == "occlusion":
             return occlusion(logits, x, classes, space, baseline=baseline)
-        found = integrated_gradients(logits, x, classes, baseline=baseline)
-        return attribution_map(found, space)
+        return attribution_map(integrated_gradients(logits, x, classes, baseline=baseline), space)
 
-    training = network.training
-    network.train(False)
-    try:
-        found = {}
+    with evaluating(network):  # with gradients, which an attribution needs
+        curves = {}
         for kind in rankings:
             orders = [ranking(kind) for _ in range(RANDOM_ORDERS if kind == "random" else 1)]
-            found[kind] = _averaged(
+            curves[str(kind)] = _averaged(
                 [(deletion(logits, x, ranks, classes, baseline=baseline, steps=steps),
                   insertion(logits, x, ranks, classes, baseline=baseline, steps=steps))
                  for ranks in orders]
             )  # fmt: skip
-    finally:
-        network.train(training)
-    return {str(kind): pair for kind, pair in found.items()}
+        return curves
 
 
 def faithfulness(
-    network: SelfExplaining,
+    network: Network,
     x: Tensor,
     concepts: Mapping[str, Tensor] | None = None,
     *,
@@ -158,7 +144,7 @@ def faithfulness(
 
 
 def _measured(
-    network: SelfExplaining,
+    network: Network,
     x: Tensor,
     concepts: Mapping[str, Tensor],
     rankings: Sequence[Ranking],
@@ -167,7 +153,7 @@ def _measured(
 ) -> dict[str, Tensor]:
     """Return one number per sample for each measure, [B]; groups of measures have a dot in their name."""
     classes = predicted(network, x)
-    with evaluating(network):
+    with asking(network):
         explanation = network.explain(x)
     removed = ablate(network, x, classes).values()
     claimed = torch.cat([one.claimed for one in removed], dim=1)

@@ -8,12 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tutelage.interpret.network import SelfExplaining, evaluating
+from tutelage.interpret.network import asking
 from tutelage.interpret.places import enlarged
+from tutelage.models import Network
 from tutelage.types import Stream
 
 
-def concept_scores(network: SelfExplaining, inputs: Iterable[Tensor]) -> dict[str, Tensor]:
+def concept_scores(network: Network, inputs: Iterable[Tensor]) -> dict[str, Tensor]:
     """Return how much each sample is about each concept: its attention summed over places.
 
     Args:
@@ -27,7 +28,7 @@ def concept_scores(network: SelfExplaining, inputs: Iterable[Tensor]) -> dict[st
         jyhong0304/concept_centric_transformers, ``vis_cub.py``.
     """
     found: dict[str, list[Tensor]] = {}
-    with evaluating(network):
+    with asking(network):
         for x in inputs:
             # Attention does not depend on the class: one class is enough.
             explanation = network.explain(x, torch.zeros(1, dtype=torch.long, device=x.device))

@@ -2,51 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from tutelage.types import Explanation, Output
-
-
-class SelfExplaining(Protocol):
-    """A network that takes its own scores apart: inputs are standardised tensors, [B, channels, ...]."""
-
-    training: bool
-
-    def train(self, mode: bool = True) -> Any:
-        """Put the network into training or evaluation mode."""
-        ...
-
-    def __call__(self, x: Tensor, /) -> Output:
-        """Return logits [B, N] and features."""
-        ...
-
-    def explain(self, x: Tensor, classes: Tensor | None = None) -> Explanation:
-        """Return what each concept at each place adds to each score, or to the scores of these classes."""
-        ...
-
-    def without(self, x: Tensor, stream: str, concept: int) -> Tensor:
-        """Return the logits when one concept says nothing, [B, N]."""
-        ...
+from tutelage.models import Network
+from tutelage.modes import evaluating
 
 
 @contextmanager
-def evaluating(network: SelfExplaining) -> Iterator[None]:
+def asking(network: Network) -> Iterator[None]:
     """Run a network in evaluation mode and without gradients for a while."""
-    training = network.training
-    network.train(False)
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        network.train(training)
+    with evaluating(network), torch.no_grad():
+        yield
 
 
-def predicted(network: SelfExplaining, x: Tensor) -> Tensor:
+def predicted(network: Network, x: Tensor) -> Tensor:
     """Return the class that the network predicts for each input, [B]."""
-    with evaluating(network):
+    with asking(network):
         return network(x).logits.argmax(dim=1)
 
 

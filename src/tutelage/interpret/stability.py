@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tutelage.interpret.network import SelfExplaining, evaluating, of_class
+from tutelage.interpret.network import asking, of_class
+from tutelage.models import Network
 from tutelage.types import Explanation
 
 
@@ -25,7 +26,7 @@ class Stability:
 
 
 def stability(
-    network: SelfExplaining, x: Tensor, *, repeats: int = 8, noise: float = 0.0, seed: int = 0
+    network: Network, x: Tensor, *, repeats: int = 8, noise: float = 0.0, seed: int = 0
 ) -> Stability:
     """Explain the same inputs several times, with a little noise on them if wanted.
 
@@ -46,7 +47,7 @@ def stability(
         raise ValueError(f"repeats: {repeats}; allowed: 2 or more")
     logits, attention, tops = [], [], []
     classes: Tensor | None = None
-    with torch.random.fork_rng(), evaluating(network):
+    with torch.random.fork_rng(), asking(network):
         torch.manual_seed(seed)
         for _ in range(repeats):
             explanation = network.explain(x + noise * torch.randn_like(x) if noise else x)

@@ -1,5 +1,6 @@
 """Features compared channel by channel, where some channels count more than others."""
 
+import torch
 from torch import Tensor, linalg
 
 from tutelage.losses.precision import full
@@ -39,4 +40,5 @@ def channel_distance(student: Tensor, teacher: Tensor, attention: Tensor) -> Ten
 def _unit(maps: Tensor) -> Tensor:
     # 1e-6 is added, not a lower bound: the form of the published code, which decides for nearly dead channels.
     length: Tensor = linalg.vector_norm(maps, dim=2, keepdim=True)
-    return maps / (length + 1e-6)
+    # A map of zeros has no direction, and its slope would be 1e6.
+    return torch.where(length > 0, maps, 0.0) / (length + 1e-6)

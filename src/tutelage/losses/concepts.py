@@ -69,8 +69,8 @@ def attention_entropy(attention: Tensor, *, reduction: Literal["mean", "row"] = 
     """
     attention = full(attention)
     parts = -attention * torch.log(attention + _EPSILON)
-    found = parts.reshape(len(attention), -1).mean(dim=1)
-    return found if reduction == "mean" else found * attention.shape[-1]
+    entropy = parts.reshape(len(attention), -1).mean(dim=1)
+    return entropy if reduction == "mean" else entropy * attention.shape[-1]
 
 
 def on_grid(annotated: Tensor, space: Sequence[int]) -> Tensor:
@@ -93,15 +93,15 @@ def on_grid(annotated: Tensor, space: Sequence[int]) -> Tensor:
             f"concepts are annotated at {_text(given)} places, attended to at {_text(space)}; allowed: on each "
             "axis a divisor or a multiple (set places of the network)"
         )
-    found = annotated
+    placed = annotated
     for axis, (have, want) in enumerate(pairs, start=1):
         if want >= have:
-            found = found.repeat_interleave(want // have, dim=axis)
+            placed = placed.repeat_interleave(want // have, dim=axis)
         else:
-            shape = (*found.shape[:axis], want, have // want, *found.shape[axis + 1 :])
-            most = found.reshape(shape).nan_to_num(nan=-torch.inf).amax(dim=axis + 1)
-            found = torch.where(most == -torch.inf, torch.nan, most)
-    return found
+            shape = (*placed.shape[:axis], want, have // want, *placed.shape[axis + 1 :])
+            most = placed.reshape(shape).nan_to_num(nan=-torch.inf).amax(dim=axis + 1)
+            placed = torch.where(most == -torch.inf, torch.nan, most)
+    return placed
 
 
 def _text(space: Sequence[int]) -> str:

@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tutelage.losses.divergence import divergence
 from tutelage.losses.precision import full
+from tutelage.losses.similarity import row_normalise
 
 _GUARD = 1e-7  # the authors' epsilon
 
@@ -66,8 +68,7 @@ def discriminative_consistent(
         tensor([0.6931, 0.6931])
     """
     with torch.autocast(student.device.type, enabled=False):
-        s, t = F.normalize(full(student), dim=1), F.normalize(full(teacher), dim=1)
+        s, t = row_normalise(full(student)), row_normalise(full(teacher))
         similarity = scale * (s @ t.T)
     rows, columns = F.log_softmax(similarity, dim=1), F.log_softmax(similarity, dim=0).T
-    consistent = (columns.exp() * (columns - rows)).sum(dim=1)
-    return -rows.diagonal() + consistency * consistent
+    return -rows.diagonal() + consistency * divergence(columns, rows)

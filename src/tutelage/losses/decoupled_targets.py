@@ -5,6 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tutelage.errors import within
+from tutelage.losses.divergence import divergence
 from tutelage.losses.precision import full
 
 
@@ -29,7 +30,7 @@ def decoupled_targets(
         temperature: divides both logits; > 0, dimensionless.
 
     Returns:
-        [B], in nats, times temperature².
+        [B], in nats, times temperature². A class that the teacher masks (-inf) adds nothing.
 
     Raises:
         ValueError: temperature <= 0.
@@ -50,14 +51,9 @@ def decoupled_targets(
     """
     within("(0, inf)", temperature=temperature)
     s, t = full(student) / temperature, full(teacher.detach()) / temperature
-    own = _divergence(_binary(s, labels), _binary(t, labels))
-    rest = _divergence(*(F.log_softmax(_others(x, labels), dim=1) for x in (s, t)))
+    own = divergence(_binary(t, labels), _binary(s, labels))
+    rest = divergence(*(F.log_softmax(_others(x, labels), dim=1) for x in (t, s)))
     return temperature**2 * (target * own + nontarget * rest)
-
-
-def _divergence(student: Tensor, teacher: Tensor) -> Tensor:
-    """Return KL(teacher ‖ student) of logarithms of probabilities, [B, n] each."""
-    return (teacher.exp() * (teacher - student)).sum(dim=1)
 
 
 def _binary(logits: Tensor, labels: Tensor) -> Tensor:

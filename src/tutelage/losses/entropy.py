@@ -1,5 +1,6 @@
 """How undecided a network is about each sample."""
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -17,7 +18,7 @@ def entropy(logits: Tensor) -> Tensor:
 
     Source:
         Shannon; through log-softmax, so that a probability that underflows contributes 0 and not NaN, as
-        ``p * log(p)`` does in the released code of CA-MKD.
+        ``p * log(p)`` does in the released code of CA-MKD. So does a masked class (-inf).
 
     Example:
         >>> import torch
@@ -25,4 +26,4 @@ def entropy(logits: Tensor) -> Tensor:
         tensor([0.6931])
     """
     log_p = F.log_softmax(full(logits), dim=1)
-    return -(log_p.exp() * log_p).sum(dim=1)
+    return -(log_p.exp() * torch.where(log_p > -torch.inf, log_p, 0.0)).sum(dim=1)

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import Tensor, linalg
 
 from tutelage.losses.precision import full
 from tutelage.types import Output
@@ -52,13 +51,18 @@ class _OwnProduct(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (a,) = ctx.saved_tensors
-        found: Tensor = (gradient + gradient.mT) @ a
-        return found
+        product: Tensor = (gradient + gradient.mT) @ a
+        return product
 
 
-def row_normalise(matrix: Tensor) -> Tensor:
-    """Divide each row of [..., N] by its L2 norm (at least 1e-12)."""
-    return F.normalize(matrix, p=2, dim=-1, eps=1e-12)
+def row_normalise(matrix: Tensor, dim: int = -1) -> Tensor:
+    """Divide each row of [..., N] by its L2 norm.
+
+    A row shorter than 1e-12 has no direction: it becomes 0, and no gradient flows to it.
+    """
+    length: Tensor = linalg.vector_norm(matrix, dim=dim, keepdim=True)
+    directed = length > 1e-12
+    return torch.where(directed, matrix, 0.0) / torch.where(directed, length, 1.0)
 
 
 def similarity_maps(student: Tensor, teacher: Tensor) -> Tensor:

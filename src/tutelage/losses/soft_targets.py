@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tutelage.errors import within
+from tutelage.losses.divergence import divergence
 from tutelage.losses.precision import full
 
 
@@ -26,7 +27,8 @@ def soft_targets(
             the released code of TGD, TDA_KD and TPKD does.
 
     Returns:
-        [B], in nats, times temperature² (keeps the gradient's size when the temperature changes).
+        [B], in nats, times temperature² (keeps the gradient's size when the temperature changes). A class that the
+        teacher masks (-inf) adds nothing.
 
     Raises:
         ValueError: temperature <= 0.
@@ -44,5 +46,5 @@ def soft_targets(
     within("(0, inf)", temperature=temperature)
     log_s = F.log_softmax(full(student) / temperature, dim=1)
     log_t = F.log_softmax(full(teacher.detach()) / temperature, dim=1)
-    divergence = (log_t.exp() * (log_t - log_s)).sum(dim=1) * temperature**2
-    return divergence / student.shape[1] if class_reduction == "mean" else divergence
+    total = divergence(log_t, log_s) * temperature**2
+    return total / student.shape[1] if class_reduction == "mean" else total

@@ -1,6 +1,6 @@
 """Signals and pictures as persistence images, Gramian fields, transition fields, and vectors of an encoder."""
 
-from tutelage.modalities.base import Modality
+from tutelage.modalities.base import Modality, Representation
 from tutelage.modalities.cache import represent
 from tutelage.modalities.diagrams import Diagrams, SublevelPersistence
 from tutelage.modalities.embedding import Embedding
@@ -22,5 +22,6 @@ __all__ = [
     "Embedding",
     "published",
     "PUBLISHED",
+    "Representation",
     "represent",
 ]

@@ -1,11 +1,12 @@
 """What every modality is: a scikit-learn transformer over batches of signals or images."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import issparse
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -13,6 +14,7 @@ from tutelage.errors import UserError, unknown
 from tutelage.modalities.topology.kernel import Array, in_threads
 from tutelage.vlm.base import EncoderSource
 
+SHAPES = {2: "[channels, time]", 3: "[channels, height, width]"}
 CHUNK_BYTES = 1 << 19  # input handled at a time by one thread; its float64 copy fits in L2
 
 
@@ -33,7 +35,18 @@ class Representation(BaseEstimator):  # type: ignore[misc]  # sklearn is untyped
         return ""
 
 
-class Modality(TransformerMixin, Representation, ABC):  # type: ignore[misc]
+class SampleTransformer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """A scikit-learn transformer of signals [N, channels, time] or images [N, channels, height, width]."""
+
+    def __sklearn_tags__(self) -> Any:
+        """Tell scikit-learn what goes in and comes out."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
+        tags.transformer_tags.preserves_dtype = []  # ``dtype`` decides
+        return tags
+
+
+class Modality(SampleTransformer, Representation, ABC):
     """A representation of each sample by itself, with a few numbers learned from training data.
 
     Subclasses write :meth:`fit_chunks`, :meth:`_shape`, :meth:`_write` and list in ``learned`` the
@@ -59,7 +72,8 @@ class Modality(TransformerMixin, Representation, ABC):  # type: ignore[misc]
         Raises:
             UserError: wrong shape, no samples, or values that are not finite.
         """
-        return self.fit_chunks(Pieces(lambda: chunks(np.asarray(X))))
+        samples = dense(X, type(self).__name__)
+        return self.fit_chunks(Pieces(lambda: chunks(samples)))
 
     @abstractmethod
     def fit_chunks(self, pieces: Iterable[Array]) -> Self:
@@ -101,7 +115,7 @@ class Modality(TransformerMixin, Representation, ABC):  # type: ignore[misc]
         """
         if self.learned[0] not in vars(self):  # the full check costs as much as 50 images
             check_is_fitted(self)
-        samples = np.asarray(X)
+        samples = dense(X, type(self).__name__)
         shape = (samples.shape[0], *self._shape(samples.shape[1:]))
         dtype = np.dtype(self.dtype)
         if out is None:
@@ -119,6 +133,21 @@ class Modality(TransformerMixin, Representation, ABC):  # type: ignore[misc]
 
         in_threads(work, shape[0], self.n_jobs)
         return out
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Change parameters; what was learned under others is forgotten, so that it cannot be used by mistake.
+
+        Args:
+            parameters: as in the constructor; ``modality__sigma`` reaches an inner modality.
+
+        Returns:
+            This object; fitted only if nothing but ``n_jobs`` has changed.
+        """
+        super().set_params(**parameters)
+        if any(name.rpartition("__")[2] != "n_jobs" for name in parameters):
+            for name in vars(self).keys() - self.get_params(deep=False).keys():
+                delattr(self, name)
+        return self
 
     def fitted(self) -> dict[str, Any]:
         """Return what :meth:`fit` learned and :meth:`transform` uses, as plain JSON values."""
@@ -160,8 +189,8 @@ class Pieces:
 
 def spans(start: int, stop: int, samples: Array) -> Iterator[tuple[int, int]]:
     """Cut ``range(start, stop)`` so that one piece of ``samples`` stays near CHUNK_BYTES."""
-    one = max(1, samples.itemsize * int(np.prod(samples.shape[1:])))
-    step = max(1, CHUNK_BYTES // one)
+    size = max(1, samples.itemsize * int(np.prod(samples.shape[1:])))
+    step = max(1, CHUNK_BYTES // size)
     for a in range(start, stop, step):
         yield a, min(a + step, stop)
 
@@ -173,6 +202,20 @@ def chunks(samples: Array) -> Iterator[Array]:
         return
     for a, b in spans(0, samples.shape[0], samples):
         yield samples[a:b]
+
+
+def dense(X: npt.ArrayLike, place: str) -> Array:
+    """Return samples as an array of at least one dimension.
+
+    Raises:
+        UserError: they are one number, or sparse.
+    """
+    if issparse(X):
+        raise UserError(f"{place}: found a sparse matrix, allowed: dense arrays")
+    samples = np.asarray(X)
+    if samples.ndim == 0:
+        raise UserError(f"{place}: found {samples.dtype} without any dimension, allowed: an array")
+    return samples
 
 
 def checked(samples: Array, place: str, finite: bool = True) -> Array:
@@ -200,14 +243,27 @@ def checked(samples: Array, place: str, finite: bool = True) -> Array:
         where = np.argwhere(~good)[0].tolist()
         raise UserError(
             f"{place}: found {result[tuple(where)]} at position {where} of a batch, allowed: "
-            f"{'finite values' if finite else 'anything but NaN'}; "
+            f"{'finite values (neither NaN nor inf)' if finite else 'anything but NaN'}; "
             "fill or drop missing samples before this step"
         )
     return result
 
 
-def one_of(place: str, found: str, allowed: Iterable[str]) -> None:
+def check_shape(place: str, sample: tuple[int, ...], dimensions: Sequence[int] = (2, 3)) -> None:
+    """Refuse samples that are not of these numbers of dimensions, or hold nothing.
+
+    Raises:
+        UserError: the sentence.
+    """
+    if len(sample) not in dimensions or 0 in sample:
+        shapes = " or ".join(SHAPES[count] for count in dimensions)
+        raise UserError(
+            f"{place}: found samples of shape {sample}, allowed: {shapes}, none of them 0"
+        )
+
+
+def one_of(place: str, choice: str, allowed: Iterable[str]) -> None:
     """Raise the sentence for a choice that does not exist."""
     names = list(allowed)
-    if found not in names:
-        raise unknown(place, "choice", str(found), names)
+    if choice not in names:
+        raise unknown(place, "choice", str(choice), names)

@@ -223,7 +223,7 @@ def _refuse_full_disk(path: Path, size: int) -> None:
     free = shutil.disk_usage(path.parent).free
     if free < size + SPARE:
         raise UserError(
-            f"{path.parent}: {bytes_in_words(size)} are needed and {bytes_in_words(free)} are free; "
+            f"{path.parent}: {bytes_in_words(size + SPARE)} are needed and {bytes_in_words(free)} are free; "
             "free some space, choose another folder, a smaller size or dtype 'uint8'"
         )
 
@@ -241,8 +241,8 @@ def _numbers(train: Array, count: int) -> Array:
 
 def _parameters(modality: Modality) -> dict[str, Any]:
     """Return the parameters that decide the numbers; threads do not."""
-    found = modality.get_params(deep=False).items()
-    return {name: _plain(value) for name, value in found if name != "n_jobs"}
+    parameters = modality.get_params(deep=False).items()
+    return {name: _plain(value) for name, value in parameters if name != "n_jobs"}
 
 
 def _plain(value: Any) -> Any:

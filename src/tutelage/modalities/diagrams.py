@@ -6,10 +6,9 @@ from typing import Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import BaseEstimator, TransformerMixin
 
 from tutelage.errors import UserError
-from tutelage.modalities.base import checked, one_of, spans
+from tutelage.modalities.base import SampleTransformer, checked, one_of, spans
 from tutelage.modalities.topology.diagrams import write_diagrams
 from tutelage.modalities.topology.kernel import Array, in_threads
 from tutelage.modalities.topology.links import links
@@ -56,7 +55,7 @@ class Diagrams:
         return lives
 
 
-class SublevelPersistence(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class SublevelPersistence(SampleTransformer):
     """Birth and death of the components (and holes) of sublevel sets of signals and pictures.
 
     Infinite pixels are allowed here, NaN is not. Nothing is learned from data.

@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 import torch
+from sklearn.utils.validation import check_is_fitted
 
 from tutelage.errors import UserError
 from tutelage.modalities.base import Modality
@@ -84,16 +85,18 @@ class Embedding(Modality):
         Raises:
             UserError: wrong shape, or values that are not finite.
         """
+        check_is_fitted(self)
         samples = np.asarray(X)
-        found = np.empty((len(samples), self.size_), np.float32) if out is None else out
+        if out is None:
+            out = np.empty((len(samples), self.size_), np.float32)
         encoder = self._loaded()
         device = next(encoder.parameters()).device
         with torch.no_grad():
             for start in range(0, len(samples), _TOGETHER):
                 x = _tensor(samples[start : start + _TOGETHER]).to(device)
                 vectors = encoder.encode_inputs(encoder.prepare(x)).float().cpu()
-                found[start : start + _TOGETHER] = vectors.numpy()
-        return found
+                out[start : start + _TOGETHER] = vectors.numpy()
+        return out
 
     def _shape(self, sample: tuple[int, ...]) -> tuple[int, ...]:
         return (self.size_,)

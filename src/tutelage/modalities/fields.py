@@ -6,7 +6,7 @@ from typing import ClassVar, Literal, Self
 import numpy as np
 
 from tutelage.errors import UserError
-from tutelage.modalities.base import Modality, checked, one_of
+from tutelage.modalities.base import Modality, check_shape, checked, one_of
 from tutelage.modalities.topology.fields import gramian_images, transition_images
 from tutelage.modalities.topology.kernel import Array
 
@@ -33,11 +33,7 @@ class _Field(Modality):
         self._check_parameters()
         seen = 0
         for piece in pieces:
-            if piece.ndim != 3 or 0 in piece.shape[1:]:
-                raise UserError(
-                    f"{type(self).__name__}: found samples of shape {piece.shape[1:]}, "
-                    "allowed: [channels, time], neither of them 0"
-                )
+            check_shape(type(self).__name__, piece.shape[1:], (2,))
             checked(piece, type(self).__name__)
             seen += len(piece)
             self.n_channels_in_, self.length_in_ = piece.shape[1:]
@@ -71,7 +67,7 @@ class GramianField(_Field):
     The signal is averaged over ``size`` segments, scaled to [-1, 1] by its own extremes, and each
     value x becomes the angle arccos(x). A pixel is cos(angle_i + angle_j) (summation) or
     sin(angle_i - angle_j) (difference). Amplitude and offset are discarded by this scaling, unless
-    ``limits`` are given. A constant signal is scaled to -1.
+    ``limits`` are given. A signal whose averages differ by no more than rounding allows is scaled to -1.
 
     Args:
         kind: ``summation`` (GASF) or ``difference`` (GADF).
@@ -89,6 +85,8 @@ class GramianField(_Field):
         Wang and Oates 2015, "Imaging time series to improve classification and imputation",
         arXiv:1506.00327. Segments as in pyts, ``GramianAngularField`` with its defaults.
     """
+
+    version: ClassVar[int] = 2
 
     def __init__(
         self,
@@ -130,7 +128,7 @@ class TransitionField(_Field):
     pair of times and averaged over blocks down to ``size``.
 
     Args:
-        bins: number of levels, at least 2; levels that would be equal are merged.
+        bins: number of levels, at least 2; levels that lie closer than 1e-8 of the window's range are merged.
         size: pixels per side, at most the length of the signal; None: the length.
         dtype: ``float32`` in [0, 1]; ``uint8``: round(255 x).
         n_jobs: threads; None: 1; -1: all cores.
@@ -141,8 +139,11 @@ class TransitionField(_Field):
 
     Source:
         Wang and Oates 2015, arXiv:1506.00327. Levels and blocks as in pyts,
-        ``MarkovTransitionField`` with ``strategy='quantile'``, ``overlapping=False``.
+        ``MarkovTransitionField`` with ``strategy='quantile'``, ``overlapping=False``; pyts merges levels that
+        are 1e-8 apart in the units of the signal.
     """
+
+    version: ClassVar[int] = 2
 
     def __init__(
         self,

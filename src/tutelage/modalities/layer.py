@@ -53,10 +53,10 @@ class PersistenceImageLayer(torch.nn.Module):
         if "kind_" not in vars(image):
             raise UserError(f"{PLACE}.image: found one that is not fitted, allowed: after fit")
         for name, allowed in ALLOWED.items():
-            found = getattr(image, name)
-            if found not in allowed:
+            setting = getattr(image, name)
+            if setting not in allowed:
                 raise UserError(
-                    f"{PLACE}.image: found {name.rstrip('_')} {found!r}, "
+                    f"{PLACE}.image: found {name.rstrip('_')} {setting!r}, "
                     f"allowed: {' or '.join(map(repr, allowed))}"
                 )
         columns, rows = image.cell_rows()

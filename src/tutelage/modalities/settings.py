@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tutelage.errors import UserError
-from tutelage.modalities.base import one_of
+from tutelage.modalities.base import check_shape, one_of
 from tutelage.modalities.topology import extent
 from tutelage.modalities.topology.kernel import Array
 from tutelage.modalities.topology.raster import Rule
@@ -79,11 +79,7 @@ def check_sample(sample: tuple[int, ...], reading: str, dimensions: Sequence[int
     Raises:
         UserError: the sentence.
     """
-    if len(sample) not in (2, 3) or 0 in sample:
-        raise UserError(
-            f"{PLACE}: found samples of shape {sample}, allowed: [channels, time] "
-            "or [channels, height, width], none of them 0"
-        )
+    check_shape(PLACE, sample)
     plane = len(sample) == 3 and reading == "plane"
     if not plane and tuple(dimensions) != (0,):
         raise UserError(

@@ -6,6 +6,7 @@ from tutelage.models.distilled_clip import DistilledClip
 from tutelage.models.latent_workspace import LatentWorkspace
 from tutelage.models.linear_probe import LinearProbe
 from tutelage.models.mobilenet import MobileNetV2
+from tutelage.models.network import Network, as_network, network_class
 from tutelage.models.on import On
 from tutelage.models.prompted_clip import PromptedClip
 from tutelage.models.resnet import CifarResNet, ResNet
@@ -26,6 +27,7 @@ __all__ = [
     "LatentWorkspace",
     "LinearProbe",
     "MobileNetV2",
+    "Network",
     "On",
     "PromptedClip",
     "ResNet",
@@ -38,5 +40,7 @@ __all__ = [
     "Timm",
     "VGG",
     "WideResNet",
+    "as_network",
     "measure",
+    "network_class",
 ]

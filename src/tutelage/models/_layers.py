@@ -1,19 +1,24 @@
 """What the network families share: layers for one or two dimensions, initialisation, the staged forward pass."""
 
 import math
-from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
 
+from tutelage.models.network import Network
+from tutelage.modes import evaluating
 from tutelage.types import Output
 
+Block = Callable[[int, int, int, int], nn.Module]  # input and output channels, stride, dimensions
 
-class Staged(nn.Module, ABC):
+
+class Staged(Network):
     """A network of a stem, numbered stages and a linear head.
 
     A signal runs as an image of height 1 with 1xk kernels: the same function and the same parameter count as
     ``Conv1d``, and faster on CPUs because the channels-last kernels serve it. A family assigns ``stem``,
-    ``stages`` and ``head``, names its last stage, and says how that becomes an embedding.
+    ``stages`` and ``head``, names its last stage, and writes ``embed`` where that is more than a mean.
 
     Args:
         dimensions: 1 for signals [B, channels, time], 2 for images [B, channels, height, width].
@@ -22,7 +27,6 @@ class Staged(nn.Module, ABC):
         ValueError: dimensions is neither 1 nor 2.
     """
 
-    last: str
     stem: nn.Module
     stages: nn.ModuleList
     head: nn.Linear
@@ -33,9 +37,9 @@ class Staged(nn.Module, ABC):
             raise ValueError(f"dimensions: {dimensions} is not allowed; allowed: 1, 2")
         self.dimensions = dimensions
 
-    @abstractmethod
     def embed(self, x: Tensor) -> Tensor:
-        """Return the embedding [B, D] of a last-stage image [B, channels, height, width]."""
+        """Return the embedding [B, D] of a last-stage image [B, channels, height, width]: the mean over space."""
+        return average(x)
 
     def encode(self, x: Tensor) -> dict[str, Tensor]:
         """Return the outputs of the stages by name."""
@@ -45,6 +49,11 @@ class Staged(nn.Module, ABC):
             x = stage(x)
             features[f"stage{number}"] = x.squeeze(2) if self.dimensions == 1 else x
         return features
+
+    def last_stage(self, shape: Sequence[int]) -> Tensor:
+        """Return the feature of the last stage of one input of zeros of this shape."""
+        with evaluating(self), torch.no_grad():
+            return self.encode(torch.zeros(1, *shape))[self.last]
 
     def decode(self, feature: Tensor) -> tuple[Tensor, Tensor]:
         """Return logits and embedding of a feature map of the stage named ``last``."""
@@ -61,6 +70,14 @@ class Staged(nn.Module, ABC):
 def average(x: Tensor) -> Tensor:
     """Return the mean of an image over space, [B, channels]."""
     return x.mean(dim=(2, 3))
+
+
+def repeated(
+    block: Block, fan_in: int, fan_out: int, count: int, stride: int, dimensions: int
+) -> nn.Sequential:
+    """Return a stage of blocks, of which the first changes channels and size."""
+    first = block(fan_in, fan_out, stride, dimensions)
+    return nn.Sequential(first, *(block(fan_out, fan_out, 1, dimensions) for _ in range(count - 1)))
 
 
 def convolution(

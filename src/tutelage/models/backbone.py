@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from tutelage.errors import UserError
 from tutelage.models._layers import Staged
-from tutelage.models.timm_model import Timm
+from tutelage.models.network import Network
+from tutelage.models.timm_model import Timm, channels_last, said
+from tutelage.modes import evaluating
 
 
 class Backbone(nn.Module, ABC):
@@ -35,7 +37,7 @@ class Backbone(nn.Module, ABC):
             [B, *places, D].
         """
 
-    def start(self, other: nn.Module) -> None:
+    def start(self, other: Network) -> None:
         """Take the weights of a whole network, but for its head.
 
         Raises:
@@ -45,11 +47,8 @@ class Backbone(nn.Module, ABC):
 
     def facts(self, shape: Sequence[int]) -> tuple[bool, tuple[int, ...], int]:
         """Return whether there is a class token, the places, and D, for one input of this shape."""
-        training = self.training
-        self.eval()
-        with torch.no_grad():
+        with evaluating(self), torch.no_grad():
             first, tokens = self.tokens(self.encode(torch.zeros(1, *shape))[self.last])
-        self.train(training)
         return first is not None, tuple(tokens.shape[1:-1]), tokens.shape[-1]
 
 
@@ -65,7 +64,7 @@ class StagedBackbone(Backbone):
         self.network, self.last = network, network.last
         del network.head
 
-    def start(self, other: nn.Module) -> None:
+    def start(self, other: Network) -> None:
         """Take the weights of a network of the same kind, but for its head."""
         _start(self.network, other, ("head.",))
 
@@ -100,16 +99,13 @@ class TimmBackbone(Backbone):
         names = (names,) if isinstance(names, str) else tuple(names)
         self.dropped = tuple(f"tapped.module.{name}." for name in (*names, "attn_pool"))
         model.reset_classifier(0)
-        if getattr(model, "attn_pool", None) is not None:  # it pools for the classifier alone
+        if said(model, "attn_pool", None) is not None:  # it pools for the classifier alone
             model.attn_pool = None
-        # What timm's models say of themselves, under names that not all of them have.
-        self.channels_last = getattr(model, "output_fmt", "NCHW") == "NHWC"
-        self.prefix: int = getattr(model, "num_prefix_tokens", 0)
-        self.grid: tuple[int, int] = getattr(
-            getattr(model, "patch_embed", None), "grid_size", (0, 0)
-        )
+        self.channels_last = channels_last(model)
+        self.prefix: int = said(model, "num_prefix_tokens", 0)
+        self.grid: tuple[int, int] = said(said(model, "patch_embed", None), "grid_size", (0, 0))
 
-    def start(self, other: nn.Module) -> None:
+    def start(self, other: Network) -> None:
         """Take the weights of the same model of timm, but for its classifier."""
         _start(self.network, other, self.dropped)
 
@@ -132,7 +128,7 @@ class TimmBackbone(Backbone):
                 f"network: {type(model).__name__} ends in a feature of shape {list(feature.shape)}; allowed: a "
                 "map, or tokens on a grid"
             )
-        norm = getattr(model, "fc_norm", None)
+        norm = said(model, "fc_norm", None)
         x = feature if norm is None else norm(feature)
         return x[:, :1] if self.prefix else None, x[:, self.prefix :].unflatten(1, self.grid)
 

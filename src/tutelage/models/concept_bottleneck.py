@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from tutelage.concepts.files import open_concepts
 from tutelage.concepts.selection import Criterion, select_concepts
 from tutelage.errors import UserError, unknown
+from tutelage.models.network import Network, concept_numbers
 from tutelage.types import Explanation, Output, Stream
 from tutelage.vlm.base import EncoderSource
 
@@ -19,12 +20,12 @@ _AXIS = {"concepts": 1, "classes": 0}
 STREAM = "text"
 
 
-class ConceptBottleneck(nn.Module):
+class ConceptBottleneck(Network):
     """A bottleneck of named concepts on the embeddings of a dual encoder (LaBo).
 
     Each concept is a short text. Its value is the similarity of the input to that text, and a class score is a sum
     over concepts: ``scale * value * weight``. What is trained are the weights alone. Before training,
-    :meth:`settle` chooses the concepts by training samples.
+    :meth:`fit_once` chooses the concepts by training samples.
 
     Args:
         channels: size of an embedding; follows from the data.
@@ -101,20 +102,15 @@ class ConceptBottleneck(nn.Module):
     @classmethod
     def content(cls, described: Mapping[str, Any]) -> str:
         """Return what a run depends on besides this network's arguments: the concepts in the file they name."""
-        place = described.get("concepts", "")
-        return open_concepts(place).fingerprint if place else ""
+        file = described.get("concepts", "")
+        return open_concepts(file).fingerprint if file else ""
 
-    def settle(self, inputs: Tensor, labels: Tensor, class_names: Sequence[str]) -> dict[str, Any]:
-        """Choose the concepts by training samples; weights begin anew.
+    def fit_once(
+        self, inputs: Tensor, labels: Tensor, class_names: Sequence[str]
+    ) -> dict[str, Any]:
+        """Choose the concepts by training samples, [n, channels]; weights begin anew.
 
-        Args:
-            inputs: embeddings of the training samples, [n, channels].
-            labels: their classes, [n]. Classes without a sample do not count for the criterion; their
-                concepts are chosen all the same.
-            class_names: N names.
-
-        Returns:
-            The arguments that build the same bottleneck without data: ``selected``.
+        Classes without a sample do not count for the criterion; their concepts are chosen all the same.
 
         Raises:
             UserError: no file of concepts or no encoder, a class without concepts, or embeddings of another size.
@@ -124,19 +120,19 @@ class ConceptBottleneck(nn.Module):
                 "network: ConceptBottleneck needs concepts, a file or a shipped set, and an encoder: an input of "
                 "type Embedding, or encoder: here for an input made elsewhere"
             )
-        found = open_concepts(self.file).for_classes(class_names)
-        vectors = self.encoder.embed_texts(found.texts)
+        texts = open_concepts(self.file).for_classes(class_names)
+        vectors = self.encoder.embed_texts(texts.texts)
         if vectors.shape[1] != inputs.shape[1]:
             raise UserError(
                 f"network.encoder: texts have {vectors.shape[1]} numbers, the input {inputs.shape[1]}; both must "
                 "come from one dual encoder"
             )
-        candidates = [found.of(name) for name in class_names]
+        candidates = [texts.of(name) for name in class_names]
         kept = self._chosen(inputs, labels, vectors, candidates)
-        texts = found.concepts
-        self.own({texts[i].text: texts[i].owners for i in kept}, vectors[kept])
+        chosen = [texts.concepts[i] for i in kept]
+        self.own({concept.text: concept.owners for concept in chosen}, vectors[kept])
         self._begin()
-        return {"selected": {text: list(names) for text, names in self.selected.items()}}
+        return {"selected": self.settled["selected"]}
 
     def _chosen(
         self, inputs: Tensor, labels: Tensor, vectors: Tensor, candidates: Sequence[Sequence[int]]
@@ -147,11 +143,11 @@ class ConceptBottleneck(nn.Module):
         if self.choice == "random":
             drawn = [[own[i] for i in torch.randperm(len(own)).tolist()] for own in candidates]
             return sorted({i for own in drawn for i in own[: self.per_class]})
-        present, places = torch.unique(labels, return_inverse=True)
-        scores = self.criterion.scores(inputs, places, vectors, len(present))
+        present, numbers = torch.unique(labels, return_inverse=True)
+        scores = self.criterion.scores(inputs, numbers, vectors, len(present))
         selection = select_concepts(scores, vectors, candidates, self.per_class, self.criterion)
-        found: list[int] = selection.concepts.tolist()
-        return found
+        chosen: list[int] = selection.concepts.tolist()
+        return chosen
 
     def own(self, selected: Mapping[str, Sequence[str]], vectors: Tensor) -> None:
         """Take other concepts, without weights yet.
@@ -212,7 +208,7 @@ class ConceptBottleneck(nn.Module):
         """Return the similarity of each input to each concept, [B, M]."""
         if not self.selected:
             raise UserError(
-                "network: ConceptBottleneck has no concepts yet; settle it on training samples"
+                "network: ConceptBottleneck has no concepts yet; fit it once on training samples"
             )
         return self._measured(x) @ self.vectors.mT
 
@@ -226,16 +222,10 @@ class ConceptBottleneck(nn.Module):
         return Output(logits, {"concepts": values, "embedding": x})
 
     def explain(self, x: Tensor, classes: Tensor | None = None) -> Explanation:
-        """Take the scores of embeddings apart.
+        """Take the scores of embeddings apart: one stream, ``text``, with one place.
 
-        Args:
-            x: embeddings, [B, channels].
-            classes: class numbers to which the contributions are confined, [K] or, of each sample, [B, K]; all
-                unless given.
-
-        Returns:
-            One stream, ``text``, with one place. Attention is the value of a concept, its similarity to the input;
-            contributions sum up to the logits exactly, nothing is left for ``rest``.
+        Attention is the value of a concept, its similarity to the input; contributions sum up to the logits
+        exactly, nothing is left for ``rest``.
         """
         with torch.autocast(x.device.type, enabled=False):
             values = self.values(x.float())
@@ -246,16 +236,8 @@ class ConceptBottleneck(nn.Module):
         return Explanation({STREAM: stream}, parts.new_zeros(len(x), parts.shape[2]))
 
     def without(self, x: Tensor, stream: str, concept: int | Sequence[int]) -> Tensor:
-        """Return the logits, [B, N], when the value of one concept, or of several, is zero.
-
-        Raises:
-            ValueError: there is no such stream or concept.
-        """
-        numbers = [concept] if isinstance(concept, int) else list(concept)
-        if stream != STREAM or not all(0 <= number < len(self.selected) for number in numbers):
-            raise ValueError(
-                f"found concepts {numbers} of stream {stream!r}; allowed: {STREAM} 0 to {len(self.selected) - 1}"
-            )
+        """Return the logits, [B, N], when the value of one concept, or of several, is zero."""
+        numbers = concept_numbers({STREAM: self.names}, stream, concept)
         with torch.autocast(x.device.type, enabled=False):
             values = self.values(x.float())
             values[:, numbers] = 0.0
@@ -266,8 +248,8 @@ class ConceptBottleneck(nn.Module):
         best = self.association.detach().topk(min(count, len(self.selected)), dim=1)
         rows = zip(self.class_names, best.indices.tolist(), best.values.tolist(), strict=True)
         return {
-            name: [(self.names[i], weight) for i, weight in zip(places, weights, strict=True)]
-            for name, places, weights in rows
+            name: [(self.names[i], weight) for i, weight in zip(concepts, weights, strict=True)]
+            for name, concepts, weights in rows
         }
 
     @property

@@ -22,8 +22,8 @@ def remove_concept(bottleneck: ConceptBottleneck, concept: str) -> ConceptBottle
     Raises:
         UserError: there is no such concept.
     """
-    place = _number(bottleneck, concept)
-    kept = [i for i in range(len(bottleneck.names)) if i != place]
+    number = _number(bottleneck, concept)
+    kept = [i for i in range(len(bottleneck.names)) if i != number]
     owners = {text: names for text, names in bottleneck.selected.items() if text != concept}
     return _edited(bottleneck, owners, bottleneck.vectors[kept], bottleneck.association[:, kept])
 
@@ -47,10 +47,10 @@ def reweigh_concept(
     Raises:
         UserError: there is no such concept or class.
     """
-    place = _number(bottleneck, concept)
+    number = _number(bottleneck, concept)
     names = bottleneck.class_names if classes is None else classes
     weights = bottleneck.association.detach().clone()
-    weights[[_class(bottleneck, name) for name in names], place] *= factor
+    weights[[_class(bottleneck, name) for name in names], number] *= factor
     return _edited(bottleneck, bottleneck.selected, bottleneck.vectors, weights)
 
 
@@ -94,11 +94,11 @@ def _edited(
     vectors: Tensor,
     association: Tensor,
 ) -> ConceptBottleneck:
-    found = deepcopy(bottleneck)
-    found.own(selected, vectors.detach())
-    found.weights = nn.Parameter(association.detach().clone())
-    found.softmax = "none"
-    return found
+    edited = deepcopy(bottleneck)
+    edited.own(selected, vectors.detach())
+    edited.weights = nn.Parameter(association.detach().clone())
+    edited.softmax = "none"
+    return edited
 
 
 def _number(bottleneck: ConceptBottleneck, concept: str) -> int:

@@ -1,8 +1,7 @@
 """A network that says which concept at which place moved which class."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
@@ -18,6 +17,8 @@ from tutelage.models.concept_slots import (
     ImplicitSlots,
     SampledSlots,
 )
+from tutelage.models.network import Network, concept_numbers
+from tutelage.modes import evaluating
 from tutelage.types import Explanation, Output, Stream
 
 Source = Literal["bilevel", "implicit", "sampled", "table"]
@@ -26,7 +27,7 @@ Scope = Literal["global", "spatial"]
 _ROUNDS: Mapping[Source, int] = {"bilevel": 2, "implicit": 3, "sampled": 1, "table": 0}
 
 
-class ConceptTransformer(nn.Module):
+class ConceptTransformer(Network):
     """A backbone with a head of concepts (CCT): tokens write concepts, read them, and what they read are scores.
 
     A stream has M named concepts. Its tokens write them (slot attention), a learned vector of each is added, and
@@ -165,16 +166,10 @@ class ConceptTransformer(nn.Module):
     def explain(self, x: Tensor, classes: Tensor | None = None) -> Explanation:
         """Take the scores of standardised inputs apart, as they are in evaluation.
 
-        Args:
-            x: inputs, [B, channels, ...].
-            classes: class numbers to which the contributions are confined, [K] or, of each sample, [B, K]; all
-                unless given.
-
-        Returns:
-            Attention is the mean over heads, for display; contributions are taken head by head, so that they and
-            ``rest``, the biases, sum up to the logits.
+        Attention is the mean over heads, for display; contributions are taken head by head, so that they and
+        ``rest``, the biases, sum up to the logits.
         """
-        with _evaluating(self):
+        with evaluating(self):
             tokens = self._tokens(self.encode(x)[self.last])
             with torch.autocast(x.device.type, enabled=False):
                 streams, rest = {}, torch.zeros(())
@@ -190,25 +185,18 @@ class ConceptTransformer(nn.Module):
         """Return the logits, [B, classes], when one concept, or several, of a stream say nothing.
 
         Their values are zero; who attends to them stays as it was. In evaluation.
-
-        Raises:
-            ValueError: there is no such stream or concept.
         """
-        found = [concept] if isinstance(concept, int) else list(concept)
-        count = len(self.concept_names.get(stream, ()))
-        if not count or not all(0 <= number < count for number in found):
-            named = ", ".join(f"{k} 0 to {len(v) - 1}" for k, v in self.concept_names.items())
-            raise ValueError(f"found concepts {found} of stream {stream!r}; allowed: {named}")
-        with _evaluating(self):
+        silent = concept_numbers(self.concept_names, stream, concept)
+        with evaluating(self):
             tokens = self._tokens(self.encode(x)[self.last])
             with torch.autocast(x.device.type, enabled=False):
                 scores = [
-                    part(*self._sides(scope, *tokens), found if scope == stream else ())[0]
+                    part(*self._sides(scope, *tokens), silent if scope == stream else ())[0]
                     for scope, part in self._streams()
                 ]
         return torch.stack(scores).sum(dim=0)
 
-    def start(self, other: nn.Module) -> None:
+    def start(self, other: Network) -> None:
         """Take the weights of another concept transformer, or into the backbone those of a plain network."""
         if isinstance(other, ConceptTransformer):
             self.load_state_dict(other.state_dict())
@@ -216,11 +204,7 @@ class ConceptTransformer(nn.Module):
             self.backbone.start(other)
 
     def _streams(self) -> list[tuple[str, "_Stream"]]:
-        found = []
-        for scope, stream in self.streams.items():
-            assert isinstance(stream, _Stream)
-            found.append((scope, stream))
-        return found
+        return [(name, part) for name, part in self.streams.items() if isinstance(part, _Stream)]
 
     def _tokens(self, feature: Tensor) -> tuple[Tensor | None, Tensor]:
         """Return the class token [B, 1, D], or None, and those of the places, [B, L, D]."""
@@ -311,18 +295,6 @@ class _Stream(nn.Module):
         )
         scores = queries @ keys.transpose(2, 3) / math.sqrt(queries.shape[3])
         return torch.softmax(scores, dim=3), values.expand(len(reading), -1, -1, -1)
-
-
-@contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Put a network into evaluation for a while; every part of it has its own mode afterwards."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 def _source(

@@ -1,30 +1,26 @@
 """The student of a dual encoder: an image tower of its own, the teacher's class embeddings, no text tower."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tutelage.errors import UserError
+from tutelage.models.clip import Clip, unit
 from tutelage.models.edu_attention import Attention, EduAttention
+from tutelage.models.network import Network, only_teacher
 from tutelage.types import Output
 from tutelage.vlm.base import EncoderSource, without_texts
-from tutelage.vlm.prompts import Prompts, image_tower
-from tutelage.vlm.reference import by_reference
+from tutelage.vlm.prompts import Prompts
 
 
-class DistilledClip(nn.Module):
+class DistilledClip(Clip):
     """A frozen image tower with learned prompts that predicts in the space of its teacher (PromptKD, ComKD-CLIP).
 
     A learned projector takes the tower's embedding into the teacher's space, where it is compared with the
     teacher's embeddings of the classes. These and the teacher's scale are taken once, before training; they are
     saved and exported with the student, which needs neither the teacher nor a text tower any more.
-
-    Inputs are read as the data set gives them, images in [0, 1]. A checkpoint holds what is trained, the
-    class embeddings, and the hash of the encoder, not the encoder.
 
     Args:
         class_names: follow from the data.
@@ -55,9 +51,7 @@ class DistilledClip(nn.Module):
         tensor that is missing in a checkpoint is an error.
     """
 
-    as_is: ClassVar[bool] = True
     vectors: Tensor
-    scale: Tensor
 
     def __init__(
         self,
@@ -70,17 +64,12 @@ class DistilledClip(nn.Module):
         attention: Attention | None = None,
         embed_dim: int | None = None,
     ) -> None:
-        super().__init__()
         if layers < 0:
             raise ValueError(f"layers: {layers}; allowed: at least 0")
-        self.class_names = tuple(class_names)
+        super().__init__(class_names, encoder, without_texts)
         self.layers, self.asks, self.given = layers, attention, embed_dim
-        with torch.random.fork_rng(devices=[]):  # what loading draws must not decide how we begin
-            self.encoder = without_texts(encoder.load()).eval().requires_grad_(False)
-        by_reference(self.encoder, encoder.fingerprint)
-        self.vision: Prompts | None = None
         if vision_depth:
-            self.vision = Prompts(image_tower(self.encoder), vision_depth, tokens)
+            self.vision = Prompts(self.encoder.image_tower(), vision_depth, tokens)
         self._build(embed_dim or self.encoder.embed_dim)
         self.taught = (
             embed_dim is not None
@@ -105,40 +94,27 @@ class DistilledClip(nn.Module):
         self.register_buffer("scale", torch.zeros((), device=device))
 
     def adopt(
-        self, teachers: Mapping[str, nn.Module], outputs: Mapping[str, Output]
+        self, teachers: Mapping[str, Network], outputs: Mapping[str, Output]
     ) -> dict[str, Any]:
-        """Take the class embeddings and the scale of the one teacher, a loaded one.
-
-        Args:
-            teachers: the networks; the one must have ``class_embeddings()``, ``scale`` and ``class_names``, as
-                :class:`PromptedClip` has and this network too.
-            outputs: what each gives for one sample; not looked at.
-
-        Returns:
-            The argument that builds the same network without a teacher: ``embed_dim``.
+        """Take the class embeddings and the scale of the one teacher, a :class:`~tutelage.models.clip.Clip`.
 
         Raises:
             UserError: there is not exactly one such teacher, it knows other classes, or it has another space than
                 the one stated.
         """
-        if len(teachers) != 1:
-            found = ", ".join(teachers) or "none"
-            raise UserError(
-                f"DistilledClip needs exactly one teacher, whose class embeddings it takes (found: {found})"
-            )
-        ((name, teacher),) = teachers.items()
-        if not hasattr(teacher, "class_embeddings"):
+        wanted = "DistilledClip needs exactly one teacher, whose class embeddings it takes"
+        name, teacher = only_teacher(teachers, wanted)
+        if not isinstance(teacher, Clip):
             raise UserError(
                 f"teacher {name!r} ({type(teacher).__name__}) has no class embeddings (allowed: PromptedClip, "
                 "DistilledClip)"
             )
-        known: Any = teacher
-        if tuple(known.class_names) != self.class_names:
+        if teacher.class_names != self.class_names:
             raise UserError(
-                f"teacher {name!r} knows the classes {', '.join(known.class_names)}, the student "
+                f"teacher {name!r} knows the classes {', '.join(teacher.class_names)}, the student "
                 f"{', '.join(self.class_names)} (allowed: the same; ask() changes a PromptedClip's)"
             )
-        vectors = known.class_embeddings().detach()
+        vectors = teacher.class_embeddings().detach()
         if self.given not in (None, vectors.shape[1]):
             raise UserError(
                 f"network.embed_dim: {self.given}, but the embeddings of teacher {name!r} have {vectors.shape[1]} "
@@ -151,18 +127,12 @@ class DistilledClip(nn.Module):
                 raise UserError(f"network.{error}") from error
         self.taught = True
         self.vectors.copy_(vectors)
-        self.scale.copy_(known.scale)
+        self.scale.copy_(teacher.scale)
         return {"embed_dim": self.embed_dim}
 
     def class_embeddings(self) -> Tensor:
         """Return the teacher's unit embedding of every class, [N, D]."""
         return self.vectors
-
-    def train(self, mode: bool = True) -> "DistilledClip":
-        """Set the mode of everything but the encoder, which stays in evaluation mode."""
-        super().train(mode)
-        self.encoder.eval()
-        return self
 
     def forward(self, x: Tensor) -> Output:
         """Return logits and features of images in [0, 1], or of signals in the units of the data."""
@@ -170,19 +140,12 @@ class DistilledClip(nn.Module):
             raise UserError(
                 "DistilledClip has no class embeddings yet; adopt() takes them of a teacher"
             )
-        x = self.encoder.prepare(x)
-        with self.vision.within(image_tower(self.encoder)) if self.vision else nullcontext():
-            embedding = self.encoder.encode_inputs(x)
-        projected: Tensor = self.projector(embedding)
-        features = {"image": _unit(projected), "projected": projected}
+        projected: Tensor = self.projector(self.embedded(self.encoder.prepare(x)))
+        features = {"image": unit(projected), "projected": projected}
         if self.attention is None:
-            return Output(self._scores(features["image"]), features)
+            return Output(self.scores(features["image"], self.vectors), features)
         enhanced, features["class_attention"] = self.attention(projected, self.vectors)
-        return Output(self._scores(_unit(enhanced)), features)
-
-    def _scores(self, image: Tensor) -> Tensor:
-        with torch.autocast(image.device.type, enabled=False):
-            return self.scale * image @ self.vectors.mT
+        return Output(self.scores(unit(enhanced), self.vectors), features)
 
 
 def _projector(fan_in: int, fan_out: int, layers: int) -> nn.Sequential:
@@ -192,8 +155,3 @@ def _projector(fan_in: int, fan_out: int, layers: int) -> nn.Sequential:
             parts += [nn.BatchNorm1d(fan_out), nn.ReLU()]
         parts.append(nn.Linear(fan_in if number == 0 else fan_out, fan_out))
     return nn.Sequential(*parts)
-
-
-def _unit(x: Tensor) -> Tensor:
-    with torch.autocast(x.device.type, enabled=False):
-        return F.normalize(x.float(), dim=1)

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
 
 from tutelage.errors import UserError
 from tutelage.models._layers import Staged
+from tutelage.models.network import Network
 from tutelage.types import Output
 
 Inference = Literal["initial_slots", "ema_slots", "plain"]
@@ -18,7 +19,7 @@ Tokens = Literal["channels", "positions"]
 _MODES: tuple[Inference, ...] = ("initial_slots", "ema_slots", "plain")
 
 
-class LatentWorkspace(nn.Module):
+class LatentWorkspace(Network):
     """A student with a global latent workspace in front of its head: the part of mGLW-KD that is deployed.
 
     K slots stand between the last stage and the head. The tokens of the last stage ask the slots by multi-head
@@ -81,7 +82,7 @@ class LatentWorkspace(nn.Module):
         self.tokens, self.heads = tokens, heads
         self.inference, self.returned = inference, returned
         self.given = {"size": size, "count": count}
-        self.own = _sizes(_last_stage(network, shape), tokens)
+        self.own = _sizes(network.last_stage(shape), tokens)
         self.dropout = nn.Dropout(dropout)
         self.slot_count = slots
         self._build(count or self.own[0], size or self.own[1])
@@ -109,33 +110,26 @@ class LatentWorkspace(nn.Module):
         self.more = nn.Linear(count, own_count, bias=False) if count != own_count else None
 
     def adopt(
-        self, teachers: Mapping[str, nn.Module], outputs: Mapping[str, Output]
+        self, teachers: Mapping[str, Network], outputs: Mapping[str, Output]
     ) -> dict[str, Any]:
         """Take the smallest sizes among student and teachers, where none were given.
-
-        Args:
-            teachers: the networks.
-            outputs: what each gives for one sample.
-
-        Returns:
-            The arguments that build the same workspace without teachers.
 
         Raises:
             UserError: a teacher has no feature of its last stage, or the heads do not divide the size.
         """
-        found = [self.own]
+        sizes = [self.own]
         for name, teacher in teachers.items():
             # The name that the objectives ask all teachers for; another family's last stage where it is unknown.
             named = self.last in outputs[name].features
-            tap = self.last if named else getattr(teacher, "last", self.last)
+            tap = self.last if named else teacher.last or self.last
             if tap not in outputs[name].features:
                 raise UserError(
                     f"teacher {name!r} has no feature {tap!r}, its last stage, for the workspace (it has: "
                     f"{', '.join(outputs[name].features) or 'none'})"
                 )
-            found.append(_sizes(outputs[name].features[tap], self.tokens))
-        count = self.given["count"] or min(one[0] for one in found)
-        size = self.given["size"] or min(one[1] for one in found)
+            sizes.append(_sizes(outputs[name].features[tap], self.tokens))
+        count = self.given["count"] or min(count for count, _ in sizes)
+        size = self.given["size"] or min(size for _, size in sizes)
         if (count, size) != (self.count, self.size):
             try:
                 self._build(count, size)
@@ -143,7 +137,7 @@ class LatentWorkspace(nn.Module):
                 raise UserError(f"network: {error}") from error
         return {"count": count, "size": size}
 
-    def start(self, other: nn.Module) -> None:
+    def start(self, other: Network) -> None:
         """Take the weights of a network of the same kind as the student inside (annealing initialisation)."""
         own = other if not isinstance(other, LatentWorkspace) else other.network
         self.network.load_state_dict(own.state_dict())
@@ -154,9 +148,9 @@ class LatentWorkspace(nn.Module):
         return tuple(mode for mode in _MODES if mode != self.inference)
 
     @contextmanager
-    def predicting(self, mode: Inference) -> Iterator[None]:
+    def predicting(self, mode: str) -> Iterator[None]:
         """Predict in another mode for a while."""
-        kept, self.inference = self.inference, mode
+        kept, self.inference = self.inference, cast(Inference, mode)
         try:
             yield
         finally:
@@ -290,12 +284,3 @@ def as_tokens(feature: Tensor, tokens: Tokens) -> Tensor:
 def _sizes(feature: Tensor, tokens: Tokens) -> tuple[int, int]:
     _, count, size = as_tokens(feature, tokens).shape
     return count, size
-
-
-def _last_stage(network: Staged, shape: Sequence[int]) -> Tensor:
-    training = network.training
-    network.eval()
-    with torch.no_grad():
-        found = network.encode(torch.zeros(1, *shape))[network.last]
-    network.train(training)
-    return found

@@ -3,10 +3,11 @@
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tutelage.models.network import Network
 from tutelage.types import Output
 
 
-class LinearProbe(nn.Module):
+class LinearProbe(Network):
     """Class scores as a linear function of an embedding.
 
     Args:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from tutelage.models.network import Network, as_network
 from tutelage.types import Batch, Output
 
 
@@ -16,7 +17,8 @@ class On(nn.Module):
 
     Args:
         modality: name of the input, for example ``signal``.
-        network: from standardised tensors to :class:`~tutelage.types.Output`.
+        network: from standardised tensors to :class:`~tutelage.types.Output`; a plain module becomes a
+            :class:`~tutelage.models.Network`.
         mean: per input channel, in the units of the stored input.
         std: per input channel, > 0, same units.
         crop: axes after the channels that are longer than this many pixels (samples) are cut to their
@@ -31,6 +33,7 @@ class On(nn.Module):
 
     mean: Tensor
     std: Tensor
+    network: Network
 
     def __init__(
         self,
@@ -42,7 +45,7 @@ class On(nn.Module):
     ) -> None:
         super().__init__()
         self.modality = modality
-        self.network = network
+        self.network = as_network(network)
         self.register_buffer("mean", torch.as_tensor(mean, dtype=torch.float32).clone())
         self.register_buffer("std", torch.as_tensor(std, dtype=torch.float32).clone())
         if self.mean.shape != self.std.shape:

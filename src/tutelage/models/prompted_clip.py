@@ -4,24 +4,18 @@ import hashlib
 import re
 from collections.abc import Sequence
 from contextlib import nullcontext
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from tutelage.errors import UserError, unknown
+from tutelage.models.clip import Clip, unit
 from tutelage.types import Output
 from tutelage.vlm.base import EncoderSource
 from tutelage.vlm.open_clip import import_open_clip
-from tutelage.vlm.prompts import (
-    SPREAD,
-    Prompts,
-    image_tower,
-    text_tower,
-)
-from tutelage.vlm.reference import by_reference
+from tutelage.vlm.prompts import SPREAD, Prompts
 
 _TOGETHER = 128  # texts encoded at a time where no gradient is wanted
 _PUBLISHED = 60  # of OpenAI's 80 templates, those that PromptSRC averages: the first
@@ -35,15 +29,12 @@ _OUT = (
 )  # score of a class that does not compete: its probability is exactly zero, and finite in bf16
 
 
-class PromptedClip(nn.Module):
+class PromptedClip(Clip):
     """Class scores of a frozen dual encoder: how near an input is to the name of each class.
 
     Learned prompts (:class:`~tutelage.vlm.prompts.Prompts`) go into the first blocks of both towers, which
     themselves are not changed. Without prompts (both depths 0) this is zero-shot classification; a stage of it has
     nothing to train: ``train: {epochs: 0}``.
-
-    Inputs are read as the data set gives them, images in [0, 1]; resizing and standardisation are the encoder's. A
-    checkpoint holds the prompts and the hash of the encoder, not the encoder.
 
     Args:
         class_names: follow from the data; underscores are read as spaces, a number of WordNet's is left out.
@@ -75,7 +66,6 @@ class PromptedClip(nn.Module):
         the code takes no words. As in the code, the mean of the frozen texts is that of unnormalised embeddings.
     """
 
-    as_is: ClassVar[bool] = True
     words: Tensor
     kept: Tensor | None
     frozen: Tensor | None
@@ -93,29 +83,23 @@ class PromptedClip(nn.Module):
         frozen_templates: Literal["imagenet"] | Sequence[str] | None = "imagenet",
         text_chunk: int | None = None,
     ) -> None:
-        super().__init__()
         if text_chunk is not None and text_chunk < 1:
             raise ValueError(f"text_chunk: {text_chunk}; allowed: at least 1, or null")
-        self.source, self.template = encoder, template
-        self.frozen_templates = _templates(frozen_templates)
-        _with_place("template", [template])
-        _with_place("frozen_templates", self.frozen_templates or ())
-        self.text_chunk = text_chunk
-        with torch.random.fork_rng(
-            devices=[]
-        ):  # what loading draws must not decide how prompts begin
-            self.encoder = encoder.load().eval().requires_grad_(False)
-        by_reference(self.encoder, encoder.fingerprint)
+        frozen = _templates(frozen_templates)
+        _with_gap("template", [template])
+        _with_gap("frozen_templates", frozen or ())
+        super().__init__(class_names, encoder)
+        self.source, self.template, self.text_chunk = encoder, template, text_chunk
+        self.frozen_templates = frozen
         for name in ("kept", "frozen", "among"):
             self.register_buffer(name, None, persistent=False)
         self._kept_for = self._frozen_for = ""
         missing = self._placeholders(tokens) if text_depth else 0
         self._lead = f"{_PLACEHOLDER} " * missing
         self.ask(class_names)
-        self.vision: Prompts | None = None
         self.text: Prompts | None = None
         if vision_depth:
-            self.vision = Prompts(image_tower(self.encoder), vision_depth, tokens)
+            self.vision = Prompts(self.encoder.image_tower(), vision_depth, tokens)
         if text_depth:
             self.text = self._text_prompts(text_depth, tokens, missing)
 
@@ -143,7 +127,7 @@ class PromptedClip(nn.Module):
         self.register_buffer("words", words.to(device), persistent=False)
         self.among = None
 
-    def train_among(self, class_names: Sequence[str]) -> None:
+    def restrict_classes(self, class_names: Sequence[str]) -> None:
         """Let only these classes compete in training, as if the data set had no others; in evaluation all do.
 
         Raises:
@@ -165,28 +149,21 @@ class PromptedClip(nn.Module):
         """Take any: what was learned may answer for other classes."""
 
     @property
-    def scale(self) -> Tensor:
+    def scale(self) -> Tensor:  # type: ignore[override]
         """What cosines are multiplied by, a scalar."""
         return self.encoder.logit_scale.detach().float()
-
-    def train(self, mode: bool = True) -> "PromptedClip":
-        """Set the mode of everything but the encoder, which stays in evaluation mode."""
-        super().train(mode)
-        self.encoder.eval()
-        return self
 
     def forward(self, x: Tensor) -> Output:
         """Return logits and features of images in [0, 1], or of signals in the units of the data."""
         x = self.encoder.prepare(x)
-        with self.vision.within(image_tower(self.encoder)) if self.vision else nullcontext():
-            image = _unit(self.encoder.encode_inputs(x))
+        image = unit(self.embedded(x))
         if not self.training:
-            return Output(self._scores(image, self.class_embeddings()), {"image": image})
+            return Output(self.scores(image, self.class_embeddings()), {"image": image})
         text = self._learning()
         features = {"image": image}
         if self.frozen_templates is not None:
             features |= self._regulating(x, image, text)
-        return Output(self._competing(self._scores(image, text)), features)
+        return Output(self._competing(self.scores(image, text)), features)
 
     def class_embeddings(self) -> Tensor:
         """Return the unit embedding of every class, with the prompts as they are now, [N, D], without gradient.
@@ -199,7 +176,7 @@ class PromptedClip(nn.Module):
         if self.kept is None or self._kept_for != state.hexdigest():
             with torch.no_grad(), torch.autocast(self.words.device.type, enabled=False):
                 parts = [self._say(part) for part in torch.split(self.words, _TOGETHER)]
-            self.kept, self._kept_for = _unit(torch.cat(parts)), state.hexdigest()
+            self.kept, self._kept_for = unit(torch.cat(parts)), state.hexdigest()
         return self.kept
 
     def frozen_embeddings(self) -> Tensor:
@@ -221,7 +198,7 @@ class PromptedClip(nn.Module):
                     for start in range(0, len(words), _TOGETHER):
                         part = words[start : start + _TOGETHER].to(total.device)
                         total[start : start + _TOGETHER] += self.encoder.encode_tokens(part).float()
-            self.frozen, self._frozen_for = _unit(total), state
+            self.frozen, self._frozen_for = unit(total), state
         return self.frozen
 
     def _learning(self) -> Tensor:
@@ -232,12 +209,12 @@ class PromptedClip(nn.Module):
         words = self.words[rows]
         parts = torch.split(words, self.text_chunk or len(words))
         if len(parts) == 1:
-            return _unit(self._say(words))
+            return unit(self._say(words))
         said = [checkpoint(self._say, part, use_reentrant=False) for part in parts]
-        return _unit(torch.cat(said))
+        return unit(torch.cat(said))
 
     def _say(self, words: Tensor) -> Tensor:
-        with self.text.within(text_tower(self.encoder)) if self.text else nullcontext():
+        with self.text.within(self.encoder.text_tower()) if self.text else nullcontext():
             return self.encoder.encode_tokens(words)
 
     def _regulating(self, x: Tensor, image: Tensor, text: Tensor) -> dict[str, Tensor]:
@@ -246,18 +223,14 @@ class PromptedClip(nn.Module):
         seen = image.detach()
         if self.vision is not None:
             with torch.no_grad():
-                seen = _unit(self.encoder.encode_inputs(x))
+                seen = unit(self.encoder.encode_inputs(x))
         rows = (len(x), -1, -1)
         return {
             "image_frozen": seen,
             "text": text.expand(*rows),
             "text_frozen": said.expand(*rows),
-            "logits_frozen": self._competing(self._scores(seen, said)),
+            "logits_frozen": self._competing(self.scores(seen, said)),
         }
-
-    def _scores(self, image: Tensor, text: Tensor) -> Tensor:
-        with torch.autocast(image.device.type, enabled=False):
-            return self.scale * image @ text.mT
 
     def _competing(self, scores: Tensor) -> Tensor:
         """Return scores of all classes from those of the competing ones."""
@@ -293,18 +266,13 @@ class PromptedClip(nn.Module):
         return max(0, tokens - leading)
 
     def _text_prompts(self, depth: int, tokens: int, missing: int) -> Prompts:
-        tower = text_tower(self.encoder)
+        tower = self.encoder.text_tower()
         assert tower.words is not None, "a text tower has a vocabulary"
         with torch.no_grad():
             first: Tensor = tower.words(self.words[0, 1 : 1 + tokens]).float()
         if missing:
             first[:missing] = torch.randn(missing, tower.width) * SPREAD
         return Prompts(tower, depth, tokens, first)
-
-
-def _unit(x: Tensor) -> Tensor:
-    with torch.autocast(x.device.type, enabled=False):
-        return F.normalize(x.float(), dim=1)
 
 
 def _templates(given: Literal["imagenet"] | Sequence[str] | None) -> tuple[str, ...] | None:
@@ -315,7 +283,7 @@ def _templates(given: Literal["imagenet"] | Sequence[str] | None) -> tuple[str, 
     return None if given is None else tuple(given)
 
 
-def _with_place(name: str, templates: Sequence[str]) -> None:
+def _with_gap(name: str, templates: Sequence[str]) -> None:
     for text in templates:
         if "{}" not in text:
             raise UserError(f"{name}: found {text!r}, allowed: a text with {{}}")

@@ -1,18 +1,18 @@
 """Residual networks: the narrow CIFAR form and the ImageNet form, on signals and images."""
 
-from collections.abc import Callable
 from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tutelage.models._layers import (
+    Block,
     Staged,
     active,
-    average,
     halving,
     initialise_by_fan_out,
     normed,
+    repeated,
 )
 
 
@@ -62,15 +62,11 @@ class CifarResNet(Staged):
         blocks = (depth - 2) // 6
         self.stem = active(channels, widths[0], 3, dimensions)
         self.stages = nn.ModuleList(
-            _stage(_basic, fan_in, width, blocks, stride, dimensions)
+            repeated(_basic, fan_in, width, blocks, stride, dimensions)
             for fan_in, width, stride in zip(widths, widths[1:], (1, 2, 2), strict=False)
         )
         self.head = nn.Linear(widths[-1], classes)
         initialise_by_fan_out(self)
-
-    def embed(self, x: Tensor) -> Tensor:
-        """Return the mean of a last-stage image over space."""
-        return average(x)
 
 
 class ResNet(Staged):
@@ -127,14 +123,10 @@ class ResNet(Staged):
         fan_in = 64
         for stage, count in enumerate(blocks):
             fan_out, stride = growth * 64 * 2**stage, 2 if stage else 1
-            self.stages.append(_stage(block, fan_in, fan_out, count, stride, dimensions))
+            self.stages.append(repeated(block, fan_in, fan_out, count, stride, dimensions))
             fan_in = fan_out
         self.head = nn.Linear(fan_in, classes)
         initialise_by_fan_out(self)
-
-    def embed(self, x: Tensor) -> Tensor:
-        """Return the mean of a last-stage image over space."""
-        return average(x)
 
 
 class _Residual(nn.Module):
@@ -171,18 +163,8 @@ def _shortcut(fan_in: int, fan_out: int, stride: int, dimensions: int) -> nn.Mod
     return normed(fan_in, fan_out, 1, dimensions, stride=stride)
 
 
-_Block = Callable[[int, int, int, int], _Residual]
-
-
-def _stage(
-    block: _Block, fan_in: int, fan_out: int, count: int, stride: int, dimensions: int
-) -> nn.Sequential:
-    first = block(fan_in, fan_out, stride, dimensions)
-    return nn.Sequential(first, *(block(fan_out, fan_out, 1, dimensions) for _ in range(count - 1)))
-
-
 # depth -> block, channels over those of the basic form, blocks per stage
-_BLOCKS: dict[int, tuple[_Block, int, tuple[int, ...]]] = {
+_BLOCKS: dict[int, tuple[Block, int, tuple[int, ...]]] = {
     10: (_basic, 1, (1, 1, 1, 1)),
     18: (_basic, 1, (2, 2, 2, 2)),
     34: (_basic, 1, (3, 4, 6, 3)),

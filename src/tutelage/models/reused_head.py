@@ -3,18 +3,18 @@
 from collections.abc import Collection, Mapping
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from tutelage.errors import UserError
 from tutelage.models._layers import Staged, active, normed
+from tutelage.models.network import Network, only_teacher
 from tutelage.types import Output
 
 _ENCODER = ("stem", "stages")  # what every family encodes with; all else belongs to its head
 _SIDE = 64  # of the input that channels are counted on: large enough for every family
 
 
-class ReusedHead(nn.Module):
+class ReusedHead(Network):
     """The student's stages, a learned projector, and the head of the teacher, which is not trained (SimKD).
 
     The head is copied from the stage's one teacher before training. It keeps its numbers and its running
@@ -58,7 +58,7 @@ class ReusedHead(nn.Module):
     ) -> None:
         super().__init__()
         seen = (channels, *(_SIDE,) * dimensions)
-        fan_in, fan_out = (_channels(each, seen) for each in (network, teacher))
+        fan_in, fan_out = (each.last_stage(seen).shape[1] for each in (network, teacher))
         if not 1 <= factor <= fan_out:
             raise ValueError(f"factor: {factor}; allowed: 1 to the teacher's {fan_out} channels")
         self.encoder = _without(network, [n for n in _names(network) if n not in _ENCODER])
@@ -67,26 +67,15 @@ class ReusedHead(nn.Module):
         self.train()
 
     def adopt(
-        self, teachers: Mapping[str, nn.Module], outputs: Mapping[str, Output]
+        self, teachers: Mapping[str, Network], outputs: Mapping[str, Output]
     ) -> dict[str, Any]:
-        """Take the head of the one teacher.
-
-        Args:
-            teachers: the networks.
-            outputs: what each gives for one sample; not looked at.
-
-        Returns:
-            Nothing: no argument of this network follows from its teacher.
+        """Take the head of the one teacher; no argument follows from it.
 
         Raises:
             UserError: there is not exactly one teacher, or its head is not the one described.
         """
-        if len(teachers) != 1:
-            found = ", ".join(teachers) or "none"
-            raise UserError(
-                f"ReusedHead needs exactly one teacher whose head it takes (found: {found})"
-            )
-        ((name, teacher),) = teachers.items()
+        wanted = "ReusedHead needs exactly one teacher whose head it takes"
+        name, teacher = only_teacher(teachers, wanted)
         own, theirs = self.decoder.state_dict(), teacher.state_dict()
         if type(teacher) is not type(self.decoder) or any(
             key not in theirs or theirs[key].shape != value.shape for key, value in own.items()
@@ -113,13 +102,6 @@ class ReusedHead(nn.Module):
         features["projected"] = projected.squeeze(2) if signal else projected
         logits, features["embedding"] = self.decoder.decode(features["projected"])
         return Output(logits, features)
-
-
-def _channels(network: Staged, shape: tuple[int, ...]) -> int:
-    """Return the channels of the last stage."""
-    network.eval()
-    with torch.no_grad():
-        return network.encode(torch.zeros(1, *shape))[network.last].shape[1]
 
 
 def _names(network: nn.Module) -> list[str]:

@@ -6,13 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tutelage.models._layers import (
-    Staged,
-    active,
-    average,
-    halving,
-    normed,
-)
+from tutelage.models._layers import Staged, active, average, halving, normed
 
 
 class ShuffleNetV1(Staged):
@@ -52,10 +46,6 @@ class ShuffleNetV1(Staged):
             self.stages.append(nn.Sequential(first, *rest))
             fan_in = width
         self.head = nn.Linear(fan_in, classes)
-
-    def embed(self, x: Tensor) -> Tensor:
-        """Return the mean of a last-stage image over space."""
-        return average(x)
 
 
 class ShuffleNetV2(Staged):

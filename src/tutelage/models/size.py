@@ -8,6 +8,8 @@ from torch import nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
+from tutelage.modes import evaluating
+
 
 @dataclass(frozen=True, slots=True)
 class Size:
@@ -32,17 +34,14 @@ def measure(network: nn.Module, input_shape: Sequence[int]) -> Size:
     Returns:
         The counts; the network's mode and buffers are left as they were.
     """
-    training = network.training
-    network.eval()
     device = next(network.parameters()).device
     # Detached: a view of a parameter asks for a gradient even under no_grad, which the counter cannot follow.
     frozen = {name: parameter.detach() for name, parameter in network.named_parameters()}
     x = torch.zeros(1, *input_shape, device=device)
-    with torch.no_grad():
+    with evaluating(network), torch.no_grad():
         # Once before: what is computed once for all predictions is no part of one.
         functional_call(network, frozen, (x,))
         with FlopCounterMode(display=False) as counter:
             functional_call(network, frozen, (x,))
-    network.train(training)
     parameters = sum(p.numel() for p in network.parameters())
     return Size(parameters, counter.get_total_flops() // 2)

@@ -7,10 +7,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from tutelage.errors import unknown
+from tutelage.models.network import Network
 from tutelage.types import Output
 
 
-class Tapped(nn.Module):
+class Tapped(Network):
     """Wraps a module that returns logits and records named layers on the way.
 
     Args:
@@ -49,11 +50,11 @@ class Tapped(nn.Module):
             for name, path in self.taps.items()
         ]
         try:
-            found = call(x)
+            answer = call(x)
         finally:
             for handle in handles:
                 handle.remove()
-        return found, features
+        return answer, features
 
 
 def _keep(

@@ -6,12 +6,13 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tutelage.errors import UserError, near
+from tutelage.errors import UserError, library, near, one_line
+from tutelage.models.network import Network
 from tutelage.models.tapped import Tapped
 from tutelage.types import Output
 
 
-class Timm(nn.Module):
+class Timm(Network):
     """A timm model by name; stages become ``stage1``.. where timm knows them, other layers by path.
 
     Args:
@@ -44,7 +45,7 @@ class Timm(nn.Module):
     ) -> None:
         super().__init__()
         self.size = size
-        timm = _import_timm()
+        timm = library("timm", "network.type Timm", "vision")
         if not timm.is_model(name):
             raise UserError(f"name: timm has no model {name!r}{near(name, timm.list_models())}")
         given = {"pretrained": pretrained, "in_chans": channels, "num_classes": classes}
@@ -52,8 +53,10 @@ class Timm(nn.Module):
             model: Any = timm.create_model(name, **given, **(options or {}))
         except TypeError as error:
             raise UserError(f"options: timm's {name!r} refuses them ({error})") from error
+        except Exception as error:  # other people's weights can make it raise nearly anything
+            raise UserError(f"name: timm cannot make {name!r} so ({one_line(error)})") from error
         if taps is None:
-            stages = [info["module"] for info in getattr(model, "feature_info", [])]
+            stages = [info["module"] for info in said(model, "feature_info", [])]
             layers = dict(model.named_modules())
             taps = {f"stage{i}": path for i, path in enumerate(stages, 1) if path in layers}
         self.tapped = Tapped(model, taps)
@@ -72,19 +75,18 @@ class Timm(nn.Module):
         """Return timm's own last feature, before its head, and the tapped ones; maps with channels first."""
         model: Any = self.model
         last, features = self._seen(model.forward_features, x)
-        return (last.permute(0, 3, 1, 2) if self._channels_last(last) else last), features
+        return self._first(last), features
 
     def _seen(
         self, call: Callable[[Tensor], Tensor], x: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        found, features = self.tapped.through(call, self._sized(x))
-        return found, {
-            name: value.permute(0, 3, 1, 2) if self._channels_last(value) else value
-            for name, value in features.items()
-        }
+        answer, features = self.tapped.through(call, self._sized(x))
+        return answer, {name: self._first(value) for name, value in features.items()}
 
-    def _channels_last(self, feature: Tensor) -> bool:
-        return feature.ndim == 4 and getattr(self.model, "output_fmt", "NCHW") == "NHWC"
+    def _first(self, feature: Tensor) -> Tensor:
+        """Return a feature with channels first."""
+        last = feature.ndim == 4 and channels_last(self.model)
+        return feature.permute(0, 3, 1, 2) if last else feature
 
     def _sized(self, x: Tensor) -> Tensor:
         if self.size is None or x.shape[2:] == (self.size, self.size):
@@ -94,11 +96,11 @@ class Timm(nn.Module):
         )
 
 
-def _import_timm() -> Any:
-    try:
-        import timm
-    except ImportError as error:
-        raise UserError(
-            f"network.type Timm needs timm: pip install 'tutelage[vision]' ({error})"
-        ) from error
-    return timm
+def said(model: nn.Module, name: str, default: Any) -> Any:
+    """Return what a model of timm says of itself under a name that not all of them have."""
+    return getattr(model, name, default)
+
+
+def channels_last(model: nn.Module) -> bool:
+    """Return whether the maps of a model of timm have their channels last."""
+    return bool(said(model, "output_fmt", "NCHW") == "NHWC")

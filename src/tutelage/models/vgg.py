@@ -2,11 +2,10 @@
 
 from typing import Literal
 
-from torch import Tensor, nn
+from torch import nn
 
 from tutelage.models._layers import (
     Staged,
-    average,
     convolution,
     halving,
     initialise_by_fan_out,
@@ -88,7 +87,3 @@ class VGG(Staged):
         self.head = nn.Linear(fan_in, classes)
         initialise_by_fan_out(self)
         initialise_small(self.head)
-
-    def embed(self, x: Tensor) -> Tensor:
-        """Return the mean of a last-stage image over space."""
-        return average(x)

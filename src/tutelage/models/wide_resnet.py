@@ -6,12 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tutelage.models._layers import (
-    Staged,
-    average,
-    convolution,
-    initialise_by_fan_out,
-)
+from tutelage.models._layers import Staged, average, convolution, initialise_by_fan_out, repeated
 
 
 class WideResNet(Staged):
@@ -59,19 +54,7 @@ class WideResNet(Staged):
         fan_in = 16
         for stage, stride in enumerate((1, 2, 2)):
             fan_out = 16 * 2**stage * width
-            self.stages.append(
-                nn.Sequential(
-                    *(
-                        _Block(
-                            fan_in if i == 0 else fan_out,
-                            fan_out,
-                            stride if i == 0 else 1,
-                            dimensions,
-                        )
-                        for i in range(blocks)
-                    )
-                )
-            )
+            self.stages.append(repeated(_Block, fan_in, fan_out, blocks, stride, dimensions))
             fan_in = fan_out
         self.norm = nn.BatchNorm2d(fan_in)
         self.head = nn.Linear(fan_in, classes)

@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor, nn
 
 from tutelage import losses
+from tutelage.losses.shapes import feature
 from tutelage.terms.adapters import pointwise
+from tutelage.types import Output
 
 
 class Imitations(nn.Module):
@@ -24,11 +26,13 @@ class Imitations(nn.Module):
         self.active = active
         self.embeddings = nn.ModuleDict()
 
-    def build(self, student: Tensor, targets: Mapping[str, Tensor]) -> None:
-        """Make the embeddings for a student's feature and those of the teachers, by name."""
+    def build(self, student: Tensor, teachers: Mapping[str, Output], tap: str) -> dict[str, Tensor]:
+        """Make the embeddings for a student's feature; return that of each teacher, by name."""
+        targets = {name: feature(teacher, tap) for name, teacher in teachers.items()}
         for name, target in targets.items():
             laid = _own_axes(student, target.shape[2:])
             self.embeddings[name] = pointwise(laid, target.shape[1], active=self.active)
+        return targets
 
     def forward(self, name: str, student: Tensor, space: Sequence[int]) -> Tensor:
         """Return the imitation of a teacher's feature whose space has this size, [B, c, *space]."""

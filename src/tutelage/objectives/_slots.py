@@ -38,8 +38,8 @@ class SlotSource(nn.Module):
     def forward(self, feature: Tensor, tokens: Literal["channels", "positions"]) -> Tensor:
         """Return the tokens."""
         x = as_tokens(feature.detach(), tokens).to(self.position.dtype) + self.position
-        found: Tensor = self.norm(x if self.fewer is None else self.fewer(x))
-        return found
+        normalised: Tensor = self.norm(x if self.fewer is None else self.fewer(x))
+        return normalised
 
 
 def head_norms(network: LatentWorkspace) -> list[_BatchNorm]:
@@ -84,8 +84,8 @@ def sharpness(scores: Tensor) -> Tensor:
     """Return one minus the entropy over slots, in units of its largest value, mean over tokens, of [B, K, L]."""
     slots = max(2, scores.shape[1])
     entropy = torch.special.entr(scores.float()).sum(dim=1) / math.log(slots)
-    found: Tensor = 1 - entropy.mean(dim=1)
-    return found
+    decided: Tensor = 1 - entropy.mean(dim=1)
+    return decided
 
 
 def places(scores: Tensor, shown: Tensor, tokens: Literal["channels", "positions"]) -> Tensor:

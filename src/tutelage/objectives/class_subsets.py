@@ -20,25 +20,27 @@ def subsets(classes: Mapping[str, Sequence[str]], facts: Facts) -> dict[str, Ten
     Raises:
         UserError: a name is no teacher or no class here, stands twice, or a subset has fewer than two classes.
     """
-    found = {}
+    numbers_of = {}
     for name, wanted in classes.items():
         if name not in facts.view.teachers:
             raise unknown("classes", "teacher", name, facts.view.teachers)
-        for one in wanted:
-            if one not in facts.class_names:
-                raise unknown(f"classes.{name}", "class", one, facts.class_names)
+        for class_name in wanted:
+            if class_name not in facts.class_names:
+                raise unknown(f"classes.{name}", "class", class_name, facts.class_names)
         if len(set(wanted)) != len(wanted) or len(wanted) < 2:
             raise UserError(
                 f"classes.{name}: found {list(wanted)}; allowed: at least two different classes, because an "
                 "expert says how alike classes are"
             )
-        found[name] = torch.tensor(sorted(facts.class_names.index(one) for one in wanted))
-    if all(len(numbers) == len(facts.class_names) for numbers in found.values()):
+        numbers_of[name] = torch.tensor(
+            sorted(facts.class_names.index(class_name) for class_name in wanted)
+        )
+    if all(len(numbers) == len(facts.class_names) for numbers in numbers_of.values()):
         raise UserError(
             "classes: LFME is not applicable without experts of some of the classes; name the classes of each "
             "teacher, or use PerTeacher with weighting: AccuracyGap for teachers that know them all"
         )
-    return found
+    return numbers_of
 
 
 def own_answers(
@@ -54,9 +56,9 @@ def own_answers(
     """
     if facts.survey is None:
         raise UserError(f"classes.{expert}: there is no {split} split to ask the expert about")
-    found = facts.survey(expert, split)
-    mine = torch.isin(found.labels, classes)
+    answers = facts.survey(expert, split)
+    mine = torch.isin(answers.labels, classes)
     if not bool(mine.any()):
         raise UserError(f"classes.{expert}: the {split} split has no sample of these classes")
-    own = torch.searchsorted(classes, found.labels[mine])
-    return found.index[mine], own, found.logits[mine][:, classes]
+    own = torch.searchsorted(classes, answers.labels[mine])
+    return answers.index[mine], own, answers.logits[mine][:, classes]

@@ -1,6 +1,6 @@
 """What a student that attends to concepts is asked for: agree with the annotated ones, and decide."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor
 
 from tutelage import losses
 from tutelage.losses.concepts import on_grid
+from tutelage.models import Network
 from tutelage.objectives.base import Objective
 from tutelage.types import Facts, Needs, View
 
@@ -61,7 +62,7 @@ class ConceptExplanation(Objective):
                     f"stream {scope!r} is annotated: {_yes(scope in annotated)}, attended to: "
                     f"{_yes(scope in attended)}; allowed: a stream that is both"
                 )
-        own: Mapping[str, Sequence[str]] = getattr(facts.student, "concept_names", {})
+        own = facts.student.concept_names if isinstance(facts.student, Network) else {}
         for scope in wanted:
             _compare(scope, tuple(own.get(scope, ())), facts.concept_names.get(scope, ()))
             self._distance(facts.view, scope)

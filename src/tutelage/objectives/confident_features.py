@@ -1,6 +1,7 @@
 """Last features of several teachers, each as important as its head finds the student's imitation convincing."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 
@@ -69,8 +70,8 @@ class ConfidentFeatures(TracedObjective):
     def prepare(self, facts: Facts) -> None:
         """Take the heads, and build one embedding per teacher."""
         teachers = select(facts.view, self.teachers)
-        targets = {name: feature(teacher, self.teacher_tap) for name, teacher in teachers.items()}
-        self.imitations.build(feature(facts.view.student, self.student_tap), targets)
+        student = feature(facts.view.student, self.student_tap)
+        self.imitations.build(student, teachers, self.teacher_tap)
         self.heads = {name: self._head(name, facts.heads) for name in teachers}
 
     def judge(self, view: View) -> Judged:
@@ -83,7 +84,7 @@ class ConfidentFeatures(TracedObjective):
             imitation = self.imitations(name, student, target.shape[2:])
             logits, _ = self.heads[name].decode(imitation)
             distances.append(losses.mean_square(imitation, target))
-            surprise.append(losses.cross_entropy(logits, view.batch.labels))
+            surprise.append(view.batch.by_label(partial(losses.cross_entropy, logits)))
         weights = complement(torch.stack(surprise))
         if self.detach_weights:
             weights = weights.detach()

@@ -86,8 +86,8 @@ class CurriculumLabels(TracedObjective):
         for name, mine in numbers.items():
             index, own, logits = own_answers(facts, name, mine, "train")
             confidence = torch.softmax(logits.float(), dim=1).gather(1, own[:, None]).squeeze(1)
-            for one in range(len(mine)):
-                members = own == one
+            for number in range(len(mine)):
+                members = own == number
                 if bool(members.any()):
                     first = stretched(confidence[members], self.floors[name])
                     self.first[index[members]] = first

@@ -14,6 +14,9 @@ from tutelage.schedules import Schedule, value_at
 from tutelage.types import Facts, Needs, View
 from tutelage.weighting import Weighting
 
+COLUMNS = ("loss", "accuracy", "classes_predicted")
+"""What the log says of an epoch besides the objectives."""
+
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
@@ -47,7 +50,8 @@ class Distiller(nn.Module):
         objectives: name -> objective with coefficient.
 
     Raises:
-        UserError: there is no objective, or a constant coefficient is negative.
+        UserError: there is no objective, one has a name that means something else, or a constant coefficient is
+            negative.
 
     Example:
         >>> from tutelage.objectives import Labels
@@ -60,6 +64,7 @@ class Distiller(nn.Module):
         if not objectives:
             raise UserError("distiller: there is no objective, so nothing would train")
         for name, item in objectives.items():
+            _check_name(name)
             within("[0, inf)", **{f"distiller.{name}.coefficient": item.coefficient})
         self.objectives = nn.ModuleDict({name: item.objective for name, item in objectives.items()})
         self.coefficients = {name: item.coefficient for name, item in objectives.items()}
@@ -82,8 +87,8 @@ class Distiller(nn.Module):
 
     def meta_parameters(self) -> list[nn.Parameter]:
         """Return the parameters that only a meta step may train: those of weightings marked ``meta``."""
-        found = [m for m in self.modules() if isinstance(m, Weighting) and m.meta]
-        return [parameter for weighting in found for parameter in weighting.parameters()]
+        learned = [m for m in self.modules() if isinstance(m, Weighting) and m.meta]
+        return [parameter for weighting in learned for parameter in weighting.parameters()]
 
     def forward(self, view: View, only: Collection[str] | None = None) -> Losses:
         """Return total and parts of one batch.
@@ -106,3 +111,20 @@ class Distiller(nn.Module):
         objective = self.objectives[name]
         assert isinstance(objective, Objective)
         return objective
+
+
+def _check_name(name: str) -> None:
+    """Refuse names that a column of the log or the container of the objectives has already."""
+    if not name or "." in name:
+        raise UserError(
+            f"distiller: found an objective named {name!r}; allowed: a name without a dot"
+        )
+    if name in COLUMNS:
+        raise UserError(
+            f"distiller.{name}: the log has a column of this name already; allowed: any name but "
+            f"{', '.join(COLUMNS)}"
+        )
+    if name in dir(nn.ModuleDict):
+        raise UserError(
+            f"distiller.{name}: networks use this name themselves; allowed: another one"
+        )

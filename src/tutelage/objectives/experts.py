@@ -69,10 +69,12 @@ class Experts(TracedObjective):
 
     def weight(self, expert: str, clock: Clock) -> float:
         """Return how much an expert counts in this epoch, in [0, 1]."""
-        found = [clock.recall[number] for number in self.numbers[expert]] if clock.recall else []
-        if all(one is None for one in found):
+        recalls_now = (
+            [clock.recall[number] for number in self.numbers[expert]] if clock.recall else []
+        )
+        if all(value is None for value in recalls_now):
             return 1.0
-        return gap_weight(_mean(found), self.recall[expert], self.threshold)
+        return gap_weight(_mean(recalls_now), self.recall[expert], self.threshold)
 
     def judge(self, view: View) -> Judged:
         """Return the weighted sum over experts, and the weight of each, the same for every sample."""
@@ -91,7 +93,7 @@ class Experts(TracedObjective):
         return Judged(total, traces)
 
 
-def _mean(found: Sequence[float | None]) -> float:
+def _mean(values: Sequence[float | None]) -> float:
     """Return the mean over the classes that have samples."""
-    known = [one for one in found if one is not None]
+    known = [value for value in values if value is not None]
     return sum(known) / len(known)

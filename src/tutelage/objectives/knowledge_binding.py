@@ -91,6 +91,8 @@ class KnowledgeBinding(TracedObjective):
         within("[1, inf)", iterations=iterations)
         within("[0, 1)", momentum=momentum)
         self.inner = Distiller(objectives)
+        for name in {"alignment", "correct"} & objectives.keys():
+            raise ValueError(f"objectives.{name}: is recorded already; allowed: another name")
         self.weights = None if weights is None else Fixed(weights).weights
         self.alignment, self.alignment_reaches = alignment, alignment_reaches
         self.iterations, self.bilevel = iterations, bilevel
@@ -218,19 +220,19 @@ class KnowledgeBinding(TracedObjective):
         """
         seen, _, kis = self.see(view)
         kts = seen.student.features[SCORES].transpose(1, 2)
-        found = {"logits": seen.student.logits, "read": kts.mean(dim=2)}
+        shown_at = {"logits": seen.student.logits, "read": kts.mean(dim=2)}
         if SCORES in view.student.features:
-            found["read_alone"] = view.student.features[SCORES].mean(dim=1)
+            shown_at["read_alone"] = view.student.features[SCORES].mean(dim=1)
         if kts.shape[2] == self.network.own[0]:
-            found["place"] = places(
+            shown_at["place"] = places(
                 kts, feature(view.student, self.network.last), self.network.tokens
             )
         for name, scores in kis.items():
-            found[f"bound.{name}"] = scores.mean(dim=2)
+            shown_at[f"bound.{name}"] = scores.mean(dim=2)
             shown = feature(view.teachers[name], self.tap)
             if scores.shape[2] == as_tokens(shown, self.network.tokens).shape[1]:
-                found[f"place.{name}"] = places(scores, shown, self.network.tokens)
-        return found
+                shown_at[f"place.{name}"] = places(scores, shown, self.network.tokens)
+        return shown_at
 
     @property
     def network(self) -> LatentWorkspace:

@@ -62,16 +62,12 @@ class Labels(Objective):
         batch, logits = view.batch, view.student.logits
         if self.logit_scaling == "std":
             logits = losses.spread_scaled(logits)
-        own = self._of(logits, batch.labels)
-        if batch.partner is None or batch.share is None:
-            return own
-        return batch.share * own + (1 - batch.share) * self._of(logits, batch.partner)
-
-    def _of(self, logits: Tensor, labels: Tensor) -> Tensor:
-        return losses.cross_entropy(
-            logits,
-            labels,
-            class_weights=self.weights,
-            focal_gamma=self.focal_gamma,
-            label_smoothing=self.label_smoothing,
+        return batch.by_label(
+            lambda labels: losses.cross_entropy(
+                logits,
+                labels,
+                class_weights=self.weights,
+                focal_gamma=self.focal_gamma,
+                label_smoothing=self.label_smoothing,
+            )
         )

@@ -1,6 +1,7 @@
 """Orthogonality of features, measured on merged similarity maps of several teachers and matched by the student."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -61,9 +62,10 @@ class OrthogonalFeatures(Objective):
         within("[1, inf)", patches=patches)
         self.weights, self.taps = Fixed(weights).weights, named(taps)
         self.patches = patches
-        self.patching: Patching = patching
         self.order: MergeOrder = order
-        self.reduction: Literal["mean", "frobenius"] = reduction
+        self.loss = partial(
+            losses.orthogonal_features, patches=patches, patching=patching, reduction=reduction
+        )
         self.reads = Needs(grams=frozenset(self.taps))
 
     def prepare(self, facts: Facts) -> None:
@@ -72,14 +74,5 @@ class OrthogonalFeatures(Objective):
 
     def forward(self, view: View) -> Tensor:
         """Return the distance of each sample's rows, mean over taps, [B]."""
-        found = [
-            losses.orthogonal_features(
-                own,
-                target,
-                patches=self.patches,
-                patching=self.patching,
-                reduction=self.reduction,
-            )
-            for own, target in merged_maps(view, self.weights, self.taps, self.order)
-        ]
-        return torch.stack(found).mean(dim=0)
+        maps = merged_maps(view, self.weights, self.taps, self.order)
+        return torch.stack([self.loss(own, target) for own, target in maps]).mean(dim=0)

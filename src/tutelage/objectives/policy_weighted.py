@@ -1,6 +1,7 @@
 """Logits and last features of several teachers, weighted by a policy that is rewarded for small losses."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -9,7 +10,7 @@ from torch.nn import functional as F
 
 from tutelage import losses
 from tutelage.errors import within
-from tutelage.losses.precision import full
+from tutelage.losses.precision import full, shown
 from tutelage.losses.shapes import feature
 from tutelage.objectives._imitations import Imitations
 from tutelage.objectives.base import Judged, TracedObjective
@@ -83,8 +84,8 @@ class PolicyWeighted(TracedObjective):
     def prepare(self, facts: Facts) -> None:
         """Build the imitations, and a policy for these teachers in this order."""
         teachers = select(facts.view, self.teachers)
-        targets = {name: feature(teacher, self.teacher_tap) for name, teacher in teachers.items()}
-        self.imitations.build(feature(facts.view.student, self.student_tap), targets)
+        student = feature(facts.view.student, self.student_tap)
+        targets = self.imitations.build(student, teachers, self.teacher_tap)
         classes = facts.view.student.logits.shape[1]
         size = sum(target.shape[1] + classes + 3 for target in targets.values())
         self.teachers = tuple(teachers)
@@ -98,7 +99,9 @@ class PolicyWeighted(TracedObjective):
         first = view.clock.epoch == 0
         used = [torch.ones_like(answer) if first else answer.detach() for answer in answers]
         total = (used[0] * looks.kl + self.feature_coefficient * used[1] * looks.distance).sum(0)
-        reward = _reward(losses.cross_entropy(view.student.logits, view.batch.labels) + total)
+        reward = _reward(
+            view.batch.by_label(partial(losses.cross_entropy, view.student.logits)) + total
+        )
         praised = torch.stack(answers).clamp_min(1e-12).log().sum(dim=0)
         lesson = -(reward * praised).mean(dim=0)
         names = self.teachers or ()
@@ -119,9 +122,11 @@ class PolicyWeighted(TracedObjective):
             kl.append(
                 losses.soft_targets(view.student.logits, teacher.logits, temperature=temperature)
             )
-            surprise.append(losses.cross_entropy(teacher.logits, view.batch.labels))
+            surprise.append(
+                view.batch.by_label(partial(losses.cross_entropy, shown(full(teacher.logits))))
+            )
             numbers = torch.stack([cosine[-1], kl[-1], surprise[-1]], dim=1)
-            seen.append(torch.cat([numbers, middle, full(teacher.logits)], dim=1))
+            seen.append(torch.cat([numbers, middle, shown(full(teacher.logits))], dim=1))
         confidence = complement(torch.stack(surprise))
         gaps = torch.stack(kl).detach(), torch.stack(cosine).detach()
         state = torch.cat(seen, dim=1).detach()
@@ -150,12 +155,12 @@ class _Policy(nn.Module):
     def forward(self, looks: _Looks) -> tuple[Tensor, ...]:
         """Return the weights of logits and of features, with the policy's gradient."""
         hidden = F.relu(self.trunk(looks.state))
-        found = []
+        mixes = []
         for head, share, gap in zip(self.heads, self.shares.softmax(1), looks.gaps, strict=True):
             own = torch.softmax(head(hidden), dim=1).T
             parts = torch.stack([own, looks.confidence, torch.softmax(gap, dim=0)])
-            found.append((share[:, None, None] * parts).sum(dim=0))
-        return tuple(found)
+            mixes.append((share[:, None, None] * parts).sum(dim=0))
+        return tuple(mixes)
 
 
 def _reward(loss: Tensor) -> Tensor:

@@ -42,16 +42,16 @@ class SelfRegulation(TracedObjective):
 
     def judge(self, view: View) -> Judged:
         """Return the loss, and the three differences before their weights."""
-        found = view.student.features
-        missing = [name for name in _READ if name not in found]
+        features = view.student.features
+        missing = [name for name in _READ if name not in features]
         if missing:
             raise ValueError(
                 f"the student has no feature {missing[0]!r} (allowed: PromptedClip with frozen_templates, in "
                 "training)"
             )
         parts = {
-            "text": losses.mean_absolute(found["text"], found["text_frozen"]),
-            "image": losses.mean_absolute(found["image"], found["image_frozen"]),
+            "text": losses.mean_absolute(features["text"], features["text_frozen"]),
+            "image": losses.mean_absolute(features["image"], features["image_frozen"]),
             "logits": _divergence(view.student),
         }
         loss: Tensor = sum(self.weights[name] * part for name, part in parts.items())  # type: ignore[assignment]

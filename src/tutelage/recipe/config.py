@@ -1,46 +1,44 @@
 """The recipe file: its keys, their types, and one sentence for every mistake."""
 
-import hashlib
-import re
+import math
 from collections.abc import Mapping, Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
-from tutelage.errors import UserError, near, unknown
+from tutelage.errors import UserError, near, quoted, unknown
+from tutelage.recipe.names import refuse_names
+from tutelage.recipe.reader import merge, read_override, read_yaml
 
 Described = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
 
-__all__ = [
-    "Recipe",
-    "Stage",
-    "Strict",
-    "Train",
-    "load",
-    "merge",
-    "parse",
-    "read_override",
-    "read_yaml",
-]
+__all__ = ["Recipe", "Stage", "Strict", "Train", "load", "parse"]
 
 
 class Strict(BaseModel):
     """Keys that are not declared are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Train(Strict):
     """How one stage is trained."""
 
-    epochs: int = Field(20, ge=0)
+    epochs: int = Field(20, ge=0, le=1_000_000)
     batch_size: int = Field(64, ge=2)
     optimizer: Described = {"type": "SGD", "momentum": 0.9, "weight_decay": 1e-4, "nesterov": True}
     learning_rate: float | Described = 0.05
-    clip_norm: float | None = None
+    clip_norm: float | None = Field(None, gt=0)
     sampler: Literal["shuffled", "class_aware"] = "shuffled"
     step: Described = {"type": "GradientStep"}
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
@@ -51,6 +49,22 @@ class Train(Strict):
     augment: dict[str, Described] = {}
     mix: Described | None = None
     augment_teachers: bool = False
+
+    @field_validator("clip_norm", mode="before")
+    @classmethod
+    def _unclipped(cls, value: Any) -> Any:
+        """Let 0 and .inf say what null says: gradients are not clipped."""
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return None if number and value in (0, math.inf) else value
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _moving(cls, value: Any) -> Any:
+        if isinstance(value, float) and value <= 0:
+            raise ValueError("a constant learning rate is above 0")
+        return value
+
+    stop_constant: bool = True
 
 
 class Stage(Strict):
@@ -65,8 +79,9 @@ class Stage(Strict):
     start_from: str | None = None
     distiller: dict[str, Described | None] = {}
     train: dict[str, Any] = {}
-    seed: int | None = Field(None, ge=0)
+    seed: int | None = Field(None, ge=0, lt=2**63)
     run: str | None = None
+    trust: bool = False
     train_classes: str | list[str] = []
     shots: int | None = Field(None, ge=1)
     unlabelled: bool = False
@@ -80,7 +95,7 @@ class Recipe(Strict):
     data: Described
     split: Described
     folds: Literal["all"] | list[int] = [0]
-    seeds: list[int] = [0]
+    seeds: list[Annotated[int, Field(ge=0, lt=2**63)]] = [0]
     protocol: Literal["honest", "legacy", "blind"] = "honest"
     standardise: Literal["global", "within_window"] = "global"
     modalities: dict[str, Described] = {}
@@ -115,25 +130,32 @@ class Recipe(Strict):
 
     @model_validator(mode="after")
     def _names(self) -> "Recipe":
+        for key in ("stages", "modalities", "groups", "transfer", "encoders"):
+            named = getattr(self, key)
+            refuse_names(named if isinstance(named, dict) else (), key)
+        if self.folds != "all" and len(set(self.folds)) != len(self.folds or [0, 0]):
+            raise UserError(
+                f"folds: {quoted(self.folds)} must be all, or a list of different numbers"
+            )
         for name, stage in self.stages.items():
             _check_stage(name, stage, self.stages)
         if self.baseline is not None and self.baseline not in self.stages:
             raise unknown("baseline", "stage", self.baseline, self.stages)
-        for name in self.transfer:
-            if not re.fullmatch(r"[\w-]+", name):
-                raise UserError(f"transfer.{name}: allowed in a name: letters, digits, _ and -")
         if not self.stages:
             raise UserError("stages: there is none, so nothing would be trained")
+        _refuse_circles(self.stages)
         if not self.seeds or len(set(self.seeds)) != len(self.seeds):
-            raise UserError(f"seeds: {self.seeds} must be a list of different whole numbers")
+            raise UserError(
+                f"seeds: {quoted(self.seeds)} must be a list of different whole numbers"
+            )
         return self
 
-    def train_of(self, name: str) -> Train:
+    def train_settings(self, name: str) -> Train:
         """Return the training settings of a stage: the recipe's, with the stage's own on top."""
         merged = merge(self.train.model_dump(), self.stages[name].train)
         return parse(Train, merged, f"stages.{name}.train")
 
-    def distiller_of(self, name: str) -> dict[str, Described]:
+    def objectives(self, name: str) -> dict[str, Described]:
         """Return the objectives of a stage.
 
         A stage with teachers takes the recipe's distiller, with its own on top; an objective set to
@@ -144,20 +166,29 @@ class Recipe(Strict):
         merged = merge(default, stage.distiller)
         return {key: value for key, value in merged.items() if value is not None}
 
-    def input_of(self, name: str, default: str) -> str:
-        """Return the modality a stage reads; the data set's own unless it says otherwise."""
-        return self.stages[name].input or default
-
-    def network_of(self, name: str) -> Described:
+    def network_description(self, name: str) -> Described:
         """Return the network of a stage: the recipe's, its own, or, without a ``type``, the recipe's changed."""
         own = self.stages[name].network
         if own and "type" not in own:
             return merge(self.network, own)
         return dict(own or self.network)
 
-    def crop_of(self, name: str) -> int | None:
-        """Return the centre crop of a stage's inputs; the recipe's unless it says otherwise."""
-        return self.stages[name].crop or self.crop
+    def written_out(self) -> dict[str, Any]:
+        """Return the content with everything that a stage takes from the recipe written into the stage."""
+        content = self.model_dump()
+        for name, stage in content["stages"].items():
+            stage |= {
+                "distiller": self.objectives(name),
+                "train": self.train_settings(name).model_dump(),
+                "network": self.network_description(name),
+            }
+        return content
+
+    def needed_for(self, name: str) -> set[str]:
+        """Return a stage, those it learns from or starts from, and those that they need."""
+        stage = self.stages[name]
+        needed = [*stage.teachers, *([stage.start_from] if stage.start_from else [])]
+        return {name}.union(*(self.needed_for(other) for other in needed))
 
     def reference(self) -> str:
         """Return the stage that differences are taken against.
@@ -191,45 +222,6 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     return parse(Recipe, content, "")
 
 
-def read_yaml(path: Path, what: str) -> dict[str, Any]:
-    """Read a file of keys.
-
-    Args:
-        path: the file.
-        what: it should be, for errors.
-
-    Raises:
-        UserError: it is missing, no YAML, or no mapping.
-    """
-    if not path.is_file():
-        raise UserError(f"{path}: there is no such {what} file")
-    try:
-        content = yaml.load(path.read_text(), Loader=_Loader)  # a SafeLoader, see below
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not readable as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(content, dict):
-        raise UserError(
-            f"{path}: found {type(content).__name__}; allowed: a mapping of {what} keys"
-        )
-    return content
-
-
-def folder_name(path: Path, overrides: Sequence[str], group: str | None = None) -> str:
-    """Return the name of the folder that keeps what a file describes: its group, its name, and a hash of changes.
-
-    Args:
-        path: the file.
-        overrides: changes to it.
-        group: what comes first; the name of the file's folder unless told. ``recipes`` is no group.
-    """
-    group = path.resolve().parent.name if group is None else group
-    name = path.stem if group == "recipes" else f"{group}-{path.stem}"
-    if not overrides:
-        return name
-    # Other settings are something else: they must not write over the record of the plain file.
-    return f"{name}-{hashlib.sha256(' '.join(sorted(overrides)).encode()).hexdigest()[:6]}"
-
-
 def parse(model: type[Model], content: Any, place: str) -> Model:
     """Validate a mapping; a mistake becomes one sentence.
 
@@ -240,22 +232,6 @@ def parse(model: type[Model], content: Any, place: str) -> Model:
         return model.model_validate(content)
     except ValidationError as error:
         raise _sentence(model, error, place) from error
-
-
-def merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``base`` with ``top`` laid over it, mapping by mapping.
-
-    A mapping whose ``type`` changes is replaced as a whole: the old arguments belong to the old class.
-    """
-    merged = dict(base)
-    for key, value in top.items():
-        old = merged.get(key)
-        if isinstance(value, Mapping) and isinstance(old, Mapping):
-            other = "type" in value and value["type"] != old.get("type")
-            merged[key] = dict(value) if other else merge(old, value)
-        else:
-            merged[key] = value
-    return merged
 
 
 def _spelled_out(item: Any, encoders: Mapping[str, Any]) -> Any:
@@ -294,23 +270,17 @@ def _check_stage(name: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
         )
 
 
-def read_override(text: str) -> dict[str, Any]:
-    """Return what ``key.path=value`` says, as nested mappings.
-
-    Raises:
-        UserError: it is written in another way.
-    """
-    path, sign, value = text.partition("=")
-    if not sign or not re.fullmatch(r"[\w-]+(\.[\w-]+)*", path):
-        raise UserError(f"override {text!r}: allowed: key.path=value, such as train.epochs=5")
+def _refuse_circles(stages: Mapping[str, Stage]) -> None:
+    graph = {
+        name: [*stage.teachers, *([stage.start_from] if stage.start_from else [])]
+        for name, stage in stages.items()
+    }
     try:
-        item: Any = yaml.load(value, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise UserError(f"override {text!r}: the value is not readable as YAML") from error
-    for key in reversed(path.split(".")):
-        item = {key: item}
-    found: dict[str, Any] = item
-    return found
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        raise UserError(
+            f"stages: {' -> '.join(error.args[1])} need each other in a circle"
+        ) from error
 
 
 def _sentence(model: type[BaseModel], error: ValidationError, place: str) -> UserError:
@@ -326,7 +296,7 @@ def _sentence(model: type[BaseModel], error: ValidationError, place: str) -> Use
     if first["type"] == "missing":
         return UserError(f"{where}: is missing{_hint(model, loc, first['input'])}")
     return UserError(
-        f"{where}: found {first['input']!r}; {first['msg'][0].lower()}{first['msg'][1:]}"
+        f"{where}: found {quoted(first['input'])}; {first['msg'][0].lower()}{first['msg'][1:200]}"
     )
 
 
@@ -341,28 +311,3 @@ def _fields(model: type[BaseModel], loc: Sequence[str]) -> list[str]:
 
 def _hint(model: type[BaseModel], loc: Sequence[str], found: Any) -> str:
     return near(loc[-1], found) if isinstance(found, Mapping) else ""
-
-
-class _Loader(yaml.SafeLoader):
-    """Safe YAML that reads 1e-4 as a number and refuses a key given twice."""
-
-
-def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
-    seen = set()
-    for key_node, _ in node.value:
-        key = loader.construct_object(key_node)
-        if key in seen:
-            raise yaml.MarkedYAMLError(
-                problem=f"key {key!r} stands twice", problem_mark=key_node.start_mark
-            )
-        seen.add(key)
-    return loader.construct_mapping(node, deep=True)
-
-
-_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-# YAML 1.1 wants a dot in a float; people, and YAML 1.2, write 1e-4.
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(\d[\d_]*)(\.\d*)?[eE][-+]?\d+$|^[-+]?\.\d+([eE][-+]?\d+)?$"),
-    list("-+0123456789."),
-)

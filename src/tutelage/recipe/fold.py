@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -11,90 +11,26 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from tutelage import checkpoint, seals
-from tutelage import data as datasets
 from tutelage.batches import Samples
-from tutelage.data import DataSet, leakage
+from tutelage.data import DataSet
 from tutelage.data.split import Split
 from tutelage.errors import UserError, unknown
+from tutelage.modalities import Representation
 from tutelage.modalities.cache import Blocks, is_represented, represent
 from tutelage.modalities.stored import Stored
-from tutelage.recipe.config import Recipe
+from tutelage.moments import Moments, resolution
+from tutelage.recipe.data_spec import DataSpec, Progress, hash_of, split_of
 from tutelage.recipe.instantiate import build
 from tutelage.vlm import EncoderSource
 from tutelage.vlm.texts import Remembering
 
-__all__ = ["Fold", "choosing", "folds", "load_data", "tensor_of"]
+__all__ = ["Fold", "tensor_of"]
 
-Progress = Callable[[str, float], None]
 Statistics = tuple[Tensor, Tensor]
-
-
-def load_data(recipe: Recipe, home: Path | None, progress: Progress | None) -> DataSet:
-    """Return the recipe's data set, fetched and parsed if it is not there yet."""
-    loader = build("tutelage.data", recipe.data, "data", method="load")
-    dataset: DataSet = loader.load(home or datasets.home(), progress)
-    return dataset
-
-
-def folds(recipe: Recipe, dataset: DataSet) -> list[int]:
-    """Return the numbers of the folds the recipe asks for.
-
-    Raises:
-        UserError: there is no such fold.
-    """
-    splitter = build("tutelage.data.splits", recipe.split, "split", method="split")
-    count = splitter.count(dataset)
-    if recipe.folds == "all":
-        return list(range(count))
-    for fold in recipe.folds:
-        if not 0 <= fold < count:
-            raise UserError(f"folds: found {fold}; allowed: 0 to {count - 1}, or all")
-    return list(recipe.folds)
-
-
-def split_of(recipe: Recipe, dataset: DataSet, fold: int, cache: Path) -> Split:
-    """Return one split, after the leakage scan.
-
-    The scan reads every sample; that a split was found clean is remembered below ``cache``, because a
-    set of images as large as ImageNet takes minutes to read.
-
-    Raises:
-        UserError: the split leaks, or there is no validation under the honest protocol.
-    """
-    splitter = build("tutelage.data.splits", recipe.split, "split", method="split")
-    split: Split = splitter.split(dataset, fold)
-    if recipe.protocol == "blind" and len(split.validation) == 0:
-        raise UserError(
-            "split.validation: found 0; under protocol: blind nothing else is evaluated (allowed: 1 or more)"
-        )
-    if recipe.protocol == "honest" and len(split.validation) == 0 and choosing(recipe):
-        raise UserError(
-            "split.validation: found 0; the honest protocol chooses the epoch on validation subjects "
-            "(allowed: 1 or more; train: {select: last}, which chooses nothing; or protocol: legacy)"
-        )
-    # Of this version of the scan: a stricter one must look again.
-    clean = cache / "clean" / _hash_of(split, f"{leakage.VERSION}|{dataset.fingerprint}")
-
-    def scan() -> str:
-        leakage.refuse_leakage(dataset, split)
-        return "clean\n"
-
-    seals.kept(clean, Path.read_text, scan, Path.write_text)
-    return split
-
-
-def choosing(recipe: Recipe) -> list[str]:
-    """Return the stages whose epoch is chosen by its accuracy."""
-    trains = {name: recipe.train_of(name) for name in recipe.stages if not recipe.stages[name].run}
-    return [
-        name
-        for name, train in trains.items()
-        if train.epochs and train.average is None and train.select != "last"
-    ]
+STATISTICS = 2  # version of these numbers; those that an earlier one kept are computed again
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,17 +58,17 @@ class Fold:
     whole: Split | None = None
 
     @classmethod
-    def of(cls, recipe: Recipe, dataset: DataSet, fold: int, cache: Path) -> "Fold":
-        """Return one fold of a recipe; nothing is computed yet."""
-        if dataset.modality in recipe.modalities:
+    def of(cls, spec: DataSpec, dataset: DataSet, fold: int, cache: Path) -> "Fold":
+        """Return one fold; nothing is computed yet."""
+        if dataset.modality in spec.modalities:
             raise UserError(
                 f"modalities.{dataset.modality}: is the name of the data set's own input; "
                 "give the representation another name"
             )
-        whole = split_of(recipe, dataset, fold, cache)
+        whole = split_of(spec, dataset, fold, cache)
         # Whoever works with a blind fold cannot even ask which samples are tested.
-        split = replace(whole, test=whole.test[:0]) if recipe.protocol == "blind" else whole
-        return cls(dataset, split, recipe.modalities, recipe.standardise, cache, whole=whole)
+        split = replace(whole, test=whole.test[:0]) if spec.protocol == "blind" else whole
+        return cls(dataset, split, spec.modalities, spec.standardise, cache, whole=whole)
 
     def small(self, count: int, classes: Sequence[str] = ()) -> "Fold":
         """Return the same fold with at most ``count`` training and a few validation samples, for a dry run.
@@ -147,18 +83,18 @@ class Fold:
             sides = [side[np.isin(self.dataset.labels[side], numbers)] for side in sides]
         train = _spread(sides[0], self.dataset.labels, count)
         rest = _spread(sides[1], self.dataset.labels, 16)
-        kept = np.concatenate([train, rest])
+        chosen = np.concatenate([train, rest])
         d = self.dataset
         dataset = DataSet(
-            d.name, d.modality, np.asarray(d.inputs[kept]), d.labels[kept],
-            None if d.subjects is None else d.subjects[kept], d.class_names, d.channel_names,
+            d.name, d.modality, np.asarray(d.inputs[chosen]), d.labels[chosen],
+            None if d.subjects is None else d.subjects[chosen], d.class_names, d.channel_names,
             d.rate, d.window, synthetic=d.synthetic,
-            concepts={scope: np.asarray(values[kept]) for scope, values in d.concepts.items()},
+            concepts={scope: np.asarray(values[chosen]) for scope, values in d.concepts.items()},
             concept_names=d.concept_names,
         )  # fmt: skip
-        ids = np.arange(len(kept))
+        ids = np.arange(len(chosen))
         split = Split(self.split.name, ids[: len(train)], ids[len(train) :], ids[:0])
-        return Fold(dataset, split, self.modalities, self.standardise, self.cache, kept, len(d))
+        return Fold(dataset, split, self.modalities, self.standardise, self.cache, chosen, len(d))
 
     def check_input(self, name: str, place: str) -> None:
         """Raise if there is no such modality."""
@@ -171,7 +107,7 @@ class Fold:
         parts = [self.dataset.fingerprint]
         if name != self.dataset.modality:
             parts += [json.dumps(self.modalities[name], sort_keys=True), self.train_hash]
-            content = getattr(self._modality(name), "content", "")
+            content = self._modality(name).content
             parts += [content] if content else []
         return hashlib.sha256("|".join(parts).encode()).hexdigest()
 
@@ -183,7 +119,7 @@ class Fold:
     @cached_property
     def hash(self) -> str:
         """Hash of all three sides of the split and of the standardisation."""
-        return _hash_of(self.whole or self.split, self.standardise)
+        return hash_of(self.whole or self.split, self.standardise)
 
     def values(
         self, name: str, progress: Progress | None = None, blocks: Blocks | None = None
@@ -196,8 +132,8 @@ class Fold:
             return self._stored(modality, name)
         if self.picked is not None:  # a dry run: a few samples, not worth a place in the cache
             modality.fit(self.dataset.inputs[self.split.train])
-            found: npt.NDArray[Any] = modality.transform(self.dataset.inputs)
-            return found
+            values: npt.NDArray[Any] = modality.transform(self.dataset.inputs)
+            return values
 
         def tell(done: int, total: int) -> None:
             if progress is not None:
@@ -227,14 +163,14 @@ class Fold:
 
     def _modality(self, name: str) -> Any:
         return build(
-            "tutelage.modalities", self.modalities[name], f"modalities.{name}", base=BaseEstimator
+            "tutelage.modalities", self.modalities[name], f"modalities.{name}", base=Representation
         )
 
     def encoder(self, name: str) -> EncoderSource | None:
         """Return the dual encoder that makes a modality, with texts remembered on disk; None where none does."""
         if name == self.dataset.modality:
             return None
-        source = getattr(self._modality(name), "encoder", None)
+        source = self._modality(name).encoder
         return None if source is None else Remembering(source, self.cache / "texts")
 
     def _stored(self, modality: Stored, name: str) -> npt.NDArray[Any]:
@@ -272,37 +208,32 @@ class Fold:
             name: of the modality.
             values: its samples, [N, channels, ...].
         """
-        if name != self.dataset.modality and getattr(self._modality(name), "as_is", False):
+        if name != self.dataset.modality and self._modality(name).as_is:
             return torch.zeros(values.shape[1]), torch.ones(values.shape[1])
         if self.picked is not None:
             return self._statistics(values)
-        key = hashlib.sha256(f"{self.key(name)}|{self.hash}".encode()).hexdigest()[:32]
-        kept = self.cache / "statistics" / f"{key}.safetensors"
+        key = hashlib.sha256(f"{STATISTICS}|{self.key(name)}|{self.hash}".encode()).hexdigest()[:32]
+        path = self.cache / "statistics" / f"{key}.safetensors"
         return seals.kept(
-            kept, _read_statistics, lambda: self._statistics(values), _write_statistics
+            path, _read_statistics, lambda: self._statistics(values), _write_statistics
         )
 
     def _statistics(self, values: Tensor) -> Statistics:
         train = torch.from_numpy(self.split.train)
-        total = square = within = torch.zeros(values.shape[1], dtype=torch.float64)
-        count = 0
+        channels = values.shape[1]
+        moments, within = Moments(), np.zeros(channels)
         # At most half a gigabyte in double precision at a time.
         rows = max(1, min(512, 2**26 // values[0].numel()))
         for start in range(0, len(train), rows):
             x = values[train[start : start + rows]].double()
-            x = x.reshape(len(x), values.shape[1], -1)  # vectors are of one point
-            total = total + x.sum(dim=(0, 2))
-            square = square + x.square().sum(dim=(0, 2))
-            within = within + x.std(dim=2, correction=0).sum(dim=0)
-            count += len(x)
-        points = count * values[0, 0].numel()
-        mean = total / points
-        if self.standardise == "global":
-            std = (square / points - mean.square()).clamp_min(0).sqrt()
-        else:
-            std = within / count
-        std = torch.where(std > 1e-6 * mean.abs().clamp_min(1e-6), std, 1.0)
-        return mean.float(), std.float()
+            x = x.reshape(len(x), channels, -1)  # vectors are of one point
+            moments.add(x.transpose(0, 1).reshape(channels, -1).numpy())
+            within += x.std(dim=2, correction=0).sum(dim=0).numpy()
+        std = moments.std if self.standardise == "global" else within / len(train)
+        # What differs by rounding alone is not scaled up; and what is too small for float32 cannot be.
+        least = resolution(values.numpy().dtype) * moments.largest
+        std = np.where((std > least) & (std > np.finfo(np.float32).tiny), std, 1.0)
+        return torch.from_numpy(moments.mean).float(), torch.from_numpy(std).float()
 
 
 def _read_statistics(path: Path) -> Statistics:
@@ -312,13 +243,6 @@ def _read_statistics(path: Path) -> Statistics:
 
 def _write_statistics(path: Path, statistics: Statistics) -> None:
     checkpoint.write(path, {"mean": statistics[0], "std": statistics[1]})
-
-
-def _hash_of(split: Split, salt: str) -> str:
-    digest = hashlib.sha256(salt.encode())
-    for side in split.sides().values():
-        digest.update(len(side).to_bytes(8, "little") + side.astype("<i8").tobytes())
-    return digest.hexdigest()
 
 
 def _spread(index: npt.NDArray[np.int64], labels: npt.NDArray[np.int64], count: int) -> Any:

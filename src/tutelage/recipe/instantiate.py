@@ -3,13 +3,16 @@
 import dataclasses
 import importlib
 import inspect
+import math
 import types
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
-from tutelage.errors import UserError, near, unknown
+from tutelage.errors import UserError, near, quoted, unknown
 from tutelage.objectives import Objective, Weighted
 from tutelage.schedules import Schedule
 
@@ -27,6 +30,8 @@ _SLOTS = {
     "torch.nn.modules.module.Module": "tutelage.models",
 }
 
+_foreign = ContextVar("foreign", default=True)
+
 _NOUNS = {
     "tutelage.terms": "term",
     "tutelage.weighting": "weighting",
@@ -42,6 +47,16 @@ _NOUNS = {
     "tutelage.data.splits": "split",
     "torch.optim": "optimizer",
 }
+
+
+@contextmanager
+def own_classes() -> Iterator[None]:
+    """Refuse classes of other packages for a while: nothing that somebody else's file names is imported."""
+    before = _foreign.set(False)
+    try:
+        yield
+    finally:
+        _foreign.reset(before)
 
 
 def find(
@@ -71,10 +86,21 @@ def find(
 
     if "." in name:
         path, _, attribute = name.rpartition(".")
+        if not _foreign.get() and not name.startswith("tutelage."):
+            raise UserError(
+                f"{place}.type: {quoted(name)} is a class of another package, which would be imported (allowed: "
+                "classes of tutelage; or trust: true at the stage, where you know who made the run)"
+            )
+        if not all(part.isidentifier() for part in name.split(".")):
+            raise UserError(
+                f"{place}.type: found {quoted(name)}; allowed: a name, or package.module.Class"
+            )
         try:
             cls = getattr(importlib.import_module(path), attribute)
-        except (ImportError, AttributeError) as error:
-            raise UserError(f"{place}.type: cannot import {name!r} ({error})") from error
+        except Exception as error:  # whatever a module of the user's does when it is imported
+            raise UserError(
+                f"{place}.type: cannot import {quoted(name)} ({str(error)[:200]})"
+            ) from error
         if not fits(cls):
             wanted = f"a subclass of {base.__name__}" if base else f"a class with {method}()"
             raise UserError(f"{place}.type: {name!r} is not {wanted}")
@@ -126,11 +152,11 @@ def described(
     if isinstance(value, str):
         value = {"type": value}
     if not isinstance(value, Mapping):
-        raise UserError(f"{place}: found {value!r}; allowed: a mapping with a 'type'")
+        raise UserError(f"{place}: found {quoted(value)}; allowed: a mapping with a 'type'")
     if "type" not in value:
         raise UserError(f"{place}: 'type' is missing (found: {', '.join(value) or 'nothing'})")
     if not isinstance(value["type"], str):
-        raise UserError(f"{place}.type: found {value['type']!r}; allowed: a name")
+        raise UserError(f"{place}.type: found {quoted(value['type'])}; allowed: a name")
     arguments = {key: item for key, item in value.items() if key != "type"}
     return find(slot, value["type"], place, base, method), arguments
 
@@ -165,7 +191,8 @@ def call(
         return cls(*leading, **ready)
     except UserError as error:
         raise UserError(f"{place}: {error}") from error
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, ZeroDivisionError, IndexError, KeyError,
+            RuntimeError) as error:  # fmt: skip
         raise UserError(f"{place}: {error}") from error
 
 
@@ -181,6 +208,7 @@ def convert(value: Any, hint: Any, place: str, given: Mapping[str, Any] | None =
     Raises:
         UserError: the value does not fit the annotation.
     """
+    _refuse_infinite(value, place)
     classes = _classes(hint)
     slot = next((c for c in classes if _path(c) in _SLOTS), None)
     # A bare name stands for a class without arguments, but not where a number could stand as well.
@@ -203,8 +231,17 @@ def convert(value: Any, hint: Any, place: str, given: Mapping[str, Any] | None =
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"] if isinstance(part, int))
         raise UserError(
-            f"{place}{'.' + where if where else ''}: found {first['input']!r}; allowed: {_describe(hint)}"
+            f"{place}{'.' + where if where else ''}: found {quoted(first['input'])}; allowed: {_describe(hint)}"
         ) from error
+
+
+def _refuse_infinite(value: Any, place: str) -> None:
+    """Refuse numbers that are none: no argument of any class has a meaning for them."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{place}: found {value}; allowed: a finite number")
+    if isinstance(value, list):
+        for part in value:
+            _refuse_infinite(part, place)
 
 
 def weighted(value: Any, place: str, given: Mapping[str, Any] | None = None) -> dict[str, Weighted]:
@@ -219,11 +256,15 @@ def weighted(value: Any, place: str, given: Mapping[str, Any] | None = None) -> 
         UserError: an objective does not fit.
     """
     if not isinstance(value, Mapping):
-        raise UserError(f"{place}: found {value!r}; allowed: a mapping from names to objectives")
+        raise UserError(
+            f"{place}: found {quoted(value)}; allowed: a mapping from names to objectives"
+        )
     found = {}
     for name, objective in value.items():
-        item = {"type": objective} if isinstance(objective, str) else dict(objective)
         own = f"{place}.{name}"
+        if not isinstance(objective, str | Mapping):
+            raise UserError(f"{own}: found {quoted(objective)}; allowed: a mapping with a 'type'")
+        item = {"type": objective} if isinstance(objective, str) else dict(objective)
         coefficient = convert(item.pop("coefficient", 1.0), float | Schedule, f"{own}.coefficient")
         made = build("tutelage.objectives", item, own, base=Objective, given=given)
         found[str(name)] = Weighted(made, coefficient)

@@ -1,27 +1,32 @@
-"""Which runs a recipe asks for, in which order, and what identifies each of them."""
+"""A recipe resolved: every run it asks for, with everything the run is, and what identifies it."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from tutelage.errors import UserError
-from tutelage.recipe.config import Recipe
+import numpy as np
+
+from tutelage.data.choosing import few
+from tutelage.errors import UserError, unknown
+from tutelage.recipe.config import Recipe, Train
+from tutelage.recipe.data_spec import DataSpec
 from tutelage.recipe.fold import Fold
 from tutelage.recipe.groups import groups_of, taught
+from tutelage.recipe.instantiate import build
+from tutelage.recipe.names import path_part
 from tutelage.recipe.networks import content_of
 
-__all__ = ["Job", "order_of", "plan"]
+__all__ = ["RunSpec", "resolve"]
 
 NUMBERS = 2  # of the results; raise it when the same recipe and seed would give other numbers
 
 
-@dataclass(frozen=True)
-class Job:
-    """One network to train: a stage on a fold with a seed.
+@dataclass(frozen=True, eq=False)
+class RunSpec:
+    """One run: a network to train, or to take from an earlier run, and everything its numbers depend on.
 
     Args:
         stage: name of the stage.
@@ -29,9 +34,24 @@ class Job:
         fold_name: its name, fit for a folder.
         seed: of the run.
         fingerprint: hash of everything the numbers depend on (but the machine).
-        teachers: teacher name -> its job.
-        start: job whose network this one starts from, or None.
-        blind: the test split stays unread.
+        data: what decides the samples.
+        modality: that the network reads.
+        crop: larger inputs are cut to their centre; None for all of them.
+        network: its description.
+        content: of the files that the network's description names.
+        distiller: descriptions of the objectives, by name.
+        train: how it is trained.
+        classes: names of the classes whose samples are used; none for all.
+        train_classes: names of the classes it is taught and chosen on; none for all.
+        group: the name of these classes, where they are a group; or empty.
+        groups: names of the classes of each group that is evaluated apart.
+        shots: training samples of each class; None for all.
+        unlabelled: the labels of the training samples are hidden.
+        run: folder of an earlier run that is taken as it is.
+        trust: its checkpoint may name classes of other packages, which are imported.
+        teacher_epoch: which checkpoint of the teachers.
+        teachers: name -> run that it learns from.
+        start: run whose network it starts from, or None.
     """
 
     stage: str
@@ -39,94 +59,200 @@ class Job:
     fold_name: str
     seed: int
     fingerprint: str
-    teachers: Mapping[str, "Job"]
-    start: "Job | None"
-    blind: bool = False
+    data: DataSpec
+    modality: str
+    crop: int | None
+    network: Mapping[str, Any]
+    content: str
+    distiller: Mapping[str, Mapping[str, Any]]
+    train: Train
+    classes: tuple[str, ...]
+    train_classes: tuple[str, ...]
+    group: str
+    groups: Mapping[str, tuple[str, ...]]
+    shots: int | None
+    unlabelled: bool
+    run: str | None
+    trust: bool
+    teacher_epoch: Literal["best", "last"]
+    teachers: Mapping[str, "RunSpec"]
+    start: "RunSpec | None"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RunSpec) and self._identity == other._identity
 
     def __hash__(self) -> int:
-        return hash((self.stage, self.fold, self.seed, self.fingerprint))
+        return hash(self._identity)
+
+    @property
+    def _identity(self) -> tuple[Any, ...]:
+        return self.stage, self.fold, self.seed, self.fingerprint, self.blind
+
+    @property
+    def blind(self) -> bool:
+        """Whether the test split stays unread."""
+        return self.data.protocol == "blind"
+
+    @property
+    def key(self) -> tuple[str, bool]:
+        """What identifies the network: its fingerprint, and whether the test split stays unread."""
+        return self.fingerprint, self.blind
+
+    @property
+    def place(self) -> str:
+        """Where it stands in the recipe, for errors."""
+        return f"stages.{self.stage}"
 
     @property
     def folder(self) -> Path:
-        """Place of the run folder inside the experiment's folder."""
-        return Path(self.fold_name, self.stage, f"seed-{self.seed}-{self.fingerprint[:10]}")
+        """The run folder, inside the experiment's folder."""
+        return Path(
+            path_part(self.fold_name),
+            path_part(self.stage),
+            f"seed-{self.seed}-{self.fingerprint[:10]}",
+        )
+
+    @property
+    def needs(self) -> list["RunSpec"]:
+        """Runs that must be complete before this one can start."""
+        return [*self.teachers.values(), *([self.start] if self.start else [])]
+
+    @property
+    def taken(self) -> tuple[str, ...]:
+        """Names of the classes whose samples it is taught; none for all."""
+        return self.train_classes or self.classes
+
+    def blinded(self) -> "RunSpec":
+        """Return the same run without its test split."""
+        return replace(self, data=replace(self.data, protocol="blind"))
+
+    def options(self) -> dict[str, Any]:
+        """Return what is not as it would be without a word, of what it is shown."""
+        stated = {
+            "train_classes": list(self.train_classes), "shots": self.shots, "unlabelled": self.unlabelled
+        }  # fmt: skip
+        return {key: value for key, value in stated.items() if value}
 
 
-def order_of(recipe: Recipe) -> list[str]:
-    """Return the stages so that teachers and starts come before those who need them.
+def resolve(recipe: Recipe, fold: int, data: Fold) -> list[RunSpec]:
+    """Return every run of one fold, each after those it needs.
 
     Raises:
-        UserError: stages need each other in a circle.
+        UserError: something in the recipe does not fit the data.
     """
-    graph = {
-        name: [*stage.teachers, *([stage.start_from] if stage.start_from else [])]
-        for name, stage in recipe.stages.items()
-    }
-    try:
-        return list(TopologicalSorter(graph).static_order())
-    except CycleError as error:
-        raise UserError(
-            f"stages: {' -> '.join(error.args[1])} need each other in a circle"
-        ) from error
-
-
-def plan(recipe: Recipe, fold: int, data: Fold) -> list[Job]:
-    """Return every run of one fold, each after those it needs."""
-    order_of(recipe)  # refuses circles before the recursion below could run into one
-    jobs: dict[tuple[str, int], Job] = {}
-
-    def job(name: str, seed: int) -> Job:
-        stage = recipe.stages[name]
-        own = seed if stage.seed is None else stage.seed
-        if (name, own) not in jobs:
-            teachers = {teacher: job(teacher, own) for teacher in stage.teachers}
-            start = job(stage.start_from, own) if stage.start_from else None
-            key = _fingerprint(recipe, name, own, data, teachers, start)
-            jobs[name, own] = Job(
-                name, fold, data.split.name, own, key, teachers, start, recipe.protocol == "blind"
-            )
-        return jobs[name, own]
-
+    _refuse_unfit(recipe, data)
+    resolver = _Resolver(recipe, fold, data)
     for seed in recipe.seeds:
         for name in recipe.stages:
-            job(name, seed)
-    return list(jobs.values())
+            resolver.spec(name, seed)
+    return list(resolver.specs.values())
 
 
-def _fingerprint(
-    recipe: Recipe,
-    name: str,
-    seed: int,
-    data: Fold,
-    teachers: Mapping[str, Job],
-    start: Job | None,
-) -> str:
-    stage = recipe.stages[name]
-    modality = recipe.input_of(name, data.dataset.modality)
+class _Resolver:
+    """Resolves the stages of a recipe on one fold, each with a seed once."""
+
+    def __init__(self, recipe: Recipe, fold: int, data: Fold) -> None:
+        self.recipe, self.fold, self.data = recipe, fold, data
+        self.source = DataSpec.of(recipe)
+        self.groups = groups_of(recipe, data.dataset.class_names)
+        self.specs: dict[tuple[str, int], RunSpec] = {}
+
+    def spec(self, name: str, seed: int) -> RunSpec:
+        """Return the run of a stage; those it needs are resolved first."""
+        stage = self.recipe.stages[name]
+        own = seed if stage.seed is None else stage.seed
+        if (name, own) not in self.specs:
+            teachers = {teacher: self.spec(teacher, own) for teacher in stage.teachers}
+            start = self.spec(stage.start_from, own) if stage.start_from else None
+            self.specs[name, own] = self._made(name, own, teachers, start)
+        return self.specs[name, own]
+
+    def _made(
+        self, name: str, seed: int, teachers: Mapping[str, RunSpec], start: RunSpec | None
+    ) -> RunSpec:
+        recipe, stage, data = self.recipe, self.recipe.stages[name], self.data
+        network, train = recipe.network_description(name), recipe.train_settings(name)
+        modality = stage.input or data.dataset.modality
+        data.check_input(modality, f"stages.{name}.input")
+        for augmented in train.augment:
+            data.check_input(augmented, f"stages.{name}.train.augment")
+        spec = RunSpec(
+            name, self.fold, data.split.name, seed, "", self.source, modality,
+            stage.crop or recipe.crop, network, content_of(network, f"stages.{name}.network"),
+            recipe.objectives(name), train, tuple(stage.classes),
+            taught(recipe, name, data.dataset.class_names),
+            stage.train_classes if isinstance(stage.train_classes, str) else "", self.groups,
+            stage.shots, stage.unlabelled, stage.run, stage.trust, stage.teacher_epoch, teachers, start,
+        )  # fmt: skip
+        _refuse_short(spec, data)
+        return replace(spec, fingerprint=_fingerprint(spec, data))
+
+
+def _refuse_unfit(recipe: Recipe, data: Fold) -> None:
+    """Refuse groups, shots, stages and other data sets that do not fit.
+
+    Raises:
+        UserError: a name that is no class or group, too few samples, or labels of a test side that are not hidden.
+    """
+    dataset, names = data.dataset, data.dataset.class_names
+    quantities = {"accuracy", "harmonic_mean", "mean", *groups_of(recipe, names), *recipe.transfer}
+    for target, description in recipe.transfer.items():
+        build("tutelage.data", description, f"transfer.{target}", method="load")
+    for name, stage in recipe.stages.items():
+        place = f"stages.{name}"
+        for wanted in stage.classes:
+            if wanted not in names:
+                raise unknown(f"{place}.classes", "class", wanted, names)
+        if stage.shots is not None:
+            classes = taught(recipe, name, names) or stage.classes or names
+            numbers = [names.index(each) for each in classes]
+            few(
+                dataset.labels, names, data.split.train, stage.shots, [0], f"{place}.shots", numbers
+            )
+        for quantity in stage.published:
+            if quantity not in quantities:
+                raise unknown(f"{place}.published", "quantity", quantity, quantities)
+        if data.split.transductive and stage.run is None and not stage.unlabelled:
+            raise UserError(
+                f"{place}.unlabelled: found false, but split {data.split.name!r} trains on test samples, whose "
+                "labels must be hidden (allowed: true)"
+            )
+
+
+def _refuse_short(spec: RunSpec, data: Fold) -> None:
+    """Refuse a batch that is larger than all training samples."""
+    names, labels = data.dataset.class_names, data.dataset.labels[data.split.train]
+    numbers = [names.index(name) for name in spec.taken or names]
+    count = min(int((labels == n).sum()) for n in numbers) if spec.shots else 0
+    count = len(numbers) * min(spec.shots or 0, count) or int(np.isin(labels, numbers).sum())
+    if spec.run is None and spec.train.epochs and spec.train.batch_size > count:
+        raise UserError(
+            f"{spec.place}.train.batch_size: found {spec.train.batch_size}, which is more than the {count} "
+            f"training samples (allowed: 2 to {count})"
+        )
+
+
+def _fingerprint(spec: RunSpec, data: Fold) -> str:
     parts: dict[str, Any] = {
         "numbers": NUMBERS,
         "data": data.dataset.fingerprint,
         "split": data.hash,
-        "input": [modality, data.key(modality)],
-        "network": recipe.network_of(name),
-        "distiller": recipe.distiller_of(name),
+        "input": [spec.modality, data.key(spec.modality)],
+        "network": spec.network,
+        "distiller": spec.distiller,
         # Without defaults: a new option that is not used must not make every earlier run unfindable.
-        "train": recipe.train_of(name).model_dump(exclude_defaults=True),
+        "train": spec.train.model_dump(exclude_defaults=True),
         # A blind run is the honest one without its test evaluation.
-        "protocol": "honest" if recipe.protocol == "blind" else recipe.protocol,
-        "seed": seed,
-        "run": stage.run,
-        "teachers": {teacher: job.fingerprint for teacher, job in teachers.items()},
-        "start": start and start.fingerprint,
+        "protocol": "honest" if spec.blind else spec.data.protocol,
+        "seed": spec.seed,
+        "run": spec.run,
+        "teachers": {name: teacher.fingerprint for name, teacher in spec.teachers.items()},
+        "start": spec.start and spec.start.fingerprint,
     }
-    content = content_of(recipe.network_of(name), f"stages.{name}.network")
-    parts |= {"content": content} if content else {}
-    shown = {"classes", "teacher_epoch", "shots", "unlabelled"}
-    parts |= stage.model_dump(include=shown, exclude_defaults=True)
-    class_names = data.dataset.class_names
-    names, groups = taught(recipe, name, class_names), groups_of(recipe, class_names)
-    parts |= {"train_classes": names} if names else {}
-    parts |= {"groups": groups} if groups else {}
-    crop = recipe.crop_of(name)
-    parts |= {} if crop is None else {"crop": crop}
+    stated = spec.options() | {
+        "content": spec.content, "classes": spec.classes, "groups": spec.groups, "crop": spec.crop
+    }  # fmt: skip
+    parts |= {key: value for key, value in stated.items() if value}
+    if spec.teacher_epoch != "best":
+        parts["teacher_epoch"] = spec.teacher_epoch
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

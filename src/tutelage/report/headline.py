@@ -130,8 +130,8 @@ def _warnings(experiment: Experiment) -> tuple[str, ...]:
         )
     if experiment.holes:
         warnings.append(
-            f"{plural(len(experiment.holes), 'run')} of {len(_asked(experiment))} gave no number; "
-            "see Holes. They are in no mean."
+            f"{plural(len(experiment.holes), 'run')} of {len(_asked(experiment))} gave no number "
+            "and are missing here; see Holes. They are in no mean. The same command trains them."
         )
     return tuple(warnings)
 

@@ -56,8 +56,8 @@ def significant(value: float, digits: int = 2) -> str:
         >>> significant(0.0000791), significant(0.0285), significant(12.3), significant(0.0)
         ('0.000079', '0.029', '12', '0.0')
     """
-    places = digits - 1 - math.floor(math.log10(abs(value))) if value else digits - 1
-    return minus(value, max(places, 0))
+    decimals = digits - 1 - math.floor(math.log10(abs(value))) if value else digits - 1
+    return minus(value, max(decimals, 0))
 
 
 def tiny(error: float) -> str:

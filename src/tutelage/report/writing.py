@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from tutelage.errors import UserError
+from tutelage.errors import UserError, system_sentence
 from tutelage.files import replacing
 
 LONGEST = 80
@@ -23,8 +23,7 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise UserError(f"{folder}: what was asked for cannot be written: {reason}") from None
+        raise UserError(f"{folder}: not written; {system_sentence(error)}") from None
 
 
 def write(path: Path, content: bytes) -> Path:

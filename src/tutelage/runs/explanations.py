@@ -160,7 +160,7 @@ class Explanations:
     def save(self, path: Path) -> None:
         """Write them."""
         header = ExplanationHeader(
-            {name: StreamHeader(one.names, one.space) for name, one in self.streams.items()},
+            {name: StreamHeader(its.names, its.space) for name, its in self.streams.items()},
             self.scored, self.measured,
         )  # fmt: skip
         stored = {name: getattr(self, name) for name in OWN if name != "input_index"}
@@ -197,8 +197,8 @@ class Explanations:
                 np.int64 if key.rpartition(".")[2] in WHOLE else np.float64)
             for key, values in arrays.items()
         }  # fmt: skip
-        found = cls.of(header, numbers)
-        return found if known is None else replace(found, redrawn=_redrawn(found, known, path))
+        told = cls.of(header, numbers)
+        return told if known is None else replace(told, redrawn=_redrawn(told, known, path))
 
 
 def _wanted(
@@ -246,10 +246,10 @@ def _check_shapes(
 def _free(arrays: Mapping[str, NDArray[Any]], stream: str) -> dict[str, int]:
     """Return the sizes that an array of a stream tells, so that the others must follow."""
     first = {"kept": "concepts", "named": "speaking", "top": "gallery"}
-    found = {name: (*arrays[f"{stream}.{key}"].shape, 0, 0)[1] for name, key in first.items()}
+    sizes = {name: (*arrays[f"{stream}.{key}"].shape, 0, 0)[1] for name, key in first.items()}
     annotated = arrays.get(f"{stream}.annotated", np.empty((0, 0, 0)))
     whole = annotated.shape[2:] == (1,)
-    return found | {"shown": arrays[f"{stream}.shown"].size} | ({"annotated": 1} if whole else {})
+    return sizes | {"shown": arrays[f"{stream}.shown"].size} | ({"annotated": 1} if whole else {})
 
 
 def _check_values(
@@ -296,16 +296,16 @@ def _check_classes(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
             raise UserError(f"{path}: sample {lacking[0]} of {key} has no input")
 
 
-def _redrawn(found: Explanations, known: Predictions, path: Path) -> float:
+def _redrawn(told: Explanations, known: Predictions, path: Path) -> float:
     """Refuse other labels or scores than those of the predictions; return how far scores may be off by chance."""
-    check_labels(found.index, found.labels, known.classes, path)
+    check_labels(told.index, told.labels, known.classes, path)
     scores = known.scores
-    there = np.array([scores[sample] for sample in found.index.tolist()])
-    off = float(np.abs(found.logits - there).max(initial=0))
+    there = np.array([scores[sample] for sample in told.index.tolist()])
+    off = float(np.abs(told.logits - there).max(initial=0))
     # Another batch size, and half precision, may round otherwise.
     if off <= 0.05 * max(float(np.ptp(there)) if there.size else 0.0, 1e-3):
         return 0.0
-    stability = found.measured.get("stability")
+    stability = told.measured.get("stability")
     spread = stability.get("logits") if isinstance(stability, dict) else None
     if spread is None or spread < 1e-6:
         raise UserError(

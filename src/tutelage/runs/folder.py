@@ -117,9 +117,9 @@ def _lost_evaluation(folder: Path) -> str:
 
 
 def _lost_network(folder: Path, record: RunRecord) -> str:
-    on_test = record.selected is not None and record.selected.on == "test"
-    on_test |= not record.data.n_validation and checkpoint_of(folder, "test").is_file()
-    path = checkpoint_of(folder, "test" if on_test else "validation")
+    path = checkpoint_of(folder)
+    if not record.data.n_validation and not path.is_file():  # what was never validated on
+        path = checkpoint_of(folder, "test") if checkpoint_of(folder, "test").is_file() else path
     if path.is_file() and path.stat().st_size:
         return ""
     return f"{path.name} is {'empty' if path.is_file() else 'missing'}"

@@ -4,8 +4,12 @@ from collections.abc import Callable
 
 import pandas as pd
 
+from tutelage.runs.holes import Hole
 from tutelage.runs.ledger import Experiment
 from tutelage.runs.records import Evaluation, Split
+from tutelage.runs.run import Run
+
+_KEY = ("stage", "fold", "seed")
 
 METRICS: dict[str, Callable[[Evaluation], float]] = {
     "accuracy": lambda evaluation: evaluation.accuracy,
@@ -19,87 +23,66 @@ METRICS: dict[str, Callable[[Evaluation], float]] = {
 
 def runs_frame(experiment: Experiment, split: Split = "test") -> pd.DataFrame:
     """One row per run that was asked for; a hole has its reason and no numbers."""
-    rows = []
+    rows: list[dict[str, object]] = []
     for run in experiment.runs:
-        evaluation = run.evaluations.get(split)
-        rows.append(
-            {
-                "stage": run.stage,
-                "fold": run.fold,
-                "seed": run.seed,
-                "status": "complete",
-                "reason": "",
-                **{k: f(evaluation) for k, f in METRICS.items() if evaluation is not None},
-                "parameters": run.record.network.parameters,
-                "macs": run.record.network.macs,
-                "fingerprint": run.fingerprint,
-                "path": run.path,
-            }
-        )
+        evaluation, network = run.evaluations.get(split), run.record.network
+        numbers = {k: f(evaluation) for k, f in METRICS.items() if evaluation is not None}
+        own = {"status": "complete", "reason": "", "fingerprint": run.fingerprint, "path": run.path}
+        size = {"parameters": network.parameters, "macs": network.macs}
+        rows.append(_key(run) | own | numbers | size)
     for hole in experiment.holes:
-        rows.append(
-            {
-                "stage": hole.stage,
-                "fold": hole.fold,
-                "seed": hole.seed,
-                "status": hole.kind,
-                "reason": hole.reason,
-                "path": hole.path,
-            }
-        )
-    columns = ["stage", "fold", "seed", "status", "reason", *METRICS]
-    columns += ["parameters", "macs", "fingerprint", "path"]
+        rows.append(_key(hole) | {"status": hole.kind, "reason": hole.reason, "path": hole.path})
+    columns = [*_KEY, "status", "reason", *METRICS, "parameters", "macs", "fingerprint", "path"]
     return pd.DataFrame(rows, columns=columns)
 
 
 def curves_frame(experiment: Experiment) -> pd.DataFrame:
     """One row per run, epoch, split and metric of ``metrics.jsonl``."""
     rows = [
-        (run.stage, run.fold, run.seed, epoch.epoch, split, metric, value)
+        (*_key(run).values(), epoch.epoch, split, metric, value)
         for run in experiment.runs
         for epoch in run.curve()
-        for split, values in (
-            ("train", epoch.train),
-            ("validation", epoch.validation),
-            ("test", epoch.test),
-        )
-        for metric, value in values.items()
+        for split in ("train", "validation", "test")
+        for metric, value in getattr(epoch, split).items()
     ]
-    names = ["stage", "fold", "seed", "epoch", "split", "metric", "value"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=[*_KEY, "epoch", "split", "metric", "value"])
 
 
 def traces_frame(experiment: Experiment) -> pd.DataFrame:
     """One row per run, epoch and trace of ``metrics.jsonl``: its mean over the training samples."""
     rows = [
-        (run.stage, run.fold, run.seed, epoch.epoch, name, trace.mean)
+        (*_key(run).values(), epoch.epoch, name, trace.mean)
         for run in experiment.runs
         for epoch in run.curve()
         for name, trace in epoch.traces.items()
     ]
-    names = ["stage", "fold", "seed", "epoch", "trace", "value"]
-    return pd.DataFrame(rows, columns=names).astype({"value": float})
+    return pd.DataFrame(rows, columns=[*_KEY, "epoch", "trace", "value"]).astype({"value": float})
 
 
 def classes_frame(experiment: Experiment, split: Split = "test") -> pd.DataFrame:
     """One row per run and class."""
-    rows = [
-        (run.stage, run.fold, run.seed, name, s.precision, s.recall, s.f1, s.support)
-        for run in experiment.runs
-        if split in run.evaluations
-        for name, s in run.evaluations[split].per_class.items()
-    ]
-    names = ["stage", "fold", "seed", "class", "precision", "recall", "f1", "support"]
-    return pd.DataFrame(rows, columns=names)
+    return _scores(
+        experiment, split, "per_class", "class", ["precision", "recall", "f1", "support"]
+    )
 
 
 def subjects_frame(experiment: Experiment, split: Split = "test") -> pd.DataFrame:
     """One row per run and test subject."""
+    return _scores(experiment, split, "per_subject", "subject", ["accuracy", "macro_f1", "n"])
+
+
+def _scores(
+    experiment: Experiment, split: Split, group: str, name: str, columns: list[str]
+) -> pd.DataFrame:
+    """One row per run and member of a group that is scored by itself."""
     rows = [
-        (run.stage, run.fold, run.seed, name, score.accuracy, score.macro_f1, score.n)
+        (*_key(run).values(), member, *(getattr(score, column) for column in columns))
         for run in experiment.runs
         if split in run.evaluations
-        for name, score in run.evaluations[split].per_subject.items()
+        for member, score in getattr(run.evaluations[split], group).items()
     ]
-    names = ["stage", "fold", "seed", "subject", "accuracy", "macro_f1", "n"]
-    return pd.DataFrame(rows, columns=names)
+    return pd.DataFrame(rows, columns=[*_KEY, name, *columns])
+
+
+def _key(asked: Run | Hole) -> dict[str, object]:
+    return {name: getattr(asked, name) for name in _KEY}

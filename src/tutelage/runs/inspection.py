@@ -55,11 +55,11 @@ class Inspection:
         values = {
             name: arrays.column(stored, name, np.float64, path) for name in stored if name not in OWN
         }  # fmt: skip
-        found = cls(**own, values=values)
-        found._check_shapes(path)
-        found._check_values(classes, path)
-        check_labels(found.index, found.labels, known, path)
-        return found
+        shown = cls(**own, values=values)
+        shown._check_shapes(path)
+        shown._check_values(classes, path)
+        check_labels(shown.index, shown.labels, known, path)
+        return shown
 
     def _check_shapes(self, path: Path) -> None:
         n, kept = self.labels.size, self.examples.size

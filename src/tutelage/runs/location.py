@@ -25,11 +25,11 @@ def location(text: str) -> Path:
     if "://" not in text:
         return Path(text)
     try:
-        found = UPath(text)
-        _ = found.fs  # made here, so that a missing package is told before anything is read
+        remote = UPath(text)
+        _ = remote.fs  # made here, so that a missing package is told before anything is read
     except (ImportError, ValueError) as error:
         raise UserError(f"{text}: cannot be read: {error}") from None
-    return cast(Path, found)
+    return cast(Path, remote)
 
 
 def is_local(folder: Path) -> bool:
@@ -42,5 +42,5 @@ def below(folder: Path, relative: str) -> Path:
 
     Storage behind a URL knows no ``..``, so there it is taken out of the address.
     """
-    place = folder / relative
-    return place if is_local(folder) else place.resolve()
+    path = folder / relative
+    return path if is_local(folder) else path.resolve()

@@ -47,16 +47,16 @@ class Predictions:
             UnreadableError: the file is damaged, lacks an array, or its arrays do not belong together.
         """
         stored = arrays.load(path, "predictions", "index", "labels", "subjects", "logits")
-        found = cls(
+        said = cls(
             arrays.column(stored, "index", None, path),
             arrays.column(stored, "labels", np.int64, path),
             arrays.column(stored, "subjects", None, path),
             arrays.column(stored, "logits", np.float64, path),
         )
-        if found.index.ndim != 1 or found.labels.ndim != 1 or found.logits.ndim != 2:
+        if said.index.ndim != 1 or said.labels.ndim != 1 or said.logits.ndim != 2:
             raise UnreadableError(f"{path}: index, labels and logits are not [n], [n] and [n, C]")
-        arrays.rows(vars(found), len(found.index), path)
-        return found
+        arrays.rows(vars(said), len(said.index), path)
+        return said
 
     @property
     def classes(self) -> dict[int, int]:

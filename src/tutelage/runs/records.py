@@ -346,4 +346,4 @@ EPOCH = TypeAdapter(Epoch)
 SECONDS = TypeAdapter(EpochSeconds)
 VISIT = TypeAdapter(VisitRecord)
 STUDY = TypeAdapter(StudyRecord)
-RUN_KEYS = frozenset(one.name for one in fields(RunRecord)) - {"unknown"}
+RUN_KEYS = frozenset(key.name for key in fields(RunRecord)) - {"unknown"}

@@ -74,7 +74,7 @@ Time = Annotated[str, AfterValidator(_is_time)]
 """A moment as ISO text, with its time zone."""
 
 
-def parse(adapter: TypeAdapter[T], text: str | bytes, place: str) -> T:
+def parse(adapter: TypeAdapter[T], text: str | bytes, where: str) -> T:
     """Read JSON into its record.
 
     Raises:
@@ -83,16 +83,20 @@ def parse(adapter: TypeAdapter[T], text: str | bytes, place: str) -> T:
     try:
         return adapter.validate_json(text, strict=True)
     except ValidationError as error:
-        raise UnreadableError(_sentence(error, place)) from None
+        raise UnreadableError(_sentence(error, where)) from None
 
 
-def _sentence(error: ValidationError, place: str) -> str:
+def _sentence(error: ValidationError, where: str) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
-    where = ": ".join(filter(None, (place, ".".join(str(part) for part in first["loc"]))))
-    if first["type"] == "json_invalid" and not str(first["input"]).strip():
+    where = ": ".join(filter(None, (where, ".".join(str(part) for part in first["loc"]))))
+    if first["type"] == "json_invalid" and not first["input"].strip():
         return f"{where}: the file is empty"
-    found = "" if first["type"] in {"missing", "json_invalid"} else f", found {first['input']!r}"
-    return f"{where}: {first['msg']}{found if len(found) <= SHOWN else found[:SHOWN] + '…'}"
+    if first["type"] in {"missing", "json_invalid"}:
+        return f"{where}: {first['msg']}"
+    quoted = repr(first["input"])
+    return (
+        f"{where}: {first['msg']}, found {quoted if len(quoted) <= SHOWN else quoted[:SHOWN] + '…'}"
+    )
 
 
 def read(adapter: TypeAdapter[T], path: Path) -> T:

@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,19 +11,21 @@ from tutelage.files import replacing_folder
 from tutelage.runs.folder import is_usable, known_record
 
 if TYPE_CHECKING:
-    from tutelage.recipe.resolve import Job
+    from tutelage.recipe.resolve import RunSpec
 
 __all__ = ["answers", "find_run", "run_folders", "take_over"]
 
 
-def find_run(job: "Job", folder: Path, root: Path) -> Path | None:
-    """Return a complete run with this fingerprint: the job's own folder, or any other below ``root``.
+def find_run(spec: "RunSpec", folder: Path, root: Path) -> Path | None:
+    """Return a complete run with this fingerprint: its own folder, or any other below ``root``.
 
     Two stages that ask for the same network share one run: the signal teacher of a three-teacher recipe
     may be the very student that was trained alone.
     """
-    others = run_folders(root, job.fingerprint[:10])
-    return next((path for path in chain([folder / job.folder], others) if answers(path, job)), None)
+    others = run_folders(root, spec.fingerprint[:10])
+    return next(
+        (path for path in chain([folder / spec.folder], others) if answers(path, spec)), None
+    )
 
 
 def run_folders(root: Path, end: str = "") -> Iterator[Path]:
@@ -41,30 +42,30 @@ def run_folders(root: Path, end: str = "") -> Iterator[Path]:
             yield from run_folders(root / name, end)
 
 
-def answers(path: Path, job: "Job") -> bool:
-    """Return whether a folder has the job's network, complete and whole; of a blind run only for a blind job."""
+def answers(path: Path, spec: "RunSpec") -> bool:
+    """Return whether a folder has the network of a run, complete and whole; a blind one only for a blind run."""
     record = known_record(path)
     return (
         record is not None
-        and record.fingerprint == job.fingerprint
+        and record.fingerprint == spec.fingerprint
         and record.status == "complete"
-        and (job.blind or not record.blind)
+        and (spec.blind or not record.blind)
         and is_usable(path, record)
     )
 
 
-def take_over(job: "Job", path: Path, root: Path) -> None:
+def take_over(spec: "RunSpec", path: Path, root: Path) -> None:
     """Begin a run with a copy of a blind one of the same network: only its test split is left to evaluate.
 
     The blind run stays as it is: whoever chose by it can prove what was not known.
 
     Args:
-        job: the run, not blind.
+        spec: the run, not blind.
         path: its folder; nothing happens if it exists.
         root: of all experiments.
     """
-    blind = find_run(replace(job, blind=True), root, root)
-    if job.blind or blind is None or path.exists():
+    blind = find_run(spec.blinded(), root, root)
+    if spec.blind or blind is None or path.exists():
         return
     with replacing_folder(path) as unfinished:
         shutil.copytree(blind, unfinished, dirs_exist_ok=True)

@@ -110,38 +110,38 @@ def trusts(experiment: Experiment) -> tuple[Trust, ...]:
         UserError: traces that contradict ``run.json`` or each other.
     """
     frame = traces_frame(experiment)
-    found = []
+    every = []
     for stage in stages_of(experiment, frame):
         mine = frame[frame["stage"] == stage]
         lasts = [_last(run) for run in experiment.of(stage)]
         for objective, names in _weights(mine["trace"].unique()).items():
-            found.append(_trust(experiment, stage, objective, names, mine, lasts))
-    return tuple(_folded(found))
+            every.append(_trust(experiment, stage, objective, names, mine, lasts))
+    return tuple(_joined(every))
 
 
-def _folded(found: Iterable[Trust]) -> list[Trust]:
+def _joined(every: Iterable[Trust]) -> list[Trust]:
     """Join objectives of a stage that weighed their teachers exactly alike: one rule, asked more than once."""
     kept: list[Trust] = []
-    for one in found:
-        same = next((k for k, other in enumerate(kept) if _alike(one, other)), None)
+    for trust in every:
+        same = next((at for at, other in enumerate(kept) if _alike(trust, other)), None)
         if same is None:
-            kept.append(one)
+            kept.append(trust)
         else:
-            joined = f"{kept[same].objective}, {one.objective}"
-            kept[same] = replace(kept[same], objective=joined)
+            objectives = f"{kept[same].objective}, {trust.objective}"
+            kept[same] = replace(kept[same], objective=objectives)
     return kept
 
 
-def _alike(one: Trust, other: Trust) -> bool:
-    if (one.stage, one.teachers, one.runs) != (other.stage, other.teachers, other.runs):
+def _alike(trust: Trust, other: Trust) -> bool:
+    if (trust.stage, trust.teachers, trust.runs) != (other.stage, other.teachers, other.runs):
         return False
-    pairs = zip(_numbers(one), _numbers(other), strict=True)
+    pairs = zip(_numbers(trust), _numbers(other), strict=True)
     return all(np.array_equal(mine, theirs, equal_nan=True) for mine, theirs in pairs)
 
 
-def _numbers(found: Trust) -> list[NDArray[np.float64]]:
-    courses = [part for one in found.courses for part in (one.mean, one.low, one.high)]
-    return [*courses, found.by_class, np.empty(0) if found.top is None else found.top]
+def _numbers(trust: Trust) -> list[NDArray[np.float64]]:
+    courses = [values for each in trust.courses for values in (each.mean, each.low, each.high)]
+    return [*courses, trust.by_class, np.empty(0) if trust.top is None else trust.top]
 
 
 def recorded(experiment: Experiment) -> tuple[Recorded, ...]:
@@ -175,12 +175,12 @@ def stages_of(experiment: Experiment, frame: pd.DataFrame) -> list[str]:
 
 def _weights(traces: Iterable[str]) -> dict[str, dict[str, str]]:
     """Return ``{objective: {teacher: trace}}``."""
-    found: dict[str, dict[str, str]] = {}
+    weights: dict[str, dict[str, str]] = {}
     for name in traces:
         match = WEIGHT.fullmatch(name)
         if match is not None:
-            found.setdefault(match["objective"], {})[match["teacher"]] = name
-    return found
+            weights.setdefault(match["objective"], {})[match["teacher"]] = name
+    return weights
 
 
 def _last(run: Run) -> _Last:
@@ -198,7 +198,7 @@ def _trust(
     frame: pd.DataFrame,
     lasts: Sequence[_Last],
 ) -> Trust:
-    tops = [top for one in lasts if (top := _top(one.samples, list(names.values()))) is not None]
+    tops = [top for last in lasts if (top := _top(last.samples, list(names.values()))) is not None]
     return Trust(
         stage,
         objective,
@@ -217,13 +217,13 @@ def _trust(
 def course(frame: pd.DataFrame, trace: str, name: str) -> Course:
     """Return a trace over epochs from rows of ``traces_frame``."""
     grouped = frame[frame["trace"] == trace].groupby("epoch")["value"]
-    found = grouped.agg(["mean", "min", "max", "count"]).reset_index()
-    mean, low, high = (found[key].to_numpy(np.float64) for key in ("mean", "min", "max"))
-    return Course(name, found["epoch"].to_numpy(), mean, low, high, found["count"].to_numpy())
+    table = grouped.agg(["mean", "min", "max", "count"]).reset_index()
+    mean, low, high = (table[key].to_numpy(np.float64) for key in ("mean", "min", "max"))
+    return Course(name, table["epoch"].to_numpy(), mean, low, high, table["count"].to_numpy())
 
 
 def _by_class(lasts: Sequence[_Last], trace: str, classes: int) -> NDArray[np.float64]:
-    rows = [one.traces[trace].by_class for one in lasts if trace in one.traces]
+    rows = [last.traces[trace].by_class for last in lasts if trace in last.traces]
     values = np.array(rows, dtype=np.float64).reshape(-1, classes)
     seen = np.isfinite(values).sum(axis=0)
     return np.where(seen > 0, np.nansum(values, axis=0) / np.maximum(seen, 1), np.nan)

@@ -53,6 +53,7 @@ class RunFolder:
         self.path, self.spec, self.listen = path, spec, listen
         path.mkdir(parents=True, exist_ok=True)
         self._events: Any = None
+        self._record: RunRecord | None = None
 
     def begin(self, asked: RunRecord) -> State:
         """Write the record of a starting run; return where an earlier sitting stopped, or a fresh state.
@@ -64,7 +65,8 @@ class RunFolder:
         if record.blind and not asked.blind:  # a copy: the test split is there now
             record = replace(record, blind=False, data=asked.data, teachers=asked.teachers,
                              start_from=asked.start_from)  # fmt: skip
-        write_record(self.path, replace(record, status="running", failure=None))
+        self._record = replace(record, status="running", failure=None)
+        write_record(self.path, self._record)
         state = read_state(self.path)
         for name in ("metrics.jsonl", "timing.jsonl"):
             self._cut(name, state.epoch)
@@ -86,7 +88,7 @@ class RunFolder:
 
     def traces(self, index: Tensor, traces: Mapping[str, Tensor]) -> None:
         """Keep what objectives recorded of each sample; the latest epoch replaces the one before."""
-        values = {name: one.numpy() for name, one in traces.items()}
+        values = {name: value.numpy() for name, value in traces.items()}
         SampleTraces(index.numpy(), values).save(self.path / "traces.npz")
 
     def best(
@@ -114,11 +116,9 @@ class RunFolder:
     def _close(self, **change: Any) -> None:
         self._events.close()
         seconds = sum(line.seconds for line in read_lines(SECONDS, self.path / "timing.jsonl"))
-        record = known_record(self.path)
-        assert record is not None, "begin has written it"
-        write_record(
-            self.path, replace(record, finished=now(), seconds=round(seconds, 3), **change)
-        )
+        assert self._record is not None, "the run has begun"
+        ended = replace(self._record, finished=now(), seconds=round(seconds, 3), **change)
+        write_record(self.path, ended)
 
     def _cut(self, name: str, epochs: int) -> None:
         """Drop log lines of epochs that the checkpoint does not have, also a half-written last line."""

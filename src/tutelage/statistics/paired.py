@@ -175,11 +175,11 @@ def _p_value(mean: float, error: float | None, units: int) -> float:
 
 def decided(differences: Mapping[Name, PairedDifference]) -> dict[Name, PairedDifference]:
     """Return differences that were compared together, with Holm's correction for all of them."""
-    family = {name: one.p_value for name, one in differences.items() if one.pairs}
+    family = {name: each.p_value for name, each in differences.items() if each.pairs}
     adjusted = holm(family)
     return {
-        name: replace(one, adjusted_p=adjusted.get(name, 1.0), compared=max(1, len(family)))
-        for name, one in differences.items()
+        name: replace(each, adjusted_p=adjusted.get(name, 1.0), compared=max(1, len(family)))
+        for name, each in differences.items()
     }
 
 

@@ -108,18 +108,18 @@ class BilevelStep:
         """
         names = distiller.objectives
         if self.outer is None:
-            found = [name for name, objective in names.items() if isinstance(objective, Labels)]
+            judging = [name for name, objective in names.items() if isinstance(objective, Labels)]
         else:
-            found = list(self.outer)
-        if not found:
+            judging = list(self.outer)
+        if not judging:
             raise UserError(
                 "train.step.outer: there is no objective of type Labels to judge the weights by; name one "
                 f"(allowed: {', '.join(names)})"
             )
-        for name in found:
+        for name in judging:
             if name not in names:
                 raise unknown("train.step.outer", "objective", name, names)
-        return found
+        return judging
 
 
 class _Bound:
@@ -175,10 +175,10 @@ class _Bound:
             buffers = {name: buffer.clone() for name, buffer in self.joint.named_buffers()}
             # A compiled network has no second derivative; running it as it was written has.
             with torch.compiler.set_stance("force_eager"), self.device.autocast():
-                found: Tensor = functional_call(
+                losses: Tensor = functional_call(
                     self.joint, values | buffers, (batch, teachers, clock, names)
                 )
-            return found.mean()
+            return losses.mean()
 
         for names in (*[self.matching] * self.rule.virtual_steps, self.outer):
             wanted = list(values.values())

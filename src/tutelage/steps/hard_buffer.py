@@ -61,7 +61,7 @@ class HardBuffer:
     def restore(self, rows: Mapping[str, Tensor], device: torch.device) -> None:
         """Take back the rows of an earlier sitting; sample ids stay on the CPU, as in a batch."""
         self.rows = {
-            key: values.clone() if key == "batch/index" else values.clone().to(device)
+            key: values.clone() if key.endswith("index") else values.clone().to(device)
             for key, values in rows.items()
         }
 
@@ -70,13 +70,13 @@ def _rows(batch: Batch, teachers: Mapping[str, Output]) -> dict[str, Tensor]:
     """Return everything that has one row per sample, by path."""
     nested = ("inputs", "concepts")
     columns = {f.name: getattr(batch, f.name) for f in fields(Batch) if f.name not in nested}
-    found = {f"batch/{key}": values for key, values in columns.items() if values is not None}
-    found |= {f"inputs/{key}": values for key, values in batch.inputs.items()}
-    found |= {f"concepts/{key}": values for key, values in batch.concepts.items()}
+    rows = {f"batch/{key}": values for key, values in columns.items() if values is not None}
+    rows |= {f"inputs/{key}": values for key, values in batch.inputs.items()}
+    rows |= {f"concepts/{key}": values for key, values in batch.concepts.items()}
     for name, output in teachers.items():
-        found[f"teachers/{name}/logits"] = output.logits
-        found |= {f"teachers/{name}/features/{t}": v for t, v in output.features.items()}
-    return found
+        rows[f"teachers/{name}/logits"] = output.logits
+        rows |= {f"teachers/{name}/features/{t}": v for t, v in output.features.items()}
+    return rows
 
 
 def _batch(rows: Mapping[str, Tensor]) -> tuple[Batch, dict[str, Output]]:

@@ -10,15 +10,9 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from tutelage.errors import UserError, unknown
-from tutelage.recipe.config import (
-    Recipe,
-    Strict,
-    folder_name,
-    merge,
-    parse,
-    read_override,
-    read_yaml,
-)
+from tutelage.recipe.config import Recipe, Strict, parse
+from tutelage.recipe.names import refuse_names
+from tutelage.recipe.reader import folder_name, merge, read_override, read_yaml
 from tutelage.runs.records import STUDY, CellRecord, StudyRecord
 from tutelage.runs.schema import write
 
@@ -106,6 +100,7 @@ def load_study(path: Path, overrides: Sequence[str] = (), name: str | None = Non
     Raises:
         UserError: the file is missing or no YAML, or anything in it is wrong; one sentence.
     """
+    refuse_names([] if name is None else [name], "--name")
     content = read_yaml(path, "study")
     for override in overrides:
         content = merge(content, read_override(override))
@@ -194,6 +189,7 @@ def _cells(file: _File, base: Mapping[str, Any]) -> list[Cell]:
         cells.append(Cell(name, at, recipe_of(content, f"cell {name}")))
     if not cells:
         raise UserError("skip: leaves nothing to do")
+    refuse_names([cell.name for cell in cells], "vary")
     return cells
 
 

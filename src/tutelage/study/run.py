@@ -11,14 +11,14 @@ from tutelage.study.file import Study, write_study
 __all__ = ["plan_study", "run_study"]
 
 
-def plan_study(study: Study, places: RunConfig, listener: Listener) -> Plan:
+def plan_study(study: Study, config: RunConfig, listener: Listener) -> Plan:
     """Find out what a study asks for and what of it is there.
 
     Raises:
         UserError: a cell is wrong.
     """
     recipes = {cell.name: cell.recipe for cell in study.cells}
-    return make_plan(recipes, places, listener, study.name)
+    return make_plan(recipes, config, listener, study.name)
 
 
 def run_study(
@@ -32,7 +32,7 @@ def run_study(
         listener: who is told.
         engine: provides the workers.
     """
-    folder = planned.places.runs / study.name
+    folder = planned.config.runs / study.name
     write_study(study, folder, code_version())
     carry_out(planned, listener, engine)
     return folder

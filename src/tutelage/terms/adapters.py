@@ -1,7 +1,8 @@
 """Layers between the features of a student and those of a teacher, built from one dry run."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import torch
 from torch import Tensor, nn
 
 from tutelage.losses.shapes import feature
@@ -26,6 +27,13 @@ def pairs(student: Output, teacher: Output, taps: Sequence[str]) -> list[tuple[T
         ValueError: an output has no such tap.
     """
     return [(feature(student, tap), feature(teacher, tap)) for tap in taps]
+
+
+def by_tap(
+    loss: Callable[[Tensor, Tensor], Tensor], student: Output, teacher: Output, taps: Sequence[str]
+) -> Tensor:
+    """Return a loss of the features of both outputs, tap by tap, [taps, B]."""
+    return torch.stack([loss(s, t) for s, t in pairs(student, teacher, taps)])
 
 
 def means(x: Tensor) -> Tensor:

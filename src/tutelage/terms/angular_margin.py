@@ -1,14 +1,14 @@
 """Angular margin-based distillation from one teacher."""
 
 from collections.abc import Sequence
+from functools import partial
 
-import torch
 from torch import Tensor
 
 from tutelage import losses
 from tutelage.errors import within
 from tutelage.losses.angular_margin import PARTS, Part
-from tutelage.terms.adapters import named, pairs
+from tutelage.terms.adapters import by_tap, named
 from tutelage.terms.base import Term
 from tutelage.types import Needs, Output, View
 
@@ -53,23 +53,17 @@ class AngularMargin(Term):
         within("(0, 2]", margin=margin)  # beyond, the cosine turns back
         within("(0, inf)", scale=scale)
         within("[0, 1]", local_weight=local_weight)
-        self.taps, self.parts = named(taps), tuple(parts)
-        self.margin, self.scale = margin, scale
-        self.local_weight, self.mask = local_weight, mask
+        self.taps = named(taps)
+        self.loss = partial(
+            losses.angular_margin,
+            margin=margin,
+            scale=scale,
+            parts=tuple(parts),
+            local_weight=local_weight,
+            mask=mask,
+        )
         self.reads = Needs(features=frozenset(self.taps))
 
     def forward(self, student: Output, teacher: Output, view: View) -> Tensor:
         """Return the distance of each sample's maps, mean over taps, [B]."""
-        found = [
-            losses.angular_margin(
-                s,
-                t,
-                margin=self.margin,
-                scale=self.scale,
-                parts=self.parts,
-                local_weight=self.local_weight,
-                mask=self.mask,
-            )
-            for s, t in pairs(student, teacher, self.taps)
-        ]
-        return torch.stack(found).mean(dim=0)
+        return by_tap(self.loss, student, teacher, self.taps).mean(dim=0)

@@ -69,8 +69,8 @@ class AttentionFeature(Term):
             pointwise(x, self.width) for x in _means(facts.view.student, self.taps)
         )
         # From one key to one for each of the teacher's features.
-        one = torch.zeros(1, self.width)
-        self.bilinear = pointwise(one, self.width * len(self.teacher_taps), active=False)
+        key = torch.zeros(1, self.width)
+        self.bilinear = pointwise(key, self.width * len(self.teacher_taps), active=False)
         self.query_places = nn.Parameter(torch.empty(len(self.teacher_taps), self.width))
         self.key_places = nn.Parameter(torch.empty(len(self.taps), self.width))
         nn.init.xavier_normal_(self.query_places)

@@ -1,14 +1,14 @@
 """Attention transfer from one teacher."""
 
 from collections.abc import Sequence
+from functools import partial
 
-import torch
 from torch import Tensor
 
 from tutelage import losses
 from tutelage.errors import within
 from tutelage.losses.attention import Convention
-from tutelage.terms.adapters import named, pairs
+from tutelage.terms.adapters import by_tap, named
 from tutelage.terms.base import Term
 from tutelage.types import Needs, Output, View
 
@@ -42,14 +42,9 @@ class AttentionMap(Term):
         super().__init__()
         within("[1, inf)", power=power)
         self.taps = named(taps)
-        self.power = power
-        self.convention: Convention = convention
+        self.loss = partial(losses.attention_transfer, power=power, convention=convention)
         self.reads = Needs(features=frozenset(self.taps))
 
     def forward(self, student: Output, teacher: Output, view: View) -> Tensor:
         """Return the distance of each sample's maps, summed over taps, [B]."""
-        found = [
-            losses.attention_transfer(s, t, power=self.power, convention=self.convention)
-            for s, t in pairs(student, teacher, self.taps)
-        ]
-        return torch.stack(found).sum(dim=0)
+        return by_tap(self.loss, student, teacher, self.taps).sum(dim=0)

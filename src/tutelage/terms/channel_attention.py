@@ -58,17 +58,19 @@ class ChannelAttention(Term):
     def attention(self, teacher: Tensor, gate: nn.Module) -> Tensor:
         """Return the weight of each channel of a teacher's feature, [B, channels]; rows sum to one."""
         openness = torch.sigmoid(full(gate(means(full(teacher.detach())))))
-        return openness / openness.sum(dim=1, keepdim=True)
+        # Where every gate is shut so tightly that it underflows, no channel counts.
+        total = openness.sum(dim=1, keepdim=True)
+        return openness / total.clamp_min(torch.finfo(total.dtype).tiny)
 
     def forward(self, student: Output, teacher: Output, view: View) -> Tensor:
         """Return the weighted distance of each sample's channels, mean over taps, [B]."""
-        found = [
+        distances = [
             losses.channel_distance(adapter(s), t, self.attention(t, gate))
             for (s, t), adapter, gate in zip(
                 pairs(student, teacher, self.taps), self.adapters, self.gates, strict=True
             )
         ]
-        return torch.stack(found).mean(dim=0)
+        return torch.stack(distances).mean(dim=0)
 
 
 def _gate(channels: int) -> nn.Sequential:

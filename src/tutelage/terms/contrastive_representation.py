@@ -126,7 +126,7 @@ class ContrastiveRepresentation(Term):
         """
         pairs = torch.cat([rows[:, None], negatives], dim=1)
         with torch.autocast(student.device.type, enabled=False):
-            s, t = F.normalize(full(student), dim=1), F.normalize(full(teacher), dim=1)
+            s, t = (losses.row_normalise(full(x)) for x in (student, teacher))
             scores = [
                 torch.exp((own @ memory.T).gather(1, pairs) / self.temperature)
                 for own, memory in ((s, self.teacher_memory), (t, self.student_memory))

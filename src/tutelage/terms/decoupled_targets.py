@@ -41,19 +41,13 @@ class DecoupledTargets(Term):
 
     def forward(self, student: Output, teacher: Output, view: View) -> Tensor:
         """Return the weighted sum of both divergences of each sample, [B]."""
-        batch = view.batch
-        own = self._of(student, teacher, batch.labels, view)
-        if batch.partner is None or batch.share is None:
-            return own
-        other = self._of(student, teacher, batch.partner, view)
-        return batch.share * own + (1 - batch.share) * other
-
-    def _of(self, student: Output, teacher: Output, labels: Tensor, view: View) -> Tensor:
-        return losses.decoupled_targets(
-            student.logits,
-            teacher.logits,
-            labels,
-            target=self.target,
-            nontarget=self.nontarget,
-            temperature=value_at(self.temperature, view.clock),
+        return view.batch.by_label(
+            lambda labels: losses.decoupled_targets(
+                student.logits,
+                teacher.logits,
+                labels,
+                target=self.target,
+                nontarget=self.nontarget,
+                temperature=value_at(self.temperature, view.clock),
+            )
         )

@@ -4,7 +4,6 @@ from typing import Literal
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from tutelage import losses
 from tutelage.errors import within
@@ -80,7 +79,7 @@ class FeatureStatistics(Term):
         """Return the share of each sample, [B]."""
         s, t = feature(student, self.student_tap), feature(teacher, self.teacher_tap).detach()
         if self.normalise:
-            s, t = (F.normalize(full(x), dim=1) for x in (s, t))
+            s, t = (losses.row_normalise(full(x), dim=1) for x in (s, t))
         if self.stats == "ema" and s.shape[1] == t.shape[1]:
             return losses.statistics_distance(s, *self._average(t), self.reduction)
         return losses.feature_statistics(s, t, axis=self.axis, reduction=self.reduction)
@@ -91,8 +90,8 @@ class FeatureStatistics(Term):
             return losses.sample_statistics(teacher)
         if self.training:
             kept = torch.clamp(self.seen / (self.seen + 1), max=self.momentum)
-            found = losses.sample_statistics(teacher)
-            for own, new in zip((self.mean, self.variance), found, strict=True):
+            of_batch = losses.sample_statistics(teacher)
+            for own, new in zip((self.mean, self.variance), of_batch, strict=True):
                 own.copy_(kept * own + (1 - kept) * new)
             self.seen.add_(1)
         # A copy: the next batch writes into it.

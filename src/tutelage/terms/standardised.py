@@ -51,5 +51,5 @@ class Standardised(Term):
             replace(output, logits=self.scale * losses.standardised(output.logits))
             for output in (student, teacher)
         )
-        found: Tensor = self.term(s, t, view)
-        return found
+        loss: Tensor = self.term(s, t, view)
+        return loss

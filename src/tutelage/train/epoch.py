@@ -3,13 +3,15 @@
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from tutelage.augment import augmented
+from tutelage.augment import augmented, of_mixtures
 from tutelage.batches import batches, class_aware, order
+from tutelage.losses import cross_entropy
 from tutelage.objectives import Losses
 from tutelage.seeds import derive, generator
 from tutelage.steps.base import Device
@@ -44,6 +46,7 @@ class TrainingEpoch:
         else:
             self.ids = order(training.train, draws)
         self.rows: list[Tensor] = []
+        self.surprise: list[Tensor] = []
         self.traced: dict[str, list[Tensor]] = {}
         self.predicted = torch.zeros(len(training.samples.class_names), device=device.device)
 
@@ -57,6 +60,8 @@ class TrainingEpoch:
                 seen = changes.mix(seen, self.random)
             shown = (seen if changes.teachers_too else batch).to(device, non_blocking=True)
             outputs = {} if training.teachers is None else training.teachers(shown)
+            if changes.mix is not None and not changes.teachers_too:
+                outputs = of_mixtures(outputs, batch, seen)
             yield seen.to(device, non_blocking=True), outputs, clock
             clock = replace(clock, step=clock.step + 1)
 
@@ -75,10 +80,20 @@ class TrainingEpoch:
         if len(self.rows) >= self.start.steps_per_epoch // 2:
             self.predicted[classes] = 1.0
         hits = (classes == seen.labels).float()
+        known = losses.total
+        if self.training.labelled:
+            known = seen.by_label(partial(cross_entropy, output.logits.detach()))
+        self.surprise.append(known.detach().float().mean())
         parts = [part.detach().float().mean() for part in losses.parts.values()]
         self.rows.append(torch.stack([losses.total.detach().float().mean(), *parts, hits.mean()]))
         for name, values in losses.traces.items():
             self.traced.setdefault(name, []).append(values.detach().float())
+
+    @property
+    def losses(self) -> list[float]:
+        """The student's cross entropy with the labels in each step; its total loss where they are hidden."""
+        losses: list[float] = torch.stack(self.surprise).nan_to_num(1e30, 1e30).tolist()
+        return losses
 
     def result(self) -> tuple[dict[str, float], Tensor, dict[str, Tensor]]:
         """Return the means of the epoch, the ids in the order they were seen, and the traces of each.
@@ -103,9 +118,9 @@ def summary(
     """Return the mean of each trace, over all samples and per class (None for a class not seen)."""
     labels, classes = training.samples.labels[index], len(training.samples.class_names)
     counts = torch.bincount(labels, minlength=classes) * training.labelled
-    found = {}
+    means = {}
     for name, values in traces.items():
         sums = torch.zeros(classes).index_add_(0, labels, values)
         by_class = [float(s / n) if n else None for s, n in zip(sums, counts, strict=True)]
-        found[name] = {"mean": float(values.mean()), "by_class": by_class}
-    return found
+        means[name] = {"mean": float(values.mean()), "by_class": by_class}
+    return means

@@ -10,7 +10,12 @@ from tutelage.ranks import answers
 from tutelage.steps import Step
 from tutelage.steps.base import Device
 from tutelage.train.epoch import TrainingEpoch, summary
-from tutelage.train.guard import refuse_constant
+from tutelage.train.guard import (
+    constant_split,
+    patience,
+    refuse_constant,
+    refuse_not_a_number,
+)
 from tutelage.train.settings import Record, Settings, State, Training
 from tutelage.types import Clock
 
@@ -100,7 +105,7 @@ class TrainingRun:
         """Evaluate, record and keep what an epoch led to, once all its batches have been seen.
 
         Raises:
-            DivergedError: a loss is not finite, or the student predicts a single class.
+            DivergedError: a loss is not finite, or the student predicts a single class and does not learn.
         """
         training, settings, state, record = self.training, self.settings, self.state, self.record
         clock = epoch.start
@@ -111,7 +116,11 @@ class TrainingRun:
             record.traces(index, traces)
         monitored, state.recall = self._monitor()
         row |= monitored
-        refuse_constant(training, row, clock)
+        refuse_not_a_number(row, monitored, clock.epoch)
+        doubtful = constant_split(training, row) is not None
+        state.doubt = [*state.doubt, *epoch.losses][-patience(clock) :] if doubtful else []
+        if settings.stop_constant:
+            refuse_constant(training, row, clock, state.doubt)
         state.epoch, state.validation = clock.epoch + 1, row.get("validation", {})
         record.epoch(row, epoch.seconds)
         for split in training.monitors if settings.kept == "best" else ():
@@ -142,6 +151,7 @@ class TrainingRun:
             student.load_state_dict(averaged(state.average, student))
         monitored, _ = self._monitor()
         epoch = max(0, settings.epochs - 1)
+        refuse_not_a_number(monitored, monitored, epoch)
         # Without anything to validate on, it is still the network that is tested.
         for split, metrics in (monitored or {"validation": {}}).items():
             value = metrics.get("accuracy")

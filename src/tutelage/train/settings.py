@@ -20,7 +20,8 @@ class Augmentation:
     Args:
         augments: modality -> change.
         mix: mixes the samples of a batch, after the other changes.
-        teachers_too: teachers see the changed inputs as well (then they cannot be cached).
+        teachers_too: teachers see the changed inputs as well (then they cannot be cached); else what they say of
+            samples that are mixed is mixed as well (:func:`tutelage.augment.of_mixtures`).
     """
 
     augments: Mapping[str, Augment] = field(default_factory=dict)
@@ -42,6 +43,7 @@ class Settings:
             class equally often.
         select: the network that is kept: that of the ``best`` epoch by accuracy on validation, or of the ``last``.
         average: how much every epoch counts in the network that is kept, instead of a single one; None for none.
+        stop_constant: stop a student that predicts a single class and shows no sign of learning.
     """
 
     epochs: int
@@ -51,6 +53,7 @@ class Settings:
     sampler: Literal["shuffled", "class_aware"] = "shuffled"
     select: Literal["best", "last"] = "best"
     average: Average | None = None
+    stop_constant: bool = True
 
     @property
     def kept(self) -> Literal["best", "last", "average", "start"]:
@@ -71,6 +74,7 @@ class State:
         best: split -> {epoch, value} of the best epoch so far, by accuracy.
         student, distiller, step: their states.
         average: sum over the epochs so far, where training averages.
+        doubt: losses of the latest steps, while the student predicts a single class.
     """
 
     epoch: int = 0
@@ -81,6 +85,7 @@ class State:
     distiller: dict[str, Tensor] = field(default_factory=dict)
     step: dict[str, Any] = field(default_factory=dict)
     average: dict[str, Tensor] = field(default_factory=dict)
+    doubt: list[float] = field(default_factory=list)
 
 
 class Record(Protocol):

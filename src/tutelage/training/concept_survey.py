@@ -19,6 +19,7 @@ from tutelage.interpret import (
     heat_maps,
 )
 from tutelage.models import On
+from tutelage.modes import evaluating
 from tutelage.recipe.fold import Fold
 from tutelage.runs.explanations import ExplanationHeader, Explanations, StreamHeader
 from tutelage.steps.base import Device
@@ -29,7 +30,7 @@ from tutelage.training.dissection import (
     present,
     strongest,
 )
-from tutelage.training.stage import cpu_fabric
+from tutelage.training.settings import cpu_fabric
 from tutelage.types import Stream
 
 __all__ = ["explain", "explains_itself", "try_explaining"]
@@ -46,8 +47,7 @@ _SIDE = 128  # pixels of a picture that is kept to be looked at
 
 def explains_itself(network: On) -> bool:
     """Return whether a network takes its own scores apart."""
-    inner = network.network
-    return callable(getattr(inner, "explain", None)) and callable(getattr(inner, "without", None))
+    return network.network.explains()
 
 
 def explain(
@@ -101,11 +101,8 @@ def try_explaining(network: On, samples: Samples, index: Tensor, place: str) -> 
     """
     if not explains_itself(network) or len(samples.class_names) < 2:
         return
-    training = network.training
-    network.eval()
-    with torch.no_grad():
+    with evaluating(network), torch.no_grad():
         arrays = dissect(Asked(network, samples, cpu_fabric()), index[:1])
-    network.train(training)
     scores = arrays["logits"].gather(1, arrays["classes"])
     off = float((_total(arrays) - scores).abs().max())
     if not off <= 1e-3 * max(1.0, float(scores.abs().max())):

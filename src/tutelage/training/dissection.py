@@ -4,15 +4,15 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar, cast
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from tutelage.batches import Samples
-from tutelage.interpret import SelfExplaining, comparable
+from tutelage.interpret import comparable
 from tutelage.losses.concepts import on_grid
-from tutelage.models import On
+from tutelage.models import Network, On
 from tutelage.steps.base import Device
 from tutelage.types import Stream
 
@@ -33,9 +33,9 @@ class Asked:
     fabric: Device
 
     @property
-    def inner(self) -> SelfExplaining:
+    def inner(self) -> Network:
         """The network that reads standardised inputs."""
-        return cast(SelfExplaining, self.network.network)
+        return self.network.network
 
     def inputs(self, index: Tensor) -> Tensor:
         """Return standardised inputs of these samples, on the device."""
@@ -73,7 +73,7 @@ def dissect(asked: Asked, index: Tensor) -> dict[str, Tensor]:
     return {"index": index, "labels": labels} | joined
 
 
-def _apart(inner: SelfExplaining, x: Tensor, label: int) -> dict[str, Tensor]:
+def _apart(inner: Network, x: Tensor, label: int) -> dict[str, Tensor]:
     """Take the scores of one input apart, and ask for them without each of its strongest concepts."""
     logits = _seeded(partial(inner, x)).logits[0].float().cpu()
     first = int(logits.argmax())

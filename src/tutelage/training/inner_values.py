@@ -12,7 +12,7 @@ from tutelage.objectives import Objective
 from tutelage.runs.inspection import Inspection
 from tutelage.steps.base import Device
 from tutelage.teachers import LiveTeachers
-from tutelage.training.stage import Ready
+from tutelage.training.assemble import Assembled
 from tutelage.types import Clock, View
 
 __all__ = ["assess_variants", "inspect"]
@@ -21,32 +21,33 @@ _KEPT = 1000  # validation samples whose inner values are kept
 _EXAMPLES = 2  # samples of each class whose inputs are kept
 
 
-def inspect(ready: Ready, validation: Tensor, modality: str, fabric: Device) -> Inspection | None:
+def inspect(made: Assembled) -> Inspection | None:
     """Return what the objectives show of validation samples after the last epoch, with live teachers.
 
+    Evenly spaced samples are taken where there are very many.
+
     Args:
-        ready: the stage after training.
-        validation: sample ids; evenly spaced ones are taken where there are very many.
-        modality: the student's.
-        fabric: device and precision.
+        made: the run after training.
 
     Returns:
         None where no objective shows anything.
     """
     objectives = {
         name: objective
-        for name, objective in ready.distiller.objectives.items()
+        for name, objective in made.distiller.objectives.items()
         if isinstance(objective, Objective) and type(objective).inspect is not Objective.inspect
     }
+    validation = made.sides["validation"]
     if not objectives or not len(validation):
         return None
     positions = torch.linspace(0, len(validation) - 1, min(_KEPT, len(validation))).long()
     index = validation[positions]
-    shown = _shown(ready, objectives, index, fabric)
-    labels = ready.samples.labels[index]
+    shown = _shown(made, objectives, index)
+    samples = made.subset.samples
+    labels = samples.labels[index]
     classes = sorted(set(labels.tolist()))
     examples = torch.cat([(labels == c).nonzero()[:_EXAMPLES, 0] for c in classes])
-    inputs = ready.samples.take(index[examples]).inputs[modality]
+    inputs = samples.take(index[examples]).inputs[made.student.modality]
     return Inspection(
         index.numpy(), labels.numpy(), examples.numpy(), inputs.numpy(),
         {name: values.numpy() for name, values in shown.items()},
@@ -54,17 +55,17 @@ def inspect(ready: Ready, validation: Tensor, modality: str, fabric: Device) -> 
 
 
 def _shown(
-    ready: Ready, objectives: Mapping[str, Objective], index: Tensor, fabric: Device
+    made: Assembled, objectives: Mapping[str, Objective], index: Tensor
 ) -> dict[str, Tensor]:
     """Return ``<objective>.<name>`` -> [n, ...]."""
-    ready.student.eval()
-    ready.distiller.eval()
-    teachers = LiveTeachers(ready.teachers, ready.distiller.needs())
+    made.student.eval()
+    made.distiller.eval()
+    teachers = LiveTeachers(made.teachers, made.distiller.needs())
     parts: dict[str, list[Tensor]] = {}
-    for taken in batches(ready.samples, index, 128):
-        batch = taken.to(fabric.device)
-        with torch.no_grad(), fabric.autocast():
-            view = View(ready.student(batch), teachers(batch), batch, Clock())
+    for taken in batches(made.subset.samples, index, 128):
+        batch = taken.to(made.fabric.device)
+        with torch.no_grad(), made.fabric.autocast():
+            view = View(made.student(batch), teachers(batch), batch, Clock())
             for name, objective in objectives.items():
                 for key, values in objective.inspect(view).items():
                     parts.setdefault(f"{name}.{key}", []).append(values.float().cpu())
@@ -77,7 +78,7 @@ def assess_variants(
     """Return what a network predicts in its other modes; empty for a network that has none.
 
     Args:
-        network: one whose inner network has ``variants`` and ``predicting(mode)``, such as a workspace.
+        network: such as a workspace.
         samples: the data.
         index: sample ids.
         fabric: device and precision.
@@ -85,8 +86,8 @@ def assess_variants(
     inner = network.network
     labels = samples.labels[index]
     found = {}
-    for mode in getattr(inner, "variants", ()):
-        with inner.predicting(mode):  # type: ignore[operator]
+    for mode in inner.variants:
+        with inner.predicting(mode):
             logits = predict(network, samples, index, context=fabric.autocast)
-        found[str(mode)] = monitor(logits, labels)
+        found[mode] = monitor(logits, labels)
     return found

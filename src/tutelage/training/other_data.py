@@ -6,27 +6,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tutelage import checkpoint
-from tutelage import data as datasets
 from tutelage.batches import Samples
 from tutelage.data import DataSet
 from tutelage.data.choosing import tested
 from tutelage.errors import UserError
 from tutelage.evaluate import assess, predict
 from tutelage.models import On
-from tutelage.recipe.config import Recipe
-from tutelage.recipe.fold import Progress, tensor_of
-from tutelage.recipe.instantiate import build, described
-from tutelage.recipe.networks import load_network
-from tutelage.recipe.resolve import Job
+from tutelage.recipe.data_spec import Progress, load_data
+from tutelage.recipe.fold import tensor_of
+from tutelage.recipe.networks import kind_of_network, load_network
+from tutelage.recipe.resolve import RunSpec
 from tutelage.runs.folder import read_record
 from tutelage.runs.predictions import Predictions
 from tutelage.runs.records import TargetData, TargetRecord, Visit
 from tutelage.runs.transfer import VisitKey, is_evaluated, write_visit
 from tutelage.steps.base import Device
-from tutelage.training.stage import make_fabric
+from tutelage.training.settings import make_fabric
 
 __all__ = ["Target", "evaluate_elsewhere", "load_targets"]
 
@@ -50,39 +48,57 @@ class Target:
 
 
 def load_targets(
-    recipe: Recipe, source: DataSet, home: Path | None, progress: Progress
+    transfer: Mapping[str, Mapping[str, Any]],
+    source: DataSet,
+    specs: Sequence[RunSpec],
+    home: Path | None,
+    progress: Progress,
 ) -> list[Target]:
     """Return the data sets of ``transfer``, before anything is trained.
+
+    Args:
+        transfer: name -> description.
+        source: the data set of the recipe.
+        specs: the runs that will be evaluated.
+        home: root of data sets; None for the user's default.
+        progress: called during long preparations.
 
     Raises:
         UserError: one cannot be read, is of another kind than the recipe's, or has classes that a network does not
             know.
     """
-    found = []
-    for name, description in recipe.transfer.items():
+    targets = []
+    fixed = dict.fromkeys(
+        spec.stage for spec in specs if _reads(spec, source) and not _knows_names(spec)
+    )
+    for name, description in transfer.items():
         place = f"transfer.{name}"
-        loader = build("tutelage.data", description, place, method="load")
-        dataset = loader.load(home or datasets.home(), progress)
+        dataset = load_data(description, home, progress, place)
         if dataset.modality != source.modality:
             raise UserError(
                 f"{place}: holds {dataset.modality}s, the data set of the recipe {source.modality}s"
             )
-        for stage in _stages(recipe, source):
-            if recipe.stages[stage].run is None:
-                cls, _ = described(
-                    "tutelage.models", recipe.network_of(stage), f"stages.{stage}.network", base=nn.Module
-                )  # fmt: skip
-                if not hasattr(cls, "ask"):
-                    _columns(source.class_names, dataset.class_names, f"{place}: stage {stage!r}")
-        found.append(Target(name, dataset))
-    return found
+        for stage in fixed:
+            _columns(source.class_names, dataset.class_names, f"{place}: stage {stage!r}")
+        targets.append(Target(name, dataset))
+    return targets
+
+
+def _reads(spec: RunSpec, dataset: DataSet) -> bool:
+    """Return whether a network reads a data set's own inputs."""
+    return spec.modality == dataset.modality
+
+
+def _knows_names(spec: RunSpec) -> bool:
+    """Return whether a network may be asked for other classes, as far as its description tells."""
+    kind, _ = kind_of_network(spec.network, f"{spec.place}.network")
+    return spec.run is not None or kind.knows_names()
 
 
 def evaluate_elsewhere(
-    recipe: Recipe,
     targets: Iterable[Target],
-    jobs: Iterable[Job],
-    found: Mapping[str, Path],
+    specs: Iterable[RunSpec],
+    paths: Mapping[str, Path],
     folder: Path,
     accelerator: str,
     progress: Progress,
@@ -92,10 +108,9 @@ def evaluate_elsewhere(
     Stages that read a modality made from the data are left out: it would have to be fitted on training samples.
 
     Args:
-        recipe: the recipe.
         targets: the data sets.
-        jobs: the runs that were asked for.
-        found: fingerprint -> run folder of what is complete.
+        specs: the runs that were asked for.
+        paths: fingerprint -> run folder of what is complete.
         folder: of the experiment; results are written to ``transfer/<target>`` in it.
         accelerator: ``cpu``, ``cuda`` or ``auto``.
         progress: called with a text and the fraction done.
@@ -106,15 +121,14 @@ def evaluate_elsewhere(
     record: dict[str, TargetRecord] = {}
     for target in targets:
         dataset = target.dataset
-        reading = set(_stages(recipe, dataset))
-        ready = [job for job in jobs if job.stage in reading and job.fingerprint in found]
+        reading = [spec for spec in specs if _reads(spec, dataset) and spec.fingerprint in paths]
         runs = []
-        for number, job in enumerate(ready):
-            own = Path("transfer", target.name) / job.folder
-            fabric = make_fabric(recipe.train_of(job.stage), accelerator)
-            _evaluate(target, job, found[job.fingerprint], folder / own, fabric)
-            runs.append(Visit(job.stage, str(job.fold), job.seed, own.as_posix()))
-            progress(f"evaluating on {target.name}", (number + 1) / len(ready))
+        for number, spec in enumerate(reading):
+            own = Path("transfer", target.name) / spec.folder
+            fabric = make_fabric(spec.train, accelerator)
+            _evaluate(target, spec, paths[spec.fingerprint], folder / own, fabric)
+            runs.append(Visit(spec.stage, str(spec.fold), spec.seed, own.as_posix()))
+            progress(f"evaluating on {target.name}", (number + 1) / len(reading))
         record[target.name] = TargetRecord(
             TargetData(dataset.name, dataset.fingerprint, dataset.synthetic, tuple(dataset.class_names),
                        len(target.index), dataset.source),
@@ -123,15 +137,7 @@ def evaluate_elsewhere(
     return record
 
 
-def _stages(recipe: Recipe, dataset: DataSet) -> list[str]:
-    return [
-        name
-        for name in recipe.stages
-        if recipe.input_of(name, dataset.modality) == dataset.modality
-    ]
-
-
-def _evaluate(target: Target, job: Job, run: Path, folder: Path, fabric: Device) -> None:
+def _evaluate(target: Target, spec: RunSpec, run: Path, folder: Path, fabric: Device) -> None:
     """Write evaluation and predictions of one run, unless those of these weights and this data are there."""
     weights = run / "best.safetensors"
     record = read_record(run)
@@ -139,13 +145,13 @@ def _evaluate(target: Target, job: Job, run: Path, folder: Path, fabric: Device)
     key = VisitKey(record.fingerprint, checkpoint.digest(weights), target.dataset.fingerprint)
     if is_evaluated(folder, key):
         return
-    network, spec = load_network(weights)
+    network, blueprint = load_network(weights)
     dataset, index = target.dataset, target.index
     samples = Samples(
         {network.modality: tensor_of(dataset.inputs)}, torch.from_numpy(dataset.labels),
         dataset.class_names, dataset.subjects,
     )  # fmt: skip
-    columns = _prepare(network, spec, dataset, f"transfer.{target.name}: stage {job.stage!r}")
+    columns = _prepare(network, blueprint, dataset, f"transfer.{target.name}: stage {spec.stage!r}")
     network.to(fabric.device)
     logits = predict(network, samples, index, context=fabric.autocast)[:, columns]
     labels = samples.labels[index]
@@ -154,7 +160,7 @@ def _evaluate(target: Target, job: Job, run: Path, folder: Path, fabric: Device)
     write_visit(folder, key, evaluation, Predictions.of(index, labels, logits, who))
 
 
-def _prepare(network: On, spec: Mapping[str, Any], dataset: DataSet, place: str) -> list[int]:
+def _prepare(network: On, blueprint: Mapping[str, Any], dataset: DataSet, place: str) -> list[int]:
     """Ask a network for the classes of a data set; return the columns of its logits that are these classes.
 
     Raises:
@@ -162,16 +168,15 @@ def _prepare(network: On, spec: Mapping[str, Any], dataset: DataSet, place: str)
     """
     inner = network.network
     shape = network.seen(dataset.inputs.shape[1:])
-    if shape != list(spec["input_shape"]) and not getattr(inner, "as_is", False):
+    if shape != list(blueprint["input_shape"]) and not inner.as_is:
         raise UserError(
-            f"{place} was trained on inputs of {spec['input_shape']}, {dataset.name!r} has {shape}"
+            f"{place} was trained on inputs of {blueprint['input_shape']}, {dataset.name!r} has {shape}"
         )
     names = dataset.class_names
-    ask = getattr(inner, "ask", None)
-    if tuple(spec["class_names"]) != names and ask is not None:
-        ask(names)
+    if tuple(blueprint["class_names"]) != names and inner.knows_names():
+        inner.ask(names)
         return list(range(len(names)))
-    return _columns(spec["class_names"], names, place)
+    return _columns(blueprint["class_names"], names, place)
 
 
 def _columns(known: Sequence[str], wanted: Sequence[str], place: str) -> list[int]:

@@ -10,10 +10,10 @@ from torch import Tensor
 from tutelage.batches import Samples
 from tutelage.evaluate import assess, assess_groups, predict
 from tutelage.ranks import Ranks
-from tutelage.recipe.fold import Fold, Progress
-from tutelage.recipe.groups import groups_of
+from tutelage.recipe.data_spec import Progress
+from tutelage.recipe.fold import Fold
 from tutelage.recipe.networks import load_network
-from tutelage.recipe.resolve import Job
+from tutelage.recipe.resolve import RunSpec
 from tutelage.runs.folder import checkpoint_of
 from tutelage.runs.predictions import Predictions
 from tutelage.runs.records import (
@@ -36,9 +36,9 @@ __all__ = ["Context", "begin", "fail", "finish", "relative", "train_one"]
 
 
 def train_one(
-    context: Context,
-    job: Job,
+    spec: RunSpec,
     data: Fold,
+    context: Context,
     path: Path,
     listen: Callable[[dict[str, Any]], None],
     progress: Progress,
@@ -47,9 +47,9 @@ def train_one(
     """Train one network, or go on where an earlier sitting stopped.
 
     Args:
-        context: what the runs share.
-        job: which stage, fold and seed.
+        spec: the run.
         data: the fold.
+        context: what the runs share.
         path: the run folder.
         listen: called with each epoch's metrics.
         progress: called during long preparations.
@@ -62,7 +62,7 @@ def train_one(
         UserError: something does not fit.
         DivergedError: the run was stopped; the folder says why.
     """
-    made = assemble(context, job, data, progress, ranks)
+    made = assemble(spec, data, context, progress, ranks)
     if ranks is not None and ranks.rank:
         fit(made.training, made.step, made.settings, ranks, Unrecorded(), read_state(path))
         return {}
@@ -79,7 +79,7 @@ def begin(
     made: Assembled, path: Path, listen: Callable[[dict[str, Any]], None]
 ) -> tuple[RunFolder, State]:
     """Open the folder of a run; return it and where an earlier sitting stopped."""
-    folder = RunFolder(path, made.spec, listen)
+    folder = RunFolder(path, made.blueprint, listen)
     return folder, folder.begin(_record(made))
 
 
@@ -90,17 +90,16 @@ def fail(folder: RunFolder, error: DivergedError) -> None:
 
 def finish(made: Assembled, folder: RunFolder, state: State) -> dict[str, Any]:
     """Evaluate a trained network once and complete its record; return the evaluation, by split."""
-    own, fabric, monitors = made.own, made.fabric, made.training.monitors
-    shown = inspect(made.ready, made.sides["validation"], own, fabric)
+    fabric, monitors, validation = made.fabric, made.training.monitors, made.sides["validation"]
+    shown = inspect(made)
     if shown is not None:
         shown.save(folder.path / "inspection.npz")
     chosen = "validation" if "validation" in state.best else "test"
-    groups = groups_of(made.context.recipe, made.samples.class_names)
-    evaluation = _evaluate(folder, made.samples.only({own}), made.sides, monitors, fabric, groups)
+    samples = made.samples.only({made.student.modality})
+    evaluation = _evaluate(folder, samples, made.sides, monitors, fabric, made.spec.groups)
     if "validation" in monitors:
         deployed = load_network(checkpoint_of(folder.path))[0].to(fabric.device)
-        samples = made.samples.only({own})
-        said = explain(deployed, samples, made.data, made.sides["validation"], fabric)
+        said = explain(deployed, samples, made.data, validation, fabric)
         if said is not None:
             said.save(folder.path / "explanations.npz")
     on = chosen if made.settings.kept == "best" else made.settings.kept
@@ -142,30 +141,27 @@ def _evaluate(
 
 def _record(made: Assembled) -> RunRecord:
     """Return the record of a run that begins."""
-    context, job = made.context, made.job
-    recipe, train = context.recipe, made.train
-    start = None if job.start is None else Start(*_ancestor(context, job.start), job.start.stage)
+    spec, context = made.spec, made.context
+    start = None if spec.start is None else Start(*_ancestor(context, spec.start), spec.start.stage)
     return RunRecord(
         started=made.started,
-        stage=job.stage,
-        fold=str(job.fold),
-        seed=job.seed,
-        fingerprint=job.fingerprint,
-        blind=job.blind,
+        stage=spec.stage,
+        fold=str(spec.fold),
+        seed=spec.seed,
+        fingerprint=spec.fingerprint,
+        blind=spec.blind,
         config={
-            "network": recipe.network_of(job.stage),
-            "distiller": recipe.distiller_of(job.stage),
-            "train": train.model_dump(),
-            **recipe.stages[job.stage].model_dump(
-                include={"train_classes", "shots", "unlabelled"}, exclude_defaults=True
-            ),
+            "network": dict(spec.network),
+            "distiller": dict(spec.distiller),
+            "train": spec.train.model_dump(),
+            **spec.options(),
+            **({"train_classes": spec.group} if spec.group else {}),
         },
         data=_data(made),
-        teachers={name: Ancestor(*_ancestor(context, other)) for name, other in job.teachers.items()},
+        teachers={name: Ancestor(*_ancestor(context, other)) for name, other in spec.teachers.items()},
         start_from=start,
-        network=NetworkRecord(made.spec["network"]["type"], made.spec["modality"], made.size.parameters,
-                              made.size.macs),
-        environment=environment(train.precision) | {"processes": context.devices},
+        network=NetworkRecord(spec.network["type"], spec.modality, made.size.parameters, made.size.macs),
+        environment=environment(spec.train.precision) | {"processes": context.devices},
         code=dict(context.code),
         status="running",
         seconds=0.0,
@@ -183,18 +179,18 @@ def _data(made: Assembled) -> RunData:
         )
 
     return RunData(
-        dataset.name, dataset.fingerprint, dataset.synthetic, spec["modality"], len(split.train),
-        len(split.validation), len(split.test), tuple(dataset.class_names), tuple(spec["input_shape"]),
-        who(split.train), who(split.validation), who(split.test), split.name,
+        dataset.name, dataset.fingerprint, dataset.synthetic, spec.modality, len(split.train),
+        len(split.validation), len(split.test), tuple(dataset.class_names),
+        tuple(made.blueprint["input_shape"]), who(split.train), who(split.validation),
+        who(split.test), split.name,
         {scope: tuple(names) for scope, names in dataset.concept_names.items()},
-        {name: tuple(own) for name, own in groups_of(made.context.recipe, dataset.class_names).items()},
-        len(made.training.train),
+        dict(spec.groups), len(made.training.train),
     )  # fmt: skip
 
 
-def _ancestor(context: Context, job: Job) -> tuple[str, str]:
+def _ancestor(context: Context, spec: RunSpec) -> tuple[str, str]:
     """Return path and fingerprint of a run that another one builds on."""
-    return relative(context.found[job.fingerprint], context.folder), job.fingerprint
+    return relative(context.paths[spec.fingerprint], context.folder), spec.fingerprint
 
 
 def relative(path: Path, folder: Path) -> str:

@@ -5,21 +5,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from tutelage.errors import UserError
+from tutelage.vlm import towers
 
-__all__ = ["DualEncoder", "EncoderSource", "digest_of", "text_embeddings", "without_texts"]
+__all__ = [
+    "DualEncoder",
+    "EncoderSource",
+    "digest_of",
+    "files_of",
+    "text_embeddings",
+    "without_texts",
+]
 
 _TEXTS = 128  # encoded at a time
-# What texts alone need, below ``model``, in the layouts of open_clip and Hugging Face.
-_OF_TEXTS = (
-    "text", "transformer", "token_embedding", "positional_embedding", "ln_final", "attn_mask", "text_model",
-    "text_projection", "logit_scale", "logit_bias",
-)  # fmt: skip
 
 
 class DualEncoder(nn.Module, ABC):
@@ -31,7 +34,8 @@ class DualEncoder(nn.Module, ABC):
         modality: what the first tower reads.
         input_shape: one input as the first tower sees it: (channels, height, width) or (channels, time).
         embed_dim: size of an embedding.
-        model: the module that holds both towers.
+        model: the module that holds both towers, and the logarithm ``logit_scale``.
+        tokeniser: texts -> numbers of their tokens.
         encoded: how many inputs and texts were encoded so far; a cache that works shows here.
 
     Shapes:
@@ -41,16 +45,18 @@ class DualEncoder(nn.Module, ABC):
     modality: Literal["image", "signal"]
     input_shape: tuple[int, ...]
     embed_dim: int
-    model: nn.Module
+    model: Any
+    tokeniser: Any
 
     def __init__(self) -> None:
         super().__init__()
         self.encoded = {"inputs": 0, "texts": 0}
 
     @property
-    @abstractmethod
     def logit_scale(self) -> Tensor:
         """What cosines are multiplied by to become logits, a positive scalar (1 / CLIP's temperature)."""
+        scale: Tensor = self.model.logit_scale.exp()
+        return scale.reshape(())
 
     @abstractmethod
     def prepare(self, x: Tensor) -> Tensor:
@@ -67,13 +73,26 @@ class DualEncoder(nn.Module, ABC):
     def _inputs(self, x: Tensor) -> Tensor:
         """Return the embeddings of prepared inputs."""
 
-    @abstractmethod
     def tokenise(self, texts: Sequence[str]) -> Tensor:
         """Return the numbers that the text tower reads, [n, length], int64."""
+        tokens: Tensor = self.tokeniser(list(texts))
+        return tokens
 
     @abstractmethod
     def _tokens(self, tokens: Tensor) -> Tensor:
         """Return the embeddings of tokenised texts."""
+
+    def image_tower(self) -> towers.Tower:
+        """Return where prompts go in the tower of images or signals; to be written for a layout of one's own.
+
+        Raises:
+            UserError: ``model`` has another layout than open_clip's and Hugging Face's.
+        """
+        return towers.image_tower(self.model)
+
+    def text_tower(self) -> towers.Tower:
+        """Return where prompts go in the text tower; as for :meth:`image_tower`."""
+        return towers.text_tower(self.model)
 
     def encode_inputs(self, x: Tensor) -> Tensor:
         """Return the embeddings of prepared images or signals, [B, D]; gradients flow."""
@@ -133,10 +152,14 @@ def without_texts(encoder: DualEncoder) -> DualEncoder:
         encoder: changed in place. Of another layout than open_clip's and Hugging Face's nothing is found, and so
             nothing is dropped.
     """
-    for name in _OF_TEXTS:
-        if hasattr(encoder.model, name):
-            delattr(encoder.model, name)
+    towers.without_texts(encoder.model)
     return encoder
+
+
+def files_of(folder: Path, *more: str) -> list[Path]:
+    """Return the files of a folder that decide an encoder, of the usual suffixes and others."""
+    kept = {".json", ".safetensors", ".bin", ".txt", *more}
+    return sorted(path for path in folder.iterdir() if path.suffix in kept)
 
 
 def digest_of(*paths: Path) -> str:

@@ -1,6 +1,7 @@
 """Dual encoders of Hugging Face transformers: CLIP models in a folder or on the hub."""
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -8,14 +9,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from tutelage.errors import UserError
-from tutelage.vlm.base import EncoderSource, digest_of
-from tutelage.vlm.open_clip import OpenClipEncoder
+from tutelage.errors import UserError, library, one_line
+from tutelage.vlm.base import EncoderSource, digest_of, files_of
+from tutelage.vlm.open_clip import OpenClipEncoder, has_quick_gelu
 from tutelage.vlm.pictures import PictureEncoder, Preparation
 
 __all__ = ["HuggingFace", "HuggingFaceEncoder", "export_hugging_face"]
 
-_HOLD = (".json", ".safetensors", ".bin", ".txt")  # files that decide an encoder
 _MODES = {2: "bilinear", 3: "bicubic"}  # Pillow's numbers
 _BLOCK = {
     "ln_1": "layer_norm1",
@@ -75,8 +75,7 @@ class HuggingFace(EncoderSource):
         """A hash of the folder's files, or of the hub name."""
         folder = Path(self.folder)
         if folder.is_dir():
-            kept = (path for path in folder.iterdir() if path.suffix in _HOLD)
-            return digest_of(*sorted(kept))
+            return digest_of(*files_of(folder)) + _own_edge(folder)
         return hashlib.sha256(f"hugging_face|{self.folder}".encode()).hexdigest()
 
     def load(self) -> HuggingFaceEncoder:
@@ -85,19 +84,21 @@ class HuggingFace(EncoderSource):
         Raises:
             UserError: transformers is not installed, something is missing in the folder, or a weight is.
         """
-        library = _import_transformers()
+        transformers = library("transformers", "encoder: HuggingFace", "clip")
         try:
-            model, found = library.CLIPModel.from_pretrained(self.folder, output_loading_info=True)
-            tokeniser = library.AutoTokenizer.from_pretrained(self.folder)
-            images = library.AutoImageProcessor.from_pretrained(self.folder)
-        except (OSError, ValueError, RuntimeError) as error:
-            said = " ".join(str(error).split())
-            raise UserError(f"encoder: transformers cannot load {self.folder!r}: {said}") from error
+            model, found = transformers.CLIPModel.from_pretrained(
+                self.folder, output_loading_info=True
+            )
+            tokeniser = transformers.AutoTokenizer.from_pretrained(self.folder)
+            images = transformers.AutoImageProcessor.from_pretrained(self.folder)
+        except Exception as error:  # other people's files can make it raise nearly anything
+            raise UserError(
+                f"encoder: transformers cannot load {self.folder!r}: {one_line(error)}"
+            ) from error
         self._refuse_gaps(found)
         length = int(model.config.text_config.max_position_embeddings)
         encoder = HuggingFaceEncoder(model.float(), tokeniser, _preparation(images), length)
-        encoder.eval().requires_grad_(False)
-        return encoder
+        return encoder.eval().requires_grad_(False)
 
     def _refuse_gaps(self, found: Mapping[str, Any]) -> None:
         """Refuse what transformers would fill with random numbers."""
@@ -119,28 +120,29 @@ def export_hugging_face(folder: Path, encoder: OpenClipEncoder, config: Mapping[
         encoder: a plain CLIP with a vision transformer.
         config: what it was built from.
     """
-    library = _import_transformers()
+    transformers = library("transformers", "encoder: HuggingFace", "clip")
     vision, text = config["vision_cfg"], config["text_cfg"]
     vocabulary = encoder.tokeniser.encoder
     end = vocabulary["<end_of_text>"]
+    activation = "quick_gelu" if has_quick_gelu(encoder.model) else "gelu"
     shape = {
         "vision_config": {
-            "hidden_size": vision["width"], "intermediate_size": int(4 * vision["width"]),
+            "hidden_size": vision["width"], "intermediate_size": int(vision.get("mlp_ratio", 4) * vision["width"]),
             "num_hidden_layers": vision["layers"],
             "num_attention_heads": vision["width"] // vision.get("head_width", 64),
             "image_size": vision["image_size"], "patch_size": vision["patch_size"],
-            "hidden_act": "gelu", "projection_dim": config["embed_dim"],
+            "hidden_act": activation, "projection_dim": config["embed_dim"],
         },
         "text_config": {
-            "hidden_size": text["width"], "intermediate_size": 4 * text["width"],
+            "hidden_size": text["width"], "intermediate_size": int(text.get("mlp_ratio", 4) * text["width"]),
             "num_hidden_layers": text["layers"], "num_attention_heads": text["heads"],
             "max_position_embeddings": text["context_length"], "vocab_size": text["vocab_size"],
-            "hidden_act": "gelu", "projection_dim": config["embed_dim"],
+            "hidden_act": activation, "projection_dim": config["embed_dim"],
             "bos_token_id": vocabulary["<start_of_text>"], "eos_token_id": end, "pad_token_id": end,
         },
         "projection_dim": config["embed_dim"],
     }  # fmt: skip
-    model = library.CLIPModel(library.CLIPConfig(**shape))
+    model = transformers.CLIPModel(transformers.CLIPConfig(**shape))
     state = dict(_renamed(encoder.model.state_dict()))
     wanted = {name for name, _ in model.named_parameters()}
     if wanted != state.keys():
@@ -150,11 +152,13 @@ def export_hugging_face(folder: Path, encoder: OpenClipEncoder, config: Mapping[
         )
     model.load_state_dict(state, strict=False)  # buffers that only count positions are not in it
     model.save_pretrained(folder)
-    _tokeniser(library, encoder).save_pretrained(folder)
+    _tokeniser(encoder).save_pretrained(folder)
     kept = encoder.preparation
-    rows, columns = kept.size
-    library.CLIPImageProcessor(
-        size={"shortest_edge": min(kept.size)}, crop_size={"height": rows, "width": columns},
+    whole, cuts = dict(zip(("height", "width"), kept.size, strict=True)), kept.resize == "shortest"
+    transformers.CLIPImageProcessor(
+        size={"shortest_edge": kept.edge or max(kept.size)} if cuts else whole,
+        crop_size=whole, do_center_crop=cuts,
+        resample=next(number for number, mode in _MODES.items() if mode == kept.interpolation),
         image_mean=list(kept.mean), image_std=list(kept.std),
     ).save_pretrained(folder)  # fmt: skip
 
@@ -194,10 +198,11 @@ def _block(state: Mapping[str, Tensor], old: str, new: str) -> Iterator[tuple[st
             yield f"{new}self_attn.{name}_proj.{kind}", part
 
 
-def _tokeniser(library: Any, encoder: OpenClipEncoder) -> Any:
+def _tokeniser(encoder: OpenClipEncoder) -> Any:
+    transformers = library("transformers", "encoder: HuggingFace", "clip")
     other = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
     kept = encoder.tokeniser
-    return library.CLIPTokenizer(
+    return transformers.CLIPTokenizer(
         vocab={other.get(word, word): number for word, number in kept.encoder.items()},
         merges=list(kept.bpe_ranks),
         model_max_length=kept.context_length,
@@ -205,27 +210,39 @@ def _tokeniser(library: Any, encoder: OpenClipEncoder) -> Any:
 
 
 def _preparation(images: Any) -> Preparation:
-    """Return the image processor's settings as ours."""
-    size = images.crop_size if images.do_center_crop else images.size
-    pair = (int(size["height"]), int(size["width"]))
-    if not (images.do_resize and images.do_rescale and images.do_normalize):
+    """Return the image processor's settings as ours.
+
+    Raises:
+        UserError: it leaves out a step, or resizes in a way that is not ours.
+    """
+    about = images.to_dict()
+    if not all(about[f"do_{step}"] for step in ("resize", "rescale", "normalize")):
         raise UserError(
             "encoder: the image processor leaves out a step (allowed: resize, rescale, normalise)"
         )
+    cuts, size = about.get("do_center_crop"), about["size"]
+    edge, crop = size.get("shortest_edge"), about["crop_size"] if cuts else size
+    if not (cuts if edge else crop == size):
+        raise UserError(
+            f"encoder: the image processor resizes to {size} and cuts out {crop if cuts else 'nothing'} ("
+            "allowed: a shortest edge and a centre, or height and width alone)"
+        )
     return Preparation(
-        pair,
-        tuple(images.image_mean),
-        tuple(images.image_std),
-        _MODES.get(int(images.resample), str(images.resample)),
-        "shortest" if images.do_center_crop else "squash",
+        (int(crop["height"]), int(crop["width"])),
+        tuple(about["image_mean"]),
+        tuple(about["image_std"]),
+        _MODES.get(int(about["resample"]), str(about["resample"])),
+        "shortest" if edge else "squash",
+        edge,
+        "down",
     )
 
 
-def _import_transformers() -> Any:
+def _own_edge(folder: Path) -> str:
+    """Return the shorter side of images where it is not what is cut out of them; else nothing."""
     try:
-        import transformers
-    except ImportError as error:
-        raise UserError(
-            f"encoder: HuggingFace needs transformers: pip install 'tutelage[clip]' ({error})"
-        ) from error
-    return transformers
+        about = json.loads((folder / "preprocessor_config.json").read_text())
+        edge, crop = about["size"]["shortest_edge"], about["crop_size"]
+        return "" if {edge} == {*crop.values()} else f"|shorter side {edge}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # load() says what is wrong
+        return ""

@@ -3,22 +3,34 @@
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from tutelage.errors import UserError
-from tutelage.vlm.base import EncoderSource, digest_of
+from tutelage.errors import UserError, library, one_line
+from tutelage.vlm.base import EncoderSource, digest_of, files_of
 from tutelage.vlm.pictures import PictureEncoder, Preparation
+from tutelage.vlm.weights import read_weights
 
-__all__ = ["OpenClip", "OpenClipEncoder", "import_open_clip", "new_open_clip", "save_open_clip"]
+__all__ = [
+    "OpenClip",
+    "OpenClipEncoder",
+    "has_quick_gelu",
+    "import_open_clip",
+    "new_open_clip",
+    "save_open_clip",
+]
 
 _CONFIG = "open_clip_config.json"
 _WEIGHTS = "open_clip_model.safetensors"
-_HOLD = (".json", ".safetensors", ".bin", ".pt", ".pth", ".txt")  # files that decide an encoder
+_OPENAI = {
+    "input_resolution",
+    "context_length",
+    "vocab_size",
+}  # what only OpenAI's archives hold besides weights
 
 
 class OpenClipEncoder(PictureEncoder):
@@ -30,18 +42,13 @@ class OpenClipEncoder(PictureEncoder):
         preparation: of images.
     """
 
-    def tokenise(self, texts: Sequence[str]) -> Tensor:
-        """Return the token numbers of texts."""
-        tokens: Tensor = self.tokeniser(list(texts))
-        return tokens
-
     def _inputs(self, x: Tensor) -> Tensor:
-        found: Tensor = self.model.encode_image(x)  # type: ignore[operator]
-        return found
+        embeddings: Tensor = self.model.encode_image(x)
+        return embeddings
 
     def _tokens(self, tokens: Tensor) -> Tensor:
-        found: Tensor = self.model.encode_text(tokens)  # type: ignore[operator]
-        return found
+        embeddings: Tensor = self.model.encode_text(tokens)
+        return embeddings
 
 
 class OpenClip(EncoderSource):
@@ -81,8 +88,7 @@ class OpenClip(EncoderSource):
     def fingerprint(self) -> str:
         """A hash of the folder's files, or of the name and the file of weights; published tags do not change."""
         if self._folder is not None:
-            kept = (path for path in self._folder.iterdir() if path.suffix in _HOLD)
-            return digest_of(*sorted(kept))
+            return digest_of(*files_of(self._folder, ".pt", ".pth"))
         file = Path(self.weights or "")
         content = digest_of(file) if file.is_file() else self.weights
         return hashlib.sha256(f"open_clip|{self.model}|{content}".encode()).hexdigest()
@@ -98,16 +104,53 @@ class OpenClip(EncoderSource):
             # Weights of a network with another activation fit, and answer wrongly.
             warnings.filterwarnings("error", message="QuickGELU mismatch")
             try:
-                model = open_clip.create_model(
-                    self._name, pretrained=self.weights, require_pretrained=True
-                )
+                model = self._model(open_clip)
                 tokeniser = open_clip.get_tokenizer(self._name)
-            except (RuntimeError, ValueError, OSError, UserWarning) as error:
-                said = " ".join(str(error).split())
-                raise UserError(f"encoder: open_clip cannot load {self.model!r}: {said}") from error
+            except UserError:
+                raise
+            except Exception as error:  # other people's files can make it raise nearly anything
+                raise UserError(
+                    f"encoder: open_clip cannot load {self.model!r}: {one_line(error)}"
+                ) from error
         encoder = _encoder(model, tokeniser, open_clip.get_model_preprocess_cfg(model))
-        encoder.eval().requires_grad_(False)
-        return encoder
+        return encoder.eval().requires_grad_(False)
+
+    def _model(self, open_clip: Any) -> nn.Module:
+        file = Path(self.weights or "")
+        if not file.is_file() or file.suffix in (".npy", ".npz"):  # the latter are Google's own
+            loaded: nn.Module = open_clip.create_model(
+                self._name, pretrained=self.weights, require_pretrained=True
+            )
+            return loaded
+        state = read_weights(file)
+        model: nn.Module = open_clip.create_model(
+            self._name, pretrained_image=False, pretrained_text=False
+        )
+        if state.keys() >= _OPENAI and not has_quick_gelu(model):
+            raise UserError(
+                f"weights: {file} is of OpenAI, trained with another activation than {self.model!r} has (allowed: "
+                f"model: {self.model}-quickgelu)"
+            )
+        state = {
+            name: values
+            for name, values in state.items()
+            if name not in _OPENAI and not name.endswith("attn_mask")  # computed, not learned
+        }
+        state = open_clip.convert.convert_state_dict(model, state)
+        own = model.state_dict()
+        if (
+            "positional_embedding" in state.keys() - own.keys()
+        ):  # with the text tower of an older layout
+            state = open_clip.model.convert_to_custom_text_state_dict(state)
+        for name in {"logit_scale", "logit_bias"} & state.keys() & own.keys():
+            state[name] = state[name].reshape(own[name].shape)
+        model.load_state_dict(state)
+        return model
+
+
+def has_quick_gelu(model: nn.Module) -> bool:
+    """Return whether a model has OpenAI's activation."""
+    return any(type(part).__name__ == "QuickGELU" for part in model.modules())
 
 
 def new_open_clip(config: Mapping[str, Any], preparation: Preparation) -> OpenClipEncoder:
@@ -154,13 +197,7 @@ def import_open_clip() -> Any:
     Raises:
         UserError: it is not installed.
     """
-    try:
-        import open_clip
-    except ImportError as error:
-        raise UserError(
-            f"encoder: OpenClip needs open_clip: pip install 'tutelage[clip]' ({error})"
-        ) from error
-    return open_clip
+    return library("open_clip", "encoder: OpenClip", "clip")
 
 
 def _encoder(model: nn.Module, tokeniser: Any, about: Mapping[str, Any]) -> OpenClipEncoder:

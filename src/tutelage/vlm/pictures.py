@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -26,9 +26,12 @@ class Preparation:
         std: per channel.
         interpolation: of the resize, ``bicubic`` or ``bilinear``.
         resize: ``shortest``: the shorter side to ``size``, then the centre is cut out; ``squash``: both sides.
+        edge: pixels that the shorter side is resized to before the centre is cut out; ``size`` unless given.
+        centre: where an odd number of pixels is cut away, the first kept one is ``rounded``, as in torchvision, or
+            goes ``down``, as in transformers.
 
     Raises:
-        UserError: another interpolation or way to resize.
+        UserError: another interpolation or way to resize, or an edge that is shorter than what is cut out.
 
     Source:
         openai/CLIP ``_transform``; a resized pixel may differ from Pillow's by one level of 255.
@@ -39,6 +42,8 @@ class Preparation:
     std: Sequence[float] = CLIP_STD
     interpolation: str = "bicubic"
     resize: str = "shortest"
+    edge: int | None = None
+    centre: Literal["rounded", "down"] = "rounded"
 
     def __post_init__(self) -> None:
         for name, allowed in (
@@ -49,6 +54,11 @@ class Preparation:
                 raise UserError(
                     f"encoder: found {name} {getattr(self, name)!r}, allowed: {', '.join(allowed)}"
                 )
+        if self.edge is not None and self.edge < max(self.size):
+            raise UserError(
+                f"encoder: found images with a shorter side of {self.edge} pixels, of which {max(self.size)} "
+                f"would be cut out (allowed: {max(self.size)} or more)"
+            )
 
     def __call__(self, x: Tensor) -> Tensor:
         """Return [B, 3, *size] of images [B, 3, height, width] in [0, 1].
@@ -81,6 +91,9 @@ class Preparation:
         rows, columns = self.size
         if self.resize == "squash":
             return rows, columns
+        if self.edge is not None:
+            short = min(height, width)
+            return self.edge * height // short, self.edge * width // short
         # The side that needs more decides; the other is cut down afterwards. Rounded down, as torchvision does.
         if rows * width >= columns * height:
             return rows, max(columns, rows * width // height)
@@ -88,7 +101,8 @@ class Preparation:
 
     def _cut(self, x: Tensor) -> Tensor:
         for axis, size in zip((2, 3), self.size, strict=True):
-            x = x.narrow(axis, round((x.shape[axis] - size) / 2), size)
+            spare = x.shape[axis] - size
+            x = x.narrow(axis, spare // 2 if self.centre == "down" else round(spare / 2), size)
         return x
 
 
@@ -108,12 +122,6 @@ class PictureEncoder(DualEncoder):
         self.model, self.tokeniser, self.preparation = model, tokeniser, preparation
         self.input_shape = (len(preparation.mean), *preparation.size)
         self.embed_dim = int(self._tokens(self.tokenise(["a photo"])).shape[1])
-
-    @property
-    def logit_scale(self) -> Tensor:
-        """What cosines are multiplied by."""
-        scale: Tensor = self.model.logit_scale.exp()  # type: ignore[operator]
-        return scale.reshape(())
 
     def prepare(self, x: Tensor) -> Tensor:
         """Return images resized, cut and standardised as the model was trained with."""

@@ -2,100 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tutelage.errors import UserError
-from tutelage.vlm.base import DualEncoder
+from tutelage.vlm.towers import Tower
 
-__all__ = ["SPREAD", "Prompts", "Tower", "image_tower", "text_tower"]
+__all__ = ["SPREAD", "Prompts"]
 
 SPREAD = 0.02  # standard deviation of new prompts, as published
-
-
-@dataclass(frozen=True)
-class Tower:
-    """Where the tokens of one tower pass by.
-
-    Args:
-        blocks: run one after the other on tokens [B, length, width].
-        width: of a token.
-        start: position of the first prompt, whose tokens the prompts take the place of; None: prompts are put
-            behind all other tokens.
-        entry: what prompts go through before the first block, as every other token does: a normalisation, or
-            None.
-        positions: embeddings of the positions, [length, width], added to the prompts of the first block; None
-            where prompts have no position.
-        words: embeddings of the vocabulary, of a text tower.
-    """
-
-    blocks: nn.ModuleList
-    width: int
-    start: int | None = None
-    entry: nn.Module | None = None
-    positions: Tensor | None = None
-    words: nn.Embedding | None = None
-
-
-def image_tower(encoder: DualEncoder) -> Tower:
-    """Return where prompts go in the tower of images or signals: behind the patches, without a position.
-
-    Args:
-        encoder: open_clip's or Hugging Face's layout below ``encoder.model``, or one with a method
-            ``image_tower()`` of its own.
-
-    Raises:
-        UserError: the tower is no transformer of these layouts, or its answer is not its first token alone.
-    """
-    own = getattr(encoder, "image_tower", None)
-    if own is not None:
-        found: Tower = own()
-        return found
-    tower = _part(encoder.model, "visual")
-    blocks, entry = _part(tower, "transformer.resblocks"), _part(tower, "ln_pre")
-    if blocks is None:
-        tower = _part(encoder.model, "vision_model")
-        blocks, entry = _part(tower, "encoder.layers"), _part(tower, "pre_layrnorm")
-    if blocks is None:
-        raise _foreign(encoder, "inputs", "visual.transformer.resblocks", "vision_model.encoder")
-    if getattr(tower, "pool_type", "tok") != "tok" or getattr(tower, "attn_pool", None) is not None:
-        raise UserError(
-            "encoder: its image tower pools all tokens, so prompts would enter the answer themselves (allowed: a "
-            "tower that answers with its first token)"
-        )
-    return Tower(blocks, _width(blocks), entry=entry)
-
-
-def text_tower(encoder: DualEncoder) -> Tower:
-    """Return where prompts go in the text tower: in the place of the words behind the start token.
-
-    Args:
-        encoder: as for :func:`image_tower`; a method of its own is ``text_tower()``.
-
-    Raises:
-        UserError: the tower is no transformer of these layouts.
-    """
-    own = getattr(encoder, "text_tower", None)
-    if own is not None:
-        found: Tower = own()
-        return found
-    model: Any = encoder.model
-    for tower in (_part(model, "text"), model):
-        blocks = _part(tower, "transformer.resblocks")
-        if blocks is not None:
-            positions, words = tower.positional_embedding, tower.token_embedding
-            return Tower(blocks, _width(blocks), 1, positions=positions, words=words)
-    tower = _part(model, "text_model")
-    blocks = _part(tower, "encoder.layers")
-    if blocks is None:
-        raise _foreign(encoder, "texts", "transformer.resblocks", "text_model.encoder")
-    positions = tower.embeddings.position_embedding.weight
-    words = tower.embeddings.token_embedding
-    return Tower(blocks, _width(blocks), 1, positions=positions, words=words)
 
 
 class Prompts(nn.Module):
@@ -179,23 +96,3 @@ class Prompts(nn.Module):
         else:
             parts = [x if number == 0 else x[:, :-count], own]
         return (torch.cat(parts, dim=1), *others)
-
-
-def _part(module: Any, path: str) -> Any:
-    """Return what lies at a path below a module, or None."""
-    for name in path.split("."):
-        module = getattr(module, name, None)
-    return module
-
-
-def _width(blocks: nn.ModuleList) -> int:
-    norms = (m for m in blocks.modules() if isinstance(m, nn.LayerNorm))
-    return int(next(norms).normalized_shape[0])
-
-
-def _foreign(encoder: DualEncoder, what: str, *places: str) -> UserError:
-    allowed = " or ".join(f"model.{place}" for place in places)
-    return UserError(
-        f"encoder: {type(encoder).__name__} has no transformer for {what} that prompts could go into (allowed: "
-        f"blocks in {allowed}, or a method that says where they are)"
-    )

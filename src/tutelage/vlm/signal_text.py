@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from tutelage.errors import UserError
+from tutelage.errors import UserError, one_line
 from tutelage.vlm.base import DualEncoder, EncoderSource, digest_of
 from tutelage.vlm.open_clip import import_open_clip
 
@@ -147,12 +146,6 @@ class SignalTextEncoder(DualEncoder):
         self.input_shape = (sizes.channels, sizes.length)
         self.embed_dim = sizes.embed_dim
 
-    @property
-    def logit_scale(self) -> Tensor:
-        """What cosines are multiplied by."""
-        scale: Tensor = self.model.logit_scale.exp()  # type: ignore[operator]
-        return scale
-
     def prepare(self, x: Tensor) -> Tensor:
         """Return signals standardised by what the encoder was trained on.
 
@@ -166,18 +159,13 @@ class SignalTextEncoder(DualEncoder):
             )
         return (x - self.mean) / self.std
 
-    def tokenise(self, texts: Sequence[str]) -> Tensor:
-        """Return the token numbers of texts."""
-        tokens: Tensor = self.tokeniser(list(texts))
-        return tokens
-
     def _inputs(self, x: Tensor) -> Tensor:
-        found: Tensor = self.model.visual(x)  # type: ignore[operator]
-        return found
+        embeddings: Tensor = self.model.visual(x)
+        return embeddings
 
     def _tokens(self, tokens: Tensor) -> Tensor:
-        found: Tensor = self.model.text(tokens)  # type: ignore[operator]
-        return found
+        embeddings: Tensor = self.model.text(tokens)
+        return embeddings
 
 
 class SignalText(EncoderSource):
@@ -207,13 +195,11 @@ class SignalText(EncoderSource):
             about: dict[str, Any] = json.loads((folder / _CONFIG).read_text())
             encoder = SignalTextEncoder(Sizes(**about["sizes"]), about["mean"], about["std"])
             encoder.load_state_dict(load_file(folder / _WEIGHTS))
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-            said = " ".join(str(error).split())
+        except Exception as error:  # a wrong description can make torch raise nearly anything
             raise UserError(
-                f"encoder: {folder} holds no readable signal-text encoder ({said})"
+                f"encoder: {folder} holds no readable signal-text encoder ({one_line(error)})"
             ) from error
-        encoder.eval().requires_grad_(False)
-        return encoder
+        return encoder.eval().requires_grad_(False)
 
 
 def save_signal_text(folder: Path, encoder: SignalTextEncoder, about: str) -> None:

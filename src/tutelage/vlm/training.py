@@ -94,7 +94,7 @@ def teach(
             optimizer.step()
             cycle.step()
             with torch.no_grad():
-                encoder.model.logit_scale.clamp_(max=_LARGEST)  # type: ignore[operator]
+                encoder.model.logit_scale.clamp_(max=_LARGEST)
             total += float(loss.detach())
         if tell is not None:
             tell(epoch, total / steps)

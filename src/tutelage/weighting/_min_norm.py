@@ -35,15 +35,14 @@ def min_norm_mixture(gram: Tensor, cap: float) -> Tensor:
     count = gram.shape[0]
     if cap * count <= 1 + _SLACK:
         return torch.full((count,), 1 / count, dtype=torch.float64, device=gram.device)
-    if gram.device.type == "mps":  # Apple's GPUs have no float64
-        gram = gram.cpu()
-    gram = gram.double()
     # Vectors too short to have a direction: then every mixture is as good, and the ridge decides.
-    unit = gram / gram.diagonal().mean().clamp_min(torch.finfo(torch.float32).tiny)
+    kind = gram.dtype if gram.is_floating_point() else torch.float64
+    gram = gram.double()
+    unit = gram / gram.diagonal().mean().clamp_min(torch.finfo(kind).tiny)
     unit = unit + _RIDGE * torch.eye(count).to(unit)
     solve = _by_enumeration if count <= _ENUMERATED else _by_active_set
-    found = solve(unit, min(cap, 1.0)).clamp(0.0, cap)
-    return found / found.sum()
+    shares = solve(unit, min(cap, 1.0)).clamp(0.0, cap)
+    return shares / shares.sum()
 
 
 @lru_cache(maxsize=16)
@@ -134,6 +133,6 @@ def _on_face(gram: Tensor, shares: Tensor, free: Tensor) -> Tensor:
     right = torch.cat(
         [-(gram[free][:, ~free] @ shares[~free]), (1 - shares[~free].sum()).reshape(1)]
     )
-    found = shares.clone()
-    found[free] = torch.linalg.solve(system, right)[:count]
-    return found
+    moved = shares.clone()
+    moved[free] = torch.linalg.solve(system, right)[:count]
+    return moved

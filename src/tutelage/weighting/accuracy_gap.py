@@ -46,19 +46,19 @@ class AccuracyGap(Weighting):
         """Ask every teacher about the validation split."""
         if facts.survey is None:
             raise ValueError("AccuracyGap: there is no validation split to ask the teachers about")
-        found = {}
+        accuracies = {}
         for name in facts.view.teachers:
             answers = facts.survey(name, "validation")
             hits = answers.logits.argmax(dim=1) == answers.labels
-            found[name] = float(hits.float().mean())
-        self.accuracies = found
+            accuracies[name] = float(hits.float().mean())
+        self.accuracies = accuracies
 
     def forward(self, losses: Tensor, view: View) -> Tensor:
         """Return the weights of this epoch, [K, 1]."""
         student = view.clock.validation.get("accuracy", 0.0)
         gaps = torch.tensor([self._gap(name, student) for name in view.teachers])
         even = torch.full_like(gaps, 1 / len(gaps))
-        weights = torch.where(gaps.sum() > 0, gaps / gaps.sum().clamp_min(1e-30), even)
+        weights = torch.where(gaps.sum() > 0, gaps / gaps.sum(), even)
         return weights.to(losses)[:, None]
 
     def _gap(self, teacher: str, student: float) -> float:

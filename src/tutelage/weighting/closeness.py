@@ -18,8 +18,10 @@ class Closeness(Weighting):
 
     ``d_k`` is the mean squared difference of student and teacher over the batch; the weights are proportional to
     1 / d_k (``closer``) or to d_k (``farther``). Weights outside their bounds are set to the bound, and the others
-    share the rest in proportion. With two teachers: ``w_1 = max(floor, min(cap, d_2 / (d_1 + d_2)))`` and
-    ``w_2 = 1 - w_1``. Equal distances, also all zero, give equal weights.
+    share the rest in proportion. With two teachers and bounds of the first by its name this is the published rule:
+    ``w_1 = max(floor, min(cap, d_2 / (d_1 + d_2)))`` and ``w_2 = 1 - w_1``. A number bounds both, so that ``w_1``
+    lies between ``max(floor, 1 - cap)`` and ``min(cap, 1 - floor)``: the same where ``floor = 1 - cap``. Equal
+    distances, also all zero, give equal weights.
 
     Args:
         tap: feature of student and teachers; ``slot_scores`` is what
@@ -61,8 +63,8 @@ class Closeness(Weighting):
         with torch.no_grad():
             raw = _shares(_distances(view, self.tap).double(), self.more)
             low, high = self._bounds(list(view.teachers))
-            found = bounded(raw, raw.new_tensor(low), raw.new_tensor(high))
-            return found.to(torch.promote_types(losses.dtype, torch.float32))[:, None]
+            weights = bounded(raw, raw.new_tensor(low), raw.new_tensor(high))
+            return weights.to(torch.promote_types(losses.dtype, torch.float32))[:, None]
 
     def _bounds(self, names: list[str]) -> tuple[list[float], list[float]]:
         for bound in (self.floor, self.cap):
@@ -116,5 +118,5 @@ def bounded(weights: Tensor, low: Tensor, high: Tensor) -> Tensor:
     rise = above - below
     part = torch.where(rise > 0, (1 - below) / rise.clamp(min=1e-300), torch.ones_like(rise))
     c = start + part * (end - start)
-    found: Tensor = (c * weights).clamp(low, high)
-    return found
+    clipped: Tensor = (c * weights).clamp(low, high)
+    return clipped

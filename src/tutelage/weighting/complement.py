@@ -24,4 +24,6 @@ def complement(scores: Tensor) -> Tensor:
     teachers = scores.shape[0]
     if teachers == 1:
         return torch.ones_like(scores)
-    return (1 - torch.softmax(scores, dim=0)) / (teachers - 1)
+    # Not even a score of inf (a teacher that masks the true class) is further away than the largest number.
+    largest = torch.finfo(scores.dtype).max
+    return (1 - torch.softmax(scores.clamp_max(largest), dim=0)) / (teachers - 1)

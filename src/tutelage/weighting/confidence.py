@@ -1,5 +1,7 @@
 """Teachers that are right about a sample count more for it."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,7 @@ class Confidence(Weighting):
     """Weights per sample that fall with each teacher's cross entropy on the true class (CA-MKD).
 
     ``w_k = (1 - softmax_k(CE_k)) / (K - 1)``, so no teacher counts more than 1 / (K - 1); with one teacher its
-    weight is 1. A mixed input (Mixup, CutMix) is judged by the class of the sample itself.
+    weight is 1. A mixed input (Mixup, CutMix) is judged by both its classes, by their share.
 
     Args:
         divide_by_teachers: divide by K once more, as the authors' code does; the weights then sum to 1 / K.
@@ -42,7 +44,7 @@ def cross_entropies(view: View) -> Tensor:
     """Return the cross entropy of every teacher with the labels, [K, B], in nats."""
     return torch.stack(
         [
-            losses.cross_entropy(teacher.logits, view.batch.labels)
+            view.batch.by_label(partial(losses.cross_entropy, teacher.logits))
             for teacher in view.teachers.values()
         ]
     )

@@ -74,5 +74,5 @@ def weights(entropy: Tensor, form: Form) -> Tensor:
         return torch.ones_like(entropy)
     total = entropy.sum(dim=0, keepdim=True)
     # Where every teacher is certain, none is more certain than the others.
-    share = torch.where(total > 0, entropy / total.clamp_min(1e-30), 1 / teachers)
+    share = torch.where(total > 0, entropy / total, 1 / teachers)
     return 1 - share if form == "legacy" else (1 - share) / (teachers - 1)

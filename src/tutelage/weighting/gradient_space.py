@@ -92,20 +92,23 @@ class GradientSpace(Weighting):
         return view.student.features[self.at]
 
     def _gradients(self, losses: Tensor, place: Tensor) -> Tensor:
-        """Return the batch mean of each teacher's gradient, [K, D], float32."""
+        """Return the batch mean of each teacher's gradient, [K, D], float64: in it, equal teachers stay equal."""
         if not (losses.requires_grad and place.requires_grad):
             raise ValueError(
                 f"at: the student's {self.at} carry no gradient, which these weights are made of "
                 "(allowed: a training step)"
             )
         # The sum over the batch, not the mean: 1/B more would underflow in half precision and changes no weight.
-        found = [
+        gradients = [
             torch.autograd.grad(loss.sum(), place, retain_graph=True, allow_unused=True)[0]
             for loss in losses
         ]
-        if any(gradient is None for gradient in found):
+        if any(gradient is None for gradient in gradients):
             raise ValueError(
                 f"at: the losses do not depend on the student's {self.at} "
                 "(allowed: what the term reads, or something computed before it)"
             )
-        return torch.stack([gradient.float().mean(dim=0).flatten() for gradient in found])
+        vectors = torch.stack([gradient.float().mean(dim=0).flatten() for gradient in gradients])
+        return (
+            vectors.cpu() if vectors.device.type == "mps" else vectors
+        ).double()  # MPS has no float64

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from tutelage.errors import UserError
 from tutelage.losses import gram, row_normalise
-from tutelage.losses.precision import full
+from tutelage.losses.precision import full, shown
 from tutelage.types import Facts, Needs, View
 from tutelage.weighting.base import Weighting
 
@@ -39,8 +39,9 @@ class MetaLogits(Weighting):
 
     def forward(self, losses: Tensor, view: View) -> Tensor:
         """Return [K, B] in the order of ``view.teachers``."""
-        parts = [view.teachers[name].logits for name in self.names]
-        return _weights(self.network, [*parts, view.student.logits], self.names, view)
+        outputs = [*(view.teachers[name] for name in self.names), view.student]
+        parts = [shown(output.logits) for output in outputs]
+        return _weights(self.network, parts, self.names, view)
 
 
 class MetaFeatures(Weighting):
@@ -92,15 +93,15 @@ class MetaFeatures(Weighting):
 
     def forward(self, losses: Tensor, view: View) -> Tensor:
         """Return [K, B] in the order of ``view.teachers``."""
-        found = view.student.logits.shape[0]
-        if found != self.size:
+        samples = view.student.logits.shape[0]
+        if samples != self.size:
             raise UserError(
                 f"MetaFeatures: its network was made for batches of {self.size} samples, "
-                f"and this batch has {found}"
+                f"and this batch has {samples}"
             )
         outputs = [*(view.teachers[name] for name in self.names), view.student]
         maps = [gram(output, self.tap) for output in outputs]
-        maps = [row_normalise(one) for one in maps] if self.normalise else maps
+        maps = [row_normalise(rows) for rows in maps] if self.normalise else maps
         return _weights(self.network, maps, self.names, view)
 
 

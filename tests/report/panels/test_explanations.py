@@ -214,8 +214,8 @@ def test_places_are_times_of_the_window(made):
     part = next(part for part in one.parts if part.stream == "spatial")
     k = list(found["spatial.concepts"][0]).index(NAMES.index(part.name))
     moved = found["spatial.contributions"][0, k, :, 0] - found["spatial.contributions"][0, k, :, 1]
-    assert part.place == int(np.argmax(moved * np.sign(moved.sum())))
-    at = part.place * 128 / 16 / 50
+    assert part.strongest == int(np.argmax(moved * np.sign(moved.sum())))
+    at = part.strongest * 128 / 16 / 50
     assert f"{at:.2f} to {at + 0.16:.2f} s" in times
 
 

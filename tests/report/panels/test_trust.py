@@ -10,11 +10,11 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from tests.experiment.small import recipe
-from tests.experiment.test_runs import execute
 from tests.report.fake import GENEACTIV, HAPT, Fake, write
 from tests.report.test_page import Page
 from tests.report.tilted import FIRST
+from tests.training.small import recipe
+from tests.training.test_runs import execute
 from tutelage.report import write_report
 from tutelage.report.drawing.epochs import apart, looks
 from tutelage.report.palette import SERIES

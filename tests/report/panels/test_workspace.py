@@ -6,12 +6,12 @@ import re
 import numpy as np
 import pytest
 
-from tests.experiment.small import recipe
-from tests.experiment.test_runs import execute
 from tests.report.fake import HAPT, Fake, example_window, write
 from tests.report.panels.test_trust import captions, section, tables, texts
 from tests.report.slotted import MODES, TEACHERS, add_slots
 from tests.report.test_page import Page
+from tests.training.small import recipe
+from tests.training.test_runs import execute
 from tutelage.errors import UserError
 from tutelage.report import write_report
 from tutelage.report.panels.workspace import words
@@ -305,7 +305,10 @@ def test_a_real_workspace_shows_itself(tmp_path):
     folder = execute(tmp_path, recipe(change))
     (found,) = workspaces(read_experiment(folder))
     assert found.teachers == ("sig", "gaf") and found.slots.count == 3
-    assert set(found.slots.bound) == {"sig", "gaf"} and found.slots.place.shape[1:] == (3, 8)
+    assert set(found.slots.bound) == {"sig", "gaf"} and found.slots.own_positions.shape[1:] == (
+        3,
+        8,
+    )
     html = section(write_report(folder).read_text(), "workspace")
     assert len(titles(html)) == 4 and titles(html)[0] == "workspace: over epochs"
     rows = tables(html)[0]

@@ -3,6 +3,7 @@
 import csv
 import io
 from dataclasses import replace
+from types import SimpleNamespace
 
 import openpyxl
 import pytest
@@ -14,7 +15,7 @@ from tests.study.studied import share, write_study
 from tutelage.cli.root import app
 from tutelage.report.study.comparison_figure import contrast_figure
 from tutelage.report.study.pages import write_comparison, write_table
-from tutelage.report.study.table import study_table
+from tutelage.report.study.table import TableNumber, study_table
 from tutelage.statistics.spreads import mean_of_folds, spread
 from tutelage.study.contrasts import compare_study
 from tutelage.study.layout import table_spec
@@ -78,8 +79,19 @@ def test_markdown_and_latex_show_groups_holes_and_n(made):
     assert "n is not the same everywhere" in text and "± is the pooled seed SD" in text
     line = next(line for line in text.splitlines() if "Base, high" in line)
     assert line.rstrip(" |").endswith("–") and not line.startswith("| three")
-    assert tex.count(r"\midrule") == 3 and r"$\uparrow$" in tex
+    assert tex.count(r"\midrule") == 3
     assert all(row.count("&") == 3 for row in tex.splitlines() if row.endswith(r"\\"))
+    assert r"$\approx$" in tex and r"$\uparrow$" not in tex  # of two folds nothing is claimed
+
+
+@pytest.mark.parametrize(
+    ("verdict", "mark"), [("better", "↑"), ("worse", "↓"), ("not distinguishable", "≈")]
+)
+def test_a_mark_says_the_verdict(verdict, mark):
+    contrast = SimpleNamespace(n=6, same=False, verdict=verdict)
+    assert TableNumber(None, None, contrast).mark == mark
+    assert not TableNumber(None, None, SimpleNamespace(n=0, same=False, verdict=verdict)).mark
+    assert not TableNumber(None, None, None).mark
 
 
 def test_the_spreadsheet_computes_and_links_to_runs(made):
@@ -126,7 +138,7 @@ def test_the_comparison_is_written_with_both_protocols(made):
     one = next(c for c in found.single if (c.a, c.where) == ("annsp", "16-1_low"))
     line = next(x for x in lines if (x["comparison"], x["cell"]) == ("annsp − alone", "16-1_low"))
     assert float(line["difference"]) == pytest.approx(100 * one.mean)
-    assert float(line["corrected_low"]) == pytest.approx(100 * one.interval.low)
+    assert float(line["interval_low"]) == pytest.approx(100 * one.interval.low)
     assert "not distinguishable with n = " in (out / "comparison.md").read_text()
     assert "+" in (out / "protocols.md").read_text()
     page = Page((out / "comparison.html").read_text())
@@ -149,9 +161,12 @@ def test_the_picture_shows_every_difference_its_pairs_and_intervals(made, tmp_pa
         ]
         told = {line["what"]: float(line["low_or_value"]) for line in mine}
         assert told["difference"] == pytest.approx(100 * one.mean)
-        assert told["t interval"] == pytest.approx(100 * one.intervals["t"].low)
+        assert told["decides interval"] == pytest.approx(100 * one.interval.low)
+        assert told["again interval"] == pytest.approx(100 * one.again.low)
         pairs = [value for what, value in told.items() if what.startswith("fold ")]
-        assert len(pairs) == one.n and sum(pairs) / one.n == pytest.approx(100 * one.mean)
+        gains = {key: a - b for key, (a, b) in one.values.items()}
+        assert len(pairs) == one.n and sum(pairs) == pytest.approx(100 * sum(gains.values()))
+        assert 100 * mean_of_folds(gains) == pytest.approx(100 * one.mean)
     assert contrast_figure(replace(found, single=(), over_cells=()), "points") is None
 
 

@@ -22,8 +22,9 @@ def refused(study: StudyLedger) -> Iterable[Finding]:
             defect = "out_of_range" if _is_range(sentence) else "contradiction"
             yield Finding(defect, cell.record.path, sentence)
         for hole in cell.experiment.holes if cell.experiment else ():
-            if hole.kind == "unreadable" and _is_range(hole.reason):
-                yield Finding("out_of_range", _place(cell, hole.path or ""), hole.reason)
+            if hole.kind == "unreadable":
+                defect = "out_of_range" if _is_range(hole.reason) else "lost_files"
+                yield Finding(defect, _place(cell, hole.path or ""), hole.reason)
 
 
 def _is_range(sentence: str) -> bool:
@@ -33,7 +34,11 @@ def _is_range(sentence: str) -> bool:
 def missing_runs(study: StudyLedger) -> Iterable[Finding]:
     """Find runs and whole cells that were asked for and gave no number."""
     for cell in study.cells:
-        holes = [hole for hole in study.missing if hole.cell == cell.name and hole.kind != "failed"]
+        holes = [
+            hole
+            for hole in study.missing
+            if hole.cell == cell.name and hole.kind not in ("failed", "unreadable")
+        ]
         if cell.experiment is None:
             if not cell.problem.startswith("refused: "):
                 yield Finding(

@@ -5,7 +5,10 @@ import numpy as np
 from tutelage.modalities.topology.kernel import Array, Float, kernel
 from tutelage.modalities.topology.pixels import store_affine
 
-SAME = 1e-8  # levels whose edges are this close are one level, as in pyts
+SAME = (
+    1e-8  # of the range of a signal: edges this close are one (pyts: 1e-8, for signals of any size)
+)
+EPSILON = np.finfo(np.float64).eps
 
 
 @kernel
@@ -19,15 +22,21 @@ def angles(signal: Float, bounds: Array, limits: Array, cosine: Array, sine: Arr
         cosine: receives [S], float64.
         sine: receives [S], float64.
     """
+    longest, largest = 0, 0.0
     for s in range(cosine.size):
         total = 0.0
         for i in range(bounds[s], bounds[s + 1]):
             total += signal[i]
+            largest = max(largest, abs(signal[i]))
+        longest = max(longest, bounds[s + 1] - bounds[s])
         cosine[s] = total / (bounds[s + 1] - bounds[s])
     low, high = limits[0], limits[1]
+    least = 0.0
     if np.isnan(low):
         low, high = cosine.min(), cosine.max()
-    scale = 2.0 / (high - low) if high > low else 0.0
+        # what rounding can make of equal averages
+        least = (longest + 1) * EPSILON * largest
+    scale = 2.0 / (high - low) if high - low > least else 0.0
     for s in range(cosine.size):
         value = min(1.0, max(-1.0, (cosine[s] - low) * scale - 1.0))
         cosine[s] = value
@@ -81,8 +90,10 @@ def levels(signal: Float, edges: Array, level: Array) -> int:
     """
     kept = np.empty(edges.size)
     count = 0
+    low, high = signal.min(), signal.max()
+    same = max(SAME * (high - low), 4 * EPSILON * max(-low, high))
     for e in range(edges.size):
-        if e == edges.size - 1 or abs(edges[e + 1] - edges[e]) > SAME:
+        if e == edges.size - 1 or abs(edges[e + 1] - edges[e]) > same:
             kept[count] = edges[e]
             count += 1
     for i in range(signal.size):
@@ -156,9 +167,9 @@ def transition_images(signals: Float, edges: Array, bounds: Array, images: Array
             moves(level, chance)
             share[:] = 0.0
             for s in range(size):
-                one = 1.0 / (bounds[s + 1] - bounds[s])
+                part = 1.0 / (bounds[s + 1] - bounds[s])
                 for i in range(bounds[s], bounds[s + 1]):
-                    share[level[i], s] += one
+                    share[level[i], s] += part
             for s in range(size):
                 mix(share, chance, s, blend)
                 store_affine(blend, np.float32(255.0), np.float32(0.0), images[n, c, s])

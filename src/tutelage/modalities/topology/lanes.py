@@ -31,9 +31,9 @@ def _load(builder: Any, place: Any) -> Any:
 def _spread(builder: Any, number: Any) -> Any:
     """Return a vector with the same number in every lane."""
     lane = ir.Constant(ir.IntType(32), 0)
-    one = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, lane)
+    first = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, lane)
     zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), None)
-    return builder.shuffle_vector(one, ir.Constant(_VECTOR, ir.Undefined), zeros)
+    return builder.shuffle_vector(first, ir.Constant(_VECTOR, ir.Undefined), zeros)
 
 
 def _multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
@@ -144,7 +144,7 @@ def project_lanes(
             for profile in (across, bends)
         )
         products = ((plain, column), (sloped, column), (plain, bend))
-        found = [_sum_lanes(builder, builder.fmul(a, b)) for a, b in products]
-        return context.make_tuple(builder, signature.return_type, found)
+        projections = [_sum_lanes(builder, builder.fmul(a, b)) for a, b in products]
+        return context.make_tuple(builder, signature.return_type, projections)
 
     return signature, code

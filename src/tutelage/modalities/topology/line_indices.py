@@ -52,7 +52,7 @@ def line_indices(line: Array, minimum: float, scratch: Array, pairs: Array) -> i
     """
     turns, wall, ground = scratch[0], scratch[1], scratch[2]
     count = turning_indices(line, turns)
-    found = 0
+    kept = 0
     top = -1
     lowest = turns[0]
     # the round after the last maximum stands for a wall without end, which removes all others
@@ -64,15 +64,15 @@ def line_indices(line: Array, minimum: float, scratch: Array, pairs: Array) -> i
             birth = lowest if older else other
             lowest = other if older else lowest
             death = wall[top]
-            pairs[found, 0] = birth
-            pairs[found, 1] = death
-            found += line[death] - line[birth] > minimum
+            pairs[kept, 0] = birth
+            pairs[kept, 1] = death
+            kept += line[death] - line[birth] > minimum
             top -= 1
         top += 1
         wall[top] = turns[i]
         ground[top] = lowest
         lowest = turns[i + 1]
-    return found
+    return kept
 
 
 @kernel

@@ -56,7 +56,7 @@ def _tables(components: list[list[int]]) -> tuple[Array, Array]:
 def _components(mask: int, eight: bool) -> list[int]:
     """Return one ring position of every component that touches the pixel."""
     waiting = [k for k in range(8) if mask >> k & 1]
-    found = []
+    positions = []
     while waiting:
         part, todo = set(), [waiting[0]]
         while todo:
@@ -68,5 +68,5 @@ def _components(mask: int, eight: bool) -> list[int]:
             todo += [n for n in around if n in waiting and n not in part]
         waiting = [k for k in waiting if k not in part]
         touching = sorted(part) if eight else sorted(k for k in part if k % 2)
-        found += touching[:1]
-    return found
+        positions += touching[:1]
+    return positions

@@ -12,12 +12,12 @@ def float_keys(values: Float, items: Array, count: int, keys: Array) -> tuple[np
     Returns:
         Bitwise AND and OR of all keys: bytes that agree in both need no sorting.
     """
-    one = np.empty(1, np.float32)
-    bits = one.view(np.uint32)
+    rounded = np.empty(1, np.float32)
+    bits = rounded.view(np.uint32)
     every = np.uint32(0xFFFFFFFF)
     some = np.uint32(0)
     for k in range(count):
-        one[0] = values[items[k]]
+        rounded[0] = values[items[k]]
         pattern = bits[0]
         if pattern >> np.uint32(31):
             pattern = ~pattern

@@ -214,9 +214,9 @@ def largest(canvas: Array, margin: int, low: int, high: int) -> float:
         line = bits[r, margin : canvas.shape[1] - margin]
         for k in range(line.size):
             best = max(best, line[k])
-    one = np.empty(1, np.int32)
-    one[0] = best
-    return float(one.view(np.float32)[0])
+    pattern = np.empty(1, np.int32)
+    pattern[0] = best
+    return float(pattern.view(np.float32)[0])
 
 
 @kernel

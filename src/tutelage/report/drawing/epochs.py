@@ -73,10 +73,10 @@ def names(
     low, high = axes.get_ylim()
     ends = [float(course.mean[-1]) for course in kept]
     gap = (high - low) * min(15.5 / height, 1 / max(len(kept), 1))
-    for course, end, place in zip(kept, ends, apart(ends, gap, low, high), strict=True):
+    for course, end, height_at in zip(kept, ends, apart(ends, gap, low, high), strict=True):
         axes.annotate(
             f"{short(course.name, longest)} {show(end)}".strip(),
-            (float(course.epochs[-1]), end), xytext=(1.05, place),
+            (float(course.epochs[-1]), end), xytext=(1.05, height_at),
             textcoords=axes.get_yaxis_transform(), va="center", color=INK, fontsize=11.5,
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": look.get(course.name, PLAIN)[0],

@@ -139,9 +139,9 @@ def _run_table(table: StudyTable) -> Table:
         for run in number.part.runs:
             value = number.made.values.get(run.key)
             said = "not counted" if value is None else table.shown(value)
-            place = " · ".join(part for part in (row.group, row.name, column) if part)
-            places = shown.setdefault(run.fingerprint, (run, said, []))[2]
-            places.append(place if value is not None else f"not in {place}")
+            where = " · ".join(part for part in (row.group, row.name, column) if part)
+            named = shown.setdefault(run.fingerprint, (run, said, []))[2]
+            named.append(where if value is not None else f"not in {where}")
     names = table.ledger.fold_names
     rows = tuple(
         Row(

@@ -67,16 +67,16 @@ def _table(sheet: "Worksheet", table: StudyTable, first: dict[tuple[int, int], i
     )
     shown, before = table.table(), None
     for at, (row, line) in enumerate(zip(table.layout.rows, shown.rows, strict=True)):
-        place = at + 4
+        line_at = at + 4
         left = [row.group if row.group != before else None, row.name] if grouped else [row.name]
         before = row.group
         for column, text in enumerate(left, 1):
-            _put(sheet, place, column, text)
+            _put(sheet, line_at, column, text)
         for number, cell in enumerate(line.cells[1:]):
             slot = table.slots[at][number]
             column = len(left) + 1 + number
             value, form = _value(table, slot, cell.plain)
-            target = _put(sheet, place, column, value)
+            target = _put(sheet, line_at, column, value)
             target.alignment = Alignment(horizontal="right")
             if form:
                 target.number_format = form
@@ -112,8 +112,8 @@ def _runs(book: "Workbook", table: StudyTable, link: Link) -> dict[tuple[int, in
         for number, column in enumerate(table.layout.columns):
             for values, address in _lines(table, at, number, link):
                 first.setdefault((at, number), line)
-                for place, value in enumerate([row.group, row.name, column, *values], 1):
-                    _put(sheet, line, place, value)
+                for across, value in enumerate([row.group, row.name, column, *values], 1):
+                    _put(sheet, line, across, value)
                 if address:
                     target = sheet.cell(line, len(HEADER))
                     target.hyperlink = address
@@ -151,8 +151,8 @@ def _plain(book: "Workbook", table: Table, title: str) -> None:
     sheet = book.create_sheet(title)
     _heading(sheet, [column.title for column in table.columns])
     for line, row in enumerate(table.rows, 2):
-        for place, shown in enumerate(row.cells, 1):
-            _put(sheet, line, place, shown.text)
+        for across, shown in enumerate(row.cells, 1):
+            _put(sheet, line, across, shown.text)
     _widths(sheet)
 
 

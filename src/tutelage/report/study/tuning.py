@@ -41,7 +41,7 @@ def write_tuning(folder: Path) -> Path:
         tutelage.errors.UserError: there is no search, its record is damaged, or there is no room.
     """
     tuning = read_tuning(folder)
-    place = folder / "tune"
+    out = folder / "tune"
     region = plateau(tuning)
     lines = [f"# How the hyper-parameters of {tuning.stage} were chosen", ""]
     lines += [f"{tuning.title}.", ""] if tuning.title else []
@@ -52,9 +52,9 @@ def write_tuning(folder: Path) -> Path:
             lines += ["No setting has been trained to the end yet.", ""]
         else:
             lines += [paragraph(tuning, region), "", *_chosen(tuning), *_plateau(tuning, region)]
-            lines += _figures(tuning, region, place)
+            lines += _figures(tuning, region, out)
         lines += _settings(tuning, region)
-        return write(place / "tune.md", printable("\n".join([*lines, ""])).encode())
+        return write(out / "tune.md", printable("\n".join([*lines, ""])).encode())
 
 
 def paragraph(tuning: Tuning, plateau: Plateau) -> str:
@@ -140,7 +140,7 @@ def _reached(tuning: Tuning, plateau: Plateau, axis: Axis) -> str:
 def _chosen(tuning: Tuning) -> list[str]:
     best = tuning.best
     assert best is not None
-    words = " ".join(f"{place}={value}" for place, value in best.values.items())
+    words = " ".join(f"{parameter}={value}" for parameter, value in best.values.items())
     return [
         "To use it, write these into the recipe, or give them to `tutelage run`:",
         "",
@@ -182,15 +182,15 @@ def _plateau(tuning: Tuning, plateau: Plateau) -> list[str]:
     ]
 
 
-def _figures(tuning: Tuning, plateau: Plateau, place: Path) -> list[str]:
+def _figures(tuning: Tuning, plateau: Plateau, out: Path) -> list[str]:
     lines = []
 
     def keep(drawing: Drawing, caption: str) -> None:
-        write(place / f"{drawing.name}.csv", drawing.data.encode())
+        write(out / f"{drawing.name}.csv", drawing.data.encode())
         lines.extend([f"![{drawing.label}]({drawing.name}.png)", "", caption, ""])
 
     keep(
-        sweep(tuning, plateau, place / "settings.png"),
+        sweep(tuning, plateau, out / "settings.png"),
         SWEPT,
     )  # fmt: skip
     for axis in tuning.axes:
@@ -199,15 +199,17 @@ def _figures(tuning: Tuning, plateau: Plateau, place: Path) -> list[str]:
             also = " Where other hyper-parameters vary, the best setting of each place is shown." if len(
                 tuning.axes) > 1 else ""  # fmt: skip
             keep(
-                ternary(tuning, plateau, axis, place / f"{name}.png"),
+                ternary(tuning, plateau, axis, out / f"{name}.png"),
                 f"{HEAT}{also} Data: `{name}.csv`.",
             )
     return lines
 
 
 def _settings(tuning: Tuning, plateau: Plateau | None) -> list[str]:
-    places = list(dict.fromkeys(place for axis in tuning.axes for place in axis.columns))
-    header = ["setting", *[_name(place) for place in places], f"validation {METRICS[tuning.metric]}",
+    parameters = list(
+        dict.fromkeys(parameter for axis in tuning.axes for parameter in axis.columns)
+    )
+    header = ["setting", *[_name(parameter) for parameter in parameters], f"validation {METRICS[tuning.metric]}",
               "runs", "on the plateau", "how it ended", "folder"]  # fmt: skip
     rows = []
     for one in sorted(
@@ -219,8 +221,7 @@ def _settings(tuning: Tuning, plateau: Plateau | None) -> list[str]:
             else ("yes" if one in plateau.inside else "no")
         )
         rows.append([
-            str(one.number), *(f"{one.values[place]:g}" if isinstance(one.values[place], float) else
-                               str(one.values[place]) for place in places),
+            str(one.number), *(_shown(one.values[parameter]) for parameter in parameters),
             "" if one.value is None else _show(tuning, one.value), str(len(one.scores)), inside,
             one.reason or one.state, f"[{one.folder}](../{one.folder})",
         ])  # fmt: skip
@@ -233,18 +234,21 @@ def _range(axis: Axis) -> str:
         return f"{_name(axis.name)} among {', '.join(str(value) for value in axis.values)}"
     if axis.kind == "simplex":
         least = f", each at least {axis.low:g}" if axis.low else ""
-        return f"{listed([_name(place) for place in axis.columns])} as parts of one{least}"
+        return f"{listed([_name(parameter) for parameter in axis.columns])} as parts of one{least}"
     return f"{_name(axis.name)} from {axis.low:g} to {axis.high:g}{' (logarithmic)' if axis.log else ''}"
 
 
-def _name(place: str) -> str:
-    return place.removeprefix("distiller.")
+def _name(parameter: str) -> str:
+    return parameter.removeprefix("distiller.")
 
 
 def _values(tuning: Tuning, setting: Setting) -> str:
-    places = list(dict.fromkeys(place for axis in tuning.axes for place in axis.columns))
-    return listed([f"{_name(place)} = {setting.values[place]:g}" if isinstance(setting.values[place], float)
-                   else f"{_name(place)} = {setting.values[place]}" for place in places])  # fmt: skip
+    parameters = dict.fromkeys(name for axis in tuning.axes for name in axis.columns)
+    return listed([f"{_name(name)} = {_shown(setting.values[name])}" for name in parameters])
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _show(tuning: Tuning, value: float) -> str:

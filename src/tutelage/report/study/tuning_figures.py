@@ -34,13 +34,13 @@ def sweep(tuning: Tuning, plateau: Plateau, png: Path) -> Drawing:
         plateau: its plateau.
         png: where the picture is written as well.
     """
-    panels = [(axis, place) for axis in tuning.axes for place in _panels(axis)]
+    panels = [(axis, parameter) for axis in tuning.axes for parameter in _panels(axis)]
     columns = min(PER_ROW, len(panels))
     rows = -(-len(panels) // columns)
     with canvas(round(WIDTH * max(columns, 2) / PER_ROW), 40 + 270 * rows) as figure:
         grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
-        for number, (axes, (axis, place)) in enumerate(zip(grid.flat, panels, strict=False)):
-            _panel(axes, tuning, plateau, axis, place)
+        for number, (axes, (axis, parameter)) in enumerate(zip(grid.flat, panels, strict=False)):
+            _panel(axes, tuning, plateau, axis, parameter)
             if number % columns == 0:
                 axes.set_ylabel(f"validation {METRICS[tuning.metric]}")
         for axes in grid.flat[len(panels) :]:
@@ -56,11 +56,11 @@ def _panels(axis: Axis) -> tuple[str, ...]:
     return axis.columns[1:] if len(axis.columns) == 2 else axis.columns
 
 
-def _panel(axes: Axes, tuning: Tuning, plateau: Plateau, axis: Axis, place: str) -> None:
+def _panel(axes: Axes, tuning: Tuning, plateau: Plateau, axis: Axis, parameter: str) -> None:
     names = [str(value) for value in axis.values]
 
     def x(setting: Setting) -> float:
-        value = setting.values[place]
+        value = setting.values[parameter]
         return float(names.index(str(value)) if names else value)
 
     reference = shown(tuning, plateau.reference)
@@ -92,7 +92,7 @@ def _panel(axes: Axes, tuning: Tuning, plateau: Plateau, axis: Axis, place: str)
         axes.margins(x=0.25)
     axes.margins(y=0.12)
     axes.grid(axis="y")
-    axes.set_xlabel(place.replace("distiller.", "").replace("stages.", ""))
+    axes.set_xlabel(parameter.replace("distiller.", "").replace("stages.", ""))
 
 
 def _legend(figure: Figure, plateau: Plateau) -> None:
@@ -124,7 +124,9 @@ def ternary(tuning: Tuning, plateau: Plateau, axis: Axis, png: Path) -> Drawing:
         png: where the picture is written as well.
     """
     best = _best_at_each_point(tuning, axis)
-    weights = np.array([[float(one.values[place]) for place in axis.columns] for one in best])
+    weights = np.array(
+        [[float(one.values[parameter]) for parameter in axis.columns] for one in best]
+    )
     values = np.array([shown(tuning, one.value or 0.0) for one in best])
     points = weights @ _CORNERS
     with canvas(620, 540) as figure:
@@ -137,7 +139,9 @@ def ternary(tuning: Tuning, plateau: Plateau, axis: Axis, png: Path) -> Drawing:
             _mark(axes, point, one in plateau.inside, one == tuning.best)
         stopped = [one for one in tuning.settings if one.state == "stopped early"]
         if stopped:
-            at = np.array([[float(one.values[place]) for place in axis.columns] for one in stopped])
+            at = np.array(
+                [[float(one.values[parameter]) for parameter in axis.columns] for one in stopped]
+            )
             x, y = (at @ _CORNERS).T
             for colour, size, width in ((PAPER, 44, 3.4), (INK, 30, 1.3)):
                 axes.scatter(x, y, marker="x", s=size, color=colour, linewidths=width, zorder=4)
@@ -155,7 +159,7 @@ def _best_at_each_point(tuning: Tuning, axis: Axis) -> list[Setting]:
     """Keep the best of several settings with the same weights: other hyper-parameters may differ."""
     best: dict[tuple[float, ...], Setting] = {}
     for one in sorted(tuning.complete, key=lambda one: -tuning.sign * (one.value or 0.0)):
-        best.setdefault(tuple(one.values[place] for place in axis.columns), one)
+        best.setdefault(tuple(one.values[parameter] for parameter in axis.columns), one)
     return list(best.values())
 
 
@@ -196,11 +200,11 @@ def _frame(axes: Axes, axis: Axis) -> None:
             a[(k + 1) % 3] = b[(k + 2) % 3] = 1 - share
             ends = np.array([a, b]) @ _CORNERS
             axes.plot(*ends.T, color=LINE, linewidth=0.8, zorder=2, alpha=0.7)
-    places = [((0.5, 0.90), "center", "bottom"), ((-0.01, -0.06), "center", "top"),
+    corners = [((0.5, 0.90), "center", "bottom"), ((-0.01, -0.06), "center", "top"),
               ((1.01, -0.06), "center", "top")]  # fmt: skip
-    for (place, side, above), name in zip(places, axis.parts, strict=True):
+    for (point, side, above), name in zip(corners, axis.parts, strict=True):
         axes.text(
-            *place, f"{name} = 1", ha=side, va=above, color=INK, fontsize=13, fontweight="bold"
+            *point, f"{name} = 1", ha=side, va=above, color=INK, fontsize=13, fontweight="bold"
         )
     outward = [(-0.035, 0.02), (0.0, -0.04), (0.035, 0.02)]
     for k, (right, up) in enumerate(outward):  # along each edge the share of the corner it leads to
@@ -242,10 +246,12 @@ def _ternary_legend(figure: Figure, axes: Axes, plateau: Plateau, stopped: bool)
 
 
 def _table(tuning: Tuning, plateau: Plateau) -> tuple[list[str], list[list[object]]]:
-    places = list(dict.fromkeys(place for axis in tuning.axes for place in axis.columns))
-    header = ["setting", "state", *places, tuning.metric, "on_plateau"]
+    parameters = list(
+        dict.fromkeys(parameter for axis in tuning.axes for parameter in axis.columns)
+    )
+    header = ["setting", "state", *parameters, tuning.metric, "on_plateau"]
     rows: list[list[object]] = [
-        [one.number, one.state, *(one.values[place] for place in places),
+        [one.number, one.state, *(one.values[parameter] for parameter in parameters),
          "" if one.value is None else one.value, int(one in plateau.inside)]
         for one in tuning.settings
     ]  # fmt: skip

@@ -10,7 +10,7 @@ from tutelage.execution.listener import Listener, Quiet
 from tutelage.execution.run import execute
 from tutelage.execution.workers import RunConfig
 from tutelage.recipe.config import Recipe
-from tutelage.recipe.fold import folds
+from tutelage.recipe.data_spec import DataSpec, folds
 from tutelage.runs.folder import code_version
 from tutelage.runs.ledger import Experiment, read_experiment
 from tutelage.runs.records import Evaluation
@@ -47,7 +47,7 @@ Tell = Callable[[str], None]
 @dataclass(frozen=True)
 class _Work:
     search: Search
-    places: RunConfig
+    config: RunConfig
     listener: Listener
     tell: Tell
     store: Store
@@ -56,11 +56,11 @@ class _Work:
 
     @property
     def folder(self) -> Path:
-        return self.places.runs / self.search.name
+        return self.config.runs / self.search.name
 
 
 def tune(
-    study: Study, places: RunConfig, listener: Listener | None = None, tell: Tell | None = None
+    study: Study, config: RunConfig, listener: Listener | None = None, tell: Tell | None = None
 ) -> Path:
     """Search what the study file asks for, on validation only; go on where an earlier sitting stopped.
 
@@ -70,7 +70,7 @@ def tune(
 
     Args:
         study: with a part ``tune``.
-        places: where things lie and run.
+        config: where things lie and run.
         listener: hears every run.
         tell: gets a sentence when a setting is done.
 
@@ -82,13 +82,13 @@ def tune(
     """
     search, listener, tell = search_of(study), listener or Quiet(), tell or (lambda _: None)
     recipe = search.recipe
-    dataset = DataCache(places.data, places.cache, listener.progress).dataset(recipe)
+    dataset = DataCache(config.data, config.cache, listener.progress).dataset(DataSpec.of(recipe))
     numbers = folds(recipe, dataset)
     search = replace(search, content={**search.content, "folds": numbers})
     runs = tuple((fold, seed) for fold in numbers for seed in recipe.seeds)
-    epochs = recipe.train_of(search.tune.stage).epochs
-    store = Store(places.runs / study.name / "tune", search, len(runs), epochs)
-    work = _Work(search, places, listener, tell, store, runs, dataset.summary())
+    epochs = recipe.train_settings(search.tune.stage).epochs
+    store = Store(config.runs / study.name / "tune", search, len(runs), epochs)
+    work = _Work(search, config, listener, tell, store, runs, dataset.summary())
     while (taken := store.take()) is not None:
         trial, values = taken
         try:
@@ -113,11 +113,11 @@ def _try(work: _Work, trial: "Trial", values: dict[str, Any]) -> None:
     trial.set_user_attr("values", values)
     recipe, name = search.recipe_at(values), f"{search.name}/{_folder(trial.number)}"
     known = work.store.trials()[trial.number].intermediate_values
-    place = work.places.runs / name
+    place = work.config.runs / name
     watch = Watch(trial, search.tune, recipe, work.runs, place, list(known), work.listener)
     shown = f"setting {trial.number}: {told(values)}"
     try:
-        folder = execute(recipe, name, work.places, watch)
+        folder = execute(recipe, name, work.config, watch)
     except GivenUp:
         study.tell(trial, state=state.PRUNED)
         work.tell(f"{shown}: stopped early")
@@ -160,7 +160,7 @@ def _again(work: _Work, best: Setting) -> Again:
     name = f"{_folder(best.number)}-again"
     work.tell(f"setting {best.number} is best; it is trained again with fresh seeds")
     with work.store.alone():
-        folder = execute(recipe, f"{search.name}/{name}", work.places, work.listener)
+        folder = execute(recipe, f"{search.name}/{name}", work.config, work.listener)
     scores, reason = _scores(read_experiment(folder), recipe, search)
     return Again(best.number, search.again, scores, name, reason)
 
@@ -178,8 +178,8 @@ def _write(work: _Work, again: Again | None) -> Tuning:
         method=asked.method, seed=asked.seed, optuna=import_optuna().__version__,
         budget=asked.budget.model_dump(), patience=asked.patience, pruned=asked.prune is not None,
         folds=tuple(str(fold) for fold in recipe.folds), seeds=tuple(recipe.seeds),
-        epochs=recipe.train_of(asked.stage).epochs, subjects=subjects, n_validation=n_validation,
-        axes=tuple(_axis(name, item) for name, item in search.space.items()),
+        epochs=recipe.train_settings(asked.stage).epochs, subjects=subjects, n_validation=n_validation,
+        axes=tuple(_axis(name, one) for name, one in search.space.items()),
         settings=tuple(tried), own=_own(search, tried), again=again, ended=store.over(),
         minutes=round(store.minutes(), 3), data=str(work.data["name"]),
         synthetic=bool(work.data.get("synthetic")), code=code_version(),

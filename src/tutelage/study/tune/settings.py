@@ -140,7 +140,7 @@ def search_of(study: Study) -> Search:
         )
     recipe = _cell(study, tune.cell)
     content = _alone(recipe, tune)
-    known = _known(recipe_of(content, "tune"))
+    known = recipe_of(content, "tune").written_out()
     space = {name: dimension(name, described) for name, described in tune.space.items()}
     for name, axis in space.items():
         for place in (name, *axis.also):
@@ -192,35 +192,18 @@ def _alone(recipe: Recipe, tune: Tune) -> dict[str, Any]:
         )
     if tune.stage not in recipe.stages:
         raise unknown("tune.stage", "stage", tune.stage, recipe.stages)
-    if recipe.stages[tune.stage].seed is not None:
+    content = recipe.model_dump()
+    if content["stages"][tune.stage]["seed"] is not None:
         raise UserError(
             f"stages.{tune.stage}.seed: is fixed, but its noise over seeds must be measured; remove it"
         )
-    needed, waiting = set[str](), [tune.stage]
-    while waiting:
-        name = waiting.pop()
-        stage = recipe.stages[name]
-        needed.add(name)
-        waiting += [*stage.teachers, *([stage.start_from] if stage.start_from else [])]
-    content = recipe.model_dump()
+    needed = recipe.needed_for(tune.stage)
     stages = {name: stage for name, stage in content["stages"].items() if name in needed}
     own = {"folds": tune.folds, "seeds": tune.seeds}
     return content | {
         "stages": stages, "protocol": "blind", "baseline": None, "transfer": {},
         **{key: value for key, value in own.items() if value is not None},
     }  # fmt: skip
-
-
-def _known(recipe: Recipe) -> dict[str, Any]:
-    """Return the recipe's content with everything a stage takes from the recipe written out."""
-    content = recipe.model_dump()
-    for name, stage in content["stages"].items():
-        stage |= {
-            "distiller": recipe.distiller_of(name),
-            "train": recipe.train_of(name).model_dump(),
-            "network": recipe.network_of(name),
-        }
-    return content
 
 
 def _refuse_useless(search: Search, name: str) -> None:
@@ -231,7 +214,7 @@ def _refuse_useless(search: Search, name: str) -> None:
     ends = [axis.suggest(FixedTrial(point), name) for point in axis.grid(name)]  # type: ignore[arg-type]
     felt = []
     for values in (ends[0], ends[-1]):
-        known = _known(search.recipe_at(values))
+        known = search.recipe_at(values).written_out()
         felt.append({k: v for k, v in known.items() if k not in ("distiller", "train", "network")})
     if felt[0] == felt[1]:
         raise UserError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tutelage.execution.listener import Listener
 from tutelage.recipe.config import Recipe
-from tutelage.recipe.resolve import Job
+from tutelage.recipe.resolve import RunSpec
 from tutelage.study.tune.settings import Tune
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Watch:
         listener: Listener,
     ) -> None:
         self.stage, self.metric, self.judge = asked.stage, asked.metric, asked.prune is not None
-        train = recipe.train_of(self.stage)
+        train = recipe.train_settings(self.stage)
         self.trial, self.folder, self.listener = trial, folder, listener
         self.runs, self.known = list(runs), set(known)
         self.epochs = max(1, train.epochs)
@@ -63,37 +63,37 @@ class Watch:
         """Pass it on."""
         self.listener.progress(what, fraction)
 
-    def begin(self, job: Job, number: int, total: int, cell: str) -> None:
+    def begin(self, spec: RunSpec, number: int, total: int, cell: str) -> None:
         """Look for epochs of an earlier sitting."""
-        self.listener.begin(job, number, total, cell)
-        path = self.folder / job.folder / "metrics.jsonl"
-        if job.stage == self.stage and path.is_file():
+        self.listener.begin(spec, number, total, cell)
+        path = self.folder / spec.folder / "metrics.jsonl"
+        if spec.stage == self.stage and path.is_file():
             for line in path.read_text().splitlines():
                 try:
                     row = json.loads(line)
                 except json.JSONDecodeError:  # the last line of a command that was killed
                     break
-                self._rows(job)[row["epoch"]] = row["validation"]
+                self._rows(spec)[row["epoch"]] = row["validation"]
 
-    def epoch(self, job: Job, row: Mapping[str, Any], epochs: int) -> None:
+    def epoch(self, spec: RunSpec, row: Mapping[str, Any], epochs: int) -> None:
         """Judge an epoch."""
-        self.listener.epoch(job, row, epochs)
-        if job.stage == self.stage:
-            self._rows(job)[row["epoch"]] = row["validation"]
+        self.listener.epoch(spec, row, epochs)
+        if spec.stage == self.stage:
+            self._rows(spec)[row["epoch"]] = row["validation"]
             self._judge()
 
-    def end(self, job: Job, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
+    def end(self, spec: RunSpec, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
         """Note what a run came to."""
-        self.listener.end(job, outcome, evaluation)
-        if job.stage == self.stage and evaluation is not None:
-            self.final[self._place(job)] = evaluation["validation"][self.metric]
+        self.listener.end(spec, outcome, evaluation)
+        if spec.stage == self.stage and evaluation is not None:
+            self.final[self._place(spec)] = evaluation["validation"][self.metric]
             self._judge()
 
-    def _place(self, job: Job) -> int:
-        return self.runs.index((job.fold, job.seed))
+    def _place(self, spec: RunSpec) -> int:
+        return self.runs.index((spec.fold, spec.seed))
 
-    def _rows(self, job: Job) -> dict[int, Mapping[str, float]]:
-        return self.rows[self._place(job)]
+    def _rows(self, spec: RunSpec) -> dict[int, Mapping[str, float]]:
+        return self.rows[self._place(spec)]
 
     def _judge(self) -> None:
         """Tell every step that is known now, and give up where the others were better."""

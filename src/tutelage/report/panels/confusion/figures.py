@@ -94,10 +94,10 @@ def _matrix(
     for spine in axes.spines.values():
         spine.set_visible(False)
     shown = [short(name, 22) for name in names] if many <= NAMES_UP_TO else []
-    places = [i + 0.5 for i in range(len(shown))]
-    axes.set_yticks(places, shown)
+    middles = [i + 0.5 for i in range(len(shown))]
+    axes.set_yticks(middles, shown)
     turn = 0 if many <= 8 and max(len(name) for name in names) <= 7 else 45
-    axes.set_xticks(places, shown, rotation=turn, ha="right" if turn else "center",
+    axes.set_xticks(middles, shown, rotation=turn, ha="right" if turn else "center",
                     rotation_mode="anchor")  # fmt: skip
     axes.set_ylabel("true class")
     axes.set_xlabel("predicted class")

@@ -45,7 +45,7 @@ class ConceptPart:
         return float(self.added[0] - self.added[1])
 
     @property
-    def place(self) -> int:
+    def strongest(self) -> int:
         """The place where it moved most, in the direction of the total."""
         return int(np.argmax(self._forward))
 

@@ -46,8 +46,8 @@ def sample(
         else:
             _beside(sheet, account, picture, maps)
         header = ("sample", "stream", "concept", "place", "to_prediction_minus_to_rival")
-        drawn = [(account.sample, part.stream, part.name, place, f"{value:.6g}")
-                 for part in account.parts for place, value in enumerate(part.moved)]  # fmt: skip
+        drawn = [(account.sample, part.stream, part.name, position, f"{value:.6g}")
+                 for part in account.parts for position, value in enumerate(part.moved)]  # fmt: skip
         label = f"What concepts did for sample {account.sample}"
         return finish(figure, name, label, header, drawn)
 
@@ -89,8 +89,8 @@ def _beside(
     _bars(sheet, account, (names, top, WIDTH - names, ROW))
     below = top + max(PICTURE, ROW * (len(account.parts) + 2)) + HEADING + 16
     reach = max((float(np.abs(part.moved).max()) for part in maps), default=1.0)
-    for place, part in enumerate(maps):
-        left = place * WIDTH / MAPS
+    for number, part in enumerate(maps):
+        left = number * WIDTH / MAPS
         sheet.heading(left, below, short(part.label, 21))
         box = sheet.picture((left, below, _side(), _side()), painted(picture, part, reach))
         _outline(sheet, box, part)

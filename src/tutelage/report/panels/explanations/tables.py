@@ -226,11 +226,11 @@ def _facts(
         placed: there is more than one place.
         much: a concept that is not there and adds more than this is called.
     """
-    place = words.where(part, shape, axis)
+    text = words.where(part, shape, axis)
     share = (
         f"{'at most ' if part.even else ''}{percent(part.share, 0)} % of it" if part.placed else ""
     )
-    cells = [stated(place, share)] if placed else []
+    cells = [stated(text, share)] if placed else []
     return [*cells, _annotated(part, much)] if known else cells
 
 

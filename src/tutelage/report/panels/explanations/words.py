@@ -33,11 +33,11 @@ def where(part: ConceptPart, shape: Sequence[int], axis: SignalAxis) -> str:
     if part.even:
         return "spread evenly"
     if len(space) == 1:
-        ends = [shape[-1] * (part.place + i) / space[0] for i in (0, 1)]
+        ends = [shape[-1] * (part.strongest + i) / space[0] for i in (0, 1)]
         if axis.rate:
             return f"{ends[0] / axis.rate:.2f} to {ends[1] / axis.rate:.2f} s"
         return f"samples {round(ends[0])} to {round(ends[1]) - 1}"
-    at = [int(i) + 1 for i in np.unravel_index(part.place, space)]
+    at = [int(i) + 1 for i in np.unravel_index(part.strongest, space)]
     return f"row {at[0]}, column {at[1]}" if len(at) == 2 else f"place {at}"
 
 
@@ -73,11 +73,11 @@ def _for(
     first, rival = classes[account.first], classes[account.rival]
     added = f"{signed(part.added[0], 2)} to the score of {first}, {signed(part.added[1], 2)} to that of {rival}"
     share = f"{percent(part.share, 0)} % of what it moved that way"
-    place = f", most at {where(part, shape, axis)} ({share})"
+    spread = f", most at {where(part, shape, axis)} ({share})"
     if part.even:
-        place = f", spread evenly over {len(part.moved)} places (at most {share} at one of them)"
+        spread = f", spread evenly over {len(part.moved)} places (at most {share} at one of them)"
     return (
-        f"“{part.label}” did most for that, by {minus(part.total, 2)}: {added}{place if part.placed else ''}. "
+        f"“{part.label}” did most for that, by {minus(part.total, 2)}: {added}{spread if part.placed else ''}. "
         f"{_annotated(part)}{_without(account, part, classes)}"
     )
 

@@ -84,8 +84,8 @@ def _cells(axes: Axes, trust: Trust, shown: Sequence[int | None], *, numbers: bo
             continue
         for k in range(many):
             _cell(axes, row, k, float(trust.by_class[i, k]), numbers=numbers)
-    places = [row + 0.5 for row, i in enumerate(shown) if i is not None]
-    axes.set_yticks(places, [short(trust.classes[i], LONGEST) for i in shown if i is not None])
+    middles = [row + 0.5 for row, i in enumerate(shown) if i is not None]
+    axes.set_yticks(middles, [short(trust.classes[i], LONGEST) for i in shown if i is not None])
     axes.set_xlim(0, many)
     axes.set_ylim(max(len(shown), 1), 0)
     axes.spines[:].set_visible(False)

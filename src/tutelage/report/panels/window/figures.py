@@ -18,11 +18,11 @@ def example(window: ExampleWindow) -> Drawing:
         widths = (1.45, *[1.0] * panels)
         grid = figure.subplots(1, 1 + panels, width_ratios=widths, squeeze=False)[0]
         _signal(grid[0], window)
-        place = 1
+        column = 1
         if window.diagram is not None:
-            _diagram(grid[place], window)
-            place += 1
-        for axes, (name, image) in zip(grid[place:], window.images.items(), strict=True):
+            _diagram(grid[column], window)
+            column += 1
+        for axes, (name, image) in zip(grid[column:], window.images.items(), strict=True):
             _image(axes, modality(name), image[min(window.channel, len(image) - 1)])
         time = np.arange(window.signal.shape[1]) / (window.rate or 1.0)
         rows = np.column_stack([time, window.signal.T]).tolist()

@@ -39,8 +39,8 @@ class Slots:
         bound: teacher -> [n, K], share of its tokens that chose the slot.
         read: [n, K], the same for the student that reads the refined slots.
         alone: [n, K], for the student as it is deployed; None where that reads no slots.
-        places: teacher -> [n, K, ...], where in its last stage; a teacher whose tokens were mixed has none.
-        place: [n, K, ...], where in the student's last stage, or None.
+        positions: teacher -> [n, K, ...], where in its last stage; a teacher whose tokens were mixed has none.
+        own_positions: [n, K, ...], where in the student's last stage, or None.
     """
 
     run: Run
@@ -49,8 +49,8 @@ class Slots:
     bound: dict[str, Floats]
     read: Floats
     alone: Floats | None
-    places: dict[str, Floats]
-    place: Floats | None
+    positions: dict[str, Floats]
+    own_positions: Floats | None
 
     @property
     def count(self) -> int:
@@ -156,23 +156,23 @@ def effective(shares: Floats) -> Floats:
     return numbers
 
 
-def times_even(place: Floats) -> Floats:
+def times_even(positions: Floats) -> Floats:
     """Return places relative to an even use of all slots and positions, [n, K, ...]: 1 is as even.
 
     Places sum to one over positions (tokens are channels) or over slots (tokens are positions); both become
     comparable.
     """
-    mean = place.mean(axis=tuple(range(1, place.ndim)), keepdims=True)
-    relative: Floats = np.divide(place, mean, out=np.ones_like(place), where=mean > 0)
+    mean = positions.mean(axis=tuple(range(1, positions.ndim)), keepdims=True)
+    relative: Floats = np.divide(positions, mean, out=np.ones_like(positions), where=mean > 0)
     return relative
 
 
-def overlap(place: Floats) -> float:
+def overlap(positions: Floats) -> float:
     """Return the share of its place that a slot has in common with another, mean over samples and pairs of slots.
 
     One: all slots of a window look at the same places. NaN for a single slot.
     """
-    flat = place.reshape(*place.shape[:2], -1)
+    flat = positions.reshape(*positions.shape[:2], -1)
     total = flat.sum(axis=2, keepdims=True)
     share = np.divide(flat, total, out=np.full_like(flat, 1 / flat.shape[2]), where=total > 0)
     pairs = [np.minimum(share[:, a], share[:, b]).sum(axis=1).mean()

@@ -47,13 +47,13 @@ class _Sheet:
 
     def axes(self, left: float, top: float, width: float, height: float) -> Axes:
         """Add axes without frame or marks."""
-        place = (
+        box = (
             left / WIDTH,
             1 - (top + height) / self.height,
             width / WIDTH,
             height / self.height,
         )
-        axes = self.figure.add_axes(place)
+        axes = self.figure.add_axes(box)
         axes.spines[:].set_visible(False)
         axes.tick_params(length=0)
         return axes
@@ -74,8 +74,8 @@ def chosen(slots: Slots) -> list[int]:
 
 def sources(slots: Slots) -> dict[str, Floats]:
     """Return what is drawn under a window: heading -> [n, K, ...], an even use is 1; strips before maps."""
-    own = {} if slots.place is None else {"read by the student": slots.place}
-    every = own | {f"bound from {name}": values for name, values in slots.places.items()}
+    own = {} if slots.own_positions is None else {"read by the student": slots.own_positions}
+    every = own | {f"bound from {name}": values for name, values in slots.positions.items()}
     return {head: times_even(v) for head, v in sorted(every.items(), key=lambda item: item[1].ndim)}
 
 
@@ -97,14 +97,14 @@ def windows(slots: Slots, axis: SignalAxis, name: str) -> Drawing:
         for row, (head, height) in enumerate(zip(["", *parts], heights, strict=True)):
             top += HEADING
             sheet.heading(LEFT, top, head)
-            for place, i in enumerate(at):
-                left = LEFT + place * (column + GAP)
+            for number, i in enumerate(at):
+                left = LEFT + number * (column + GAP)
                 if head:
-                    axes = _draw(sheet, (left, top, column), parts[head][i], named=not place)
+                    axes = _draw(sheet, (left, top, column), parts[head][i], named=not number)
                 else:
                     sheet.heading(left, top, short(slots.classes[slots.samples.labels[i]], 28), 13)
                     axes = sheet.axes(left, top, column, height)
-                    _input(axes, inputs, place, axis.channels, end)
+                    _input(axes, inputs, number, axis.channels, end)
                 axes.tick_params(axis="x", labelbottom=row == last)
                 if row == last:
                     axes.set_xlabel("seconds" if axis.rate else "samples")
@@ -116,10 +116,10 @@ def windows(slots: Slots, axis: SignalAxis, name: str) -> Drawing:
 
 def over_time(slots: Slots, name: str) -> Drawing | None:
     """Where each slot of the student is active, mean over the windows of each class; None without places."""
-    if slots.place is None:
+    if slots.own_positions is None:
         return None
     labels, left = slots.samples.labels, 24
-    mean = by_class(times_even(slots.place), labels, len(slots.classes))
+    mean = by_class(times_even(slots.own_positions), labels, len(slots.classes))
     kept = [int(c) for c in np.unique(labels)][:NUMBERS_UP_TO]
     columns = 4 if mean.ndim == 3 else 2
     column = (WIDTH - left - 8 - GAP * (columns - 1)) / columns
@@ -129,11 +129,11 @@ def over_time(slots: Slots, name: str) -> Drawing | None:
         figure.set_layout_engine("none")
         sheet = _Sheet(figure, total, _norm([mean[kept]]))
         _key(sheet, left)
-        for place, c in enumerate(kept):
-            x = left + place % columns * (column + GAP)
-            y = KEY + place // columns * each + HEADING
+        for number, c in enumerate(kept):
+            x = left + number % columns * (column + GAP)
+            y = KEY + number // columns * each + HEADING
             sheet.heading(x, y, short(slots.classes[c], 24))
-            axes = _draw(sheet, (x, y, column), mean[c], named=not place % columns)
+            axes = _draw(sheet, (x, y, column), mean[c], named=not number % columns)
             if mean.ndim == 3:
                 axes.set_xticks([0, 0.5, 1], ["start", "middle", "end"])
                 for text, side in zip(axes.get_xticklabels(), SIDES, strict=True):
@@ -167,22 +167,22 @@ def _top(inputs: Floats) -> float:
     return CHANNEL * min(int(inputs.shape[1]), TALLEST) + 10 if inputs.ndim == 3 else 150
 
 
-def _input(axes: Axes, inputs: Floats, place: int, channels: Sequence[str], end: float) -> None:
+def _input(axes: Axes, inputs: Floats, number: int, channels: Sequence[str], end: float) -> None:
     """Draw what the student reads; a channel has one scale in all windows, so that stillness looks still."""
     if inputs.ndim > 3:
-        _picture(axes, inputs[place])
+        _picture(axes, inputs[number])
         return
     many, length = min(inputs.shape[1], TALLEST), inputs.shape[2]
     reach = np.maximum(np.ptp(inputs, axis=2).max(axis=0), 1e-12)
     time = (np.arange(length) + 0.5) * end / length
-    for row, values in enumerate(inputs[place, :many]):
+    for row, values in enumerate(inputs[number, :many]):
         axes.plot(
             time, 0.95 * (values - values.mean()) / reach[row] - row, color=BLUE, linewidth=1.4
         )
     axes.set_xlim(0, end)
     axes.set_ylim(-many + 0.3, 0.7)
     known = [short(text, 12) for text in channels] or [f"channel {i + 1}" for i in range(many)]
-    axes.set_yticks([-row for row in range(many)], [""] * many if place else known[:many])
+    axes.set_yticks([-row for row in range(many)], [""] * many if number else known[:many])
 
 
 def _picture(axes: Axes, values: Floats) -> None:

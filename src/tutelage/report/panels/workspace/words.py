@@ -59,7 +59,7 @@ def positions(slots: Slots) -> str:
             else "they do not divide it among them"
         )  # fmt: skip
         parts.append(f"Two slots of a sample have of their places in common: {shown}; {verdict}.")
-    missing = [name for name in slots.bound if name not in slots.places]
+    missing = [name for name in slots.bound if name not in slots.positions]
     if missing:
         parts.append(
             f"Not drawn: {listed(missing)}. Where a teacher has another number of tokens than the workspace, they "
@@ -70,9 +70,9 @@ def positions(slots: Slots) -> str:
 
 def over_time(slots: Slots) -> str:
     """Say which slot prefers which part of a window, for which class."""
-    if slots.place is None:
+    if slots.own_positions is None:
         return ""
-    mean = by_class(times_even(slots.place), slots.samples.labels, len(slots.classes))
+    mean = by_class(times_even(slots.own_positions), slots.samples.labels, len(slots.classes))
     if float(np.nanmax(np.abs(mean - 1))) < FLAT:
         cut = " Windows are cut anywhere in an activity." if mean.ndim == 3 else ""
         even = f"every value is within {percent(FLAT, 0)} % of an even use."
@@ -140,8 +140,8 @@ def _gap(workspace: Workspace) -> str:
 
 def _in_common(slots: Slots) -> dict[str, float]:
     """Return what two slots of a sample have of their places in common, by who is looked at."""
-    own = {} if slots.place is None else {"the student": slots.place}
-    common = {name: overlap(values) for name, values in (own | slots.places).items()}
+    own = {} if slots.own_positions is None else {"the student": slots.own_positions}
+    common = {name: overlap(values) for name, values in (own | slots.positions).items()}
     return {name: value for name, value in common.items() if np.isfinite(value)}
 
 

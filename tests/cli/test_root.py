@@ -1,0 +1,124 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.recipe.test_mistakes import put
+from tests.training.small import write
+from tutelage.cli.root import SLOTS, app
+
+runner = CliRunner()
+
+
+def tutelage(*arguments):
+    return runner.invoke(app, [str(a) for a in arguments])
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    path = write(folder, put("train.epochs", 1))
+    return folder, path, tutelage("run", path, "--runs", folder / "runs", "--device", "cpu")
+
+
+def test_run_trains_reports_and_says_where(ran):
+    folder, _, result = ran
+    assert result.exit_code == 0, result.output
+    page = folder / "runs" / f"{folder.name}-recipe" / "report" / "index.html"
+    assert page.is_file()
+    assert "base, fold-1-of-3, seed 0: trained: validation" in result.output.replace("\n", " ")
+    assert "not distinguishable" in result.output.replace(
+        "\n", " "
+    ) or "n = 1" in result.output.replace("\n", " ")
+
+
+def test_report_can_be_made_again_elsewhere(ran, tmp_path):
+    folder, _, _ = ran
+    result = tutelage("report", folder / "runs" / f"{folder.name}-recipe", "--out", tmp_path)
+    assert result.exit_code == 0, result.output
+    html = (tmp_path / "index.html").read_text()
+    assert "<h1" in html
+    assert 'src="http' not in html
+
+
+def test_an_override_is_another_experiment(ran):
+    folder, path, _ = ran
+    result = tutelage(
+        "run", path, "distiller.soft.coefficient=0.25", "--runs", folder / "runs", "--device", "cpu"
+    )
+    assert result.exit_code == 0, result.output
+    assert len(list((folder / "runs").glob(f"{folder.name}-recipe*"))) == 2
+    assert "sig, fold-1-of-3, seed 0: found" in result.output.replace("\n", " ")
+
+
+def test_check_prints_the_reach_of_every_objective(ran):
+    _, path, _ = ran
+    result = tutelage("check", path)
+    assert result.exit_code == 0, result.output
+    assert "sound" in result.output
+    assert "similarity" in result.output
+
+
+def test_mistakes_are_one_sentence_and_exit_code_2(tmp_path):
+    path = write(tmp_path, put("train.epoch", 3))
+    for command in ("run", "check"):
+        result = tutelage(command, path)
+        assert result.exit_code == 2
+        assert "error: train: unknown key 'epoch'; did you mean 'epochs'" in result.output
+        assert "Traceback" not in result.output
+
+
+def test_a_failed_run_is_exit_code_1(tmp_path):
+    def change(content):
+        content["stages"] = {"alone": {}, "bad": {"train": {"learning_rate": 1e9}}}
+
+    result = tutelage(
+        "run", write(tmp_path, change), "--runs", tmp_path / "runs", "--device", "cpu"
+    )
+    assert result.exit_code == 1, result.output
+    assert "failed" in result.output
+
+
+def test_list_names_everything_that_type_may_be():
+    result = tutelage("list")
+    assert result.exit_code == 0
+    for name in ("SoftTargets", "PersistenceImage", "Hapt", "GroupedFolds", "WideResNet", "Cosine"):
+        assert name in result.output
+    assert tutelage("list", "terms").output.startswith("terms")
+    assert "did you mean 'terms'" in tutelage("list", "term").output
+    heads = {line.split()[0] for line in result.output.splitlines() if line and line[0] != " "}
+    assert set(SLOTS) <= heads
+
+
+def test_data_shows_classes_and_subjects():
+    result = tutelage("data", "SyntheticWearable", "subjects=3", "windows=4")
+    assert result.exit_code == 0, result.output
+    assert "synthetic" in result.output
+    assert (
+        "takes no 'subject'; did you mean 'subjects'"
+        in tutelage("data", "SyntheticWearable", "subject=3").output
+    )
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys; from typer.testing import CliRunner; from tutelage.cli.root import app; "
+        "CliRunner().invoke(app, ['--help']); "
+        "heavy = ('torch', 'numpy', 'pandas', 'sklearn', 'numba', 'matplotlib', 'yaml', 'pydantic'); "
+        "print([m for m in heavy if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("path", sorted(Path("recipes").rglob("*.yaml")), ids=str)
+def test_shipped_recipes_are_short_and_open_with_their_command(path):
+    lines = path.read_text().splitlines()
+    assert len(lines) <= 40
+    commands = ("study run", "study tune") if path.parent.name == "studies" else ("run",)
+    assert lines[0].startswith(tuple(f"# tutelage {command} {path}" for command in commands))
+    head = "\n".join(line for line in lines[:8] if line.startswith("#"))
+    assert "Expected:" in head
+    assert "Time:" in head
