@@ -49,7 +49,7 @@ def quoted(value: object) -> str:
 
 def near(found: str, allowed: Iterable[str]) -> str:
     """Return `` ; did you mean 'x'`` for the closest allowed name, else the empty string."""
-    match = get_close_matches(found[:QUOTED], list(allowed), n=1, cutoff=0.6)
+    match = get_close_matches(str(found)[:QUOTED], list(map(str, allowed)), n=1, cutoff=0.6)
     return f"; did you mean {quoted(match[0])}" if match else ""
 
 
@@ -93,7 +93,7 @@ def unknown(place: str, what: str, found: str, allowed: Iterable[str]) -> UserEr
         >>> str(unknown("stages.base", "key", "seeed", ["seed", "epochs"]))
         "stages.base: unknown key 'seeed'; did you mean 'seed' (allowed: epochs, seed)"
     """
-    names = sorted(allowed)
+    names = sorted(map(str, allowed))
     more = f", and {len(names) - LISTED} more" if len(names) > LISTED else ""
     listed = ", ".join(name[:QUOTED] for name in names[:LISTED])
     return UserError(

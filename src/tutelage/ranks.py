@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol, final
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_reduce  # with gradient
+from torch.distributed.nn.functional import all_reduce
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
@@ -87,8 +87,7 @@ class Ranks:
         rows = self._rows(total)
         before = own.new_zeros(rows.start, *own.shape[1:])
         after = own.new_zeros(total - rows.stop, *own.shape[1:])
-        together: Tensor = all_reduce(torch.cat([before, own, after]))  # type: ignore[no-untyped-call]
-        return together
+        return _added(torch.cat([before, own, after]))
 
     def add_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace each gradient by the sum over all processes."""
@@ -144,6 +143,12 @@ class _Whole(Mapping[str, Tensor]):
 
     def __len__(self) -> int:
         return len(self.own)
+
+
+def _added(x: Tensor) -> Tensor:
+    """Return the sum over processes; its gradient is the sum over processes, too."""
+    total: Tensor = all_reduce(x)  # type: ignore[no-untyped-call]
+    return total
 
 
 class _AsOne(TorchFunctionMode):
@@ -210,10 +215,10 @@ def _batch_norm(call: _Call) -> Tensor:
     x = call.x if call.x.dtype == torch.float64 else call.x.float()
     over = [axis for axis in range(x.ndim) if axis != 1]
     shape = [1, -1, *[1] * (x.ndim - 2)]
-    count = all_reduce(x.new_tensor(x.numel() / x.shape[1]))  # type: ignore[no-untyped-call]
-    mean = all_reduce(x.sum(dim=over)) / count  # type: ignore[no-untyped-call]
+    count = _added(x.new_tensor(x.numel() / x.shape[1]))
+    mean = _added(x.sum(dim=over)) / count
     centred = x - mean.view(shape)
-    variance = all_reduce(centred.square().sum(dim=over)) / count  # type: ignore[no-untyped-call]
+    variance = _added(centred.square().sum(dim=over)) / count
     if call.running_mean is not None and call.running_var is not None:
         with torch.no_grad():
             unbiased = variance * (count / (count - 1))

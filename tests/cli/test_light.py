@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.engine.tiny import carried_out
+from tests.execution.tiny import carried_out
 
 CODE = """
 import sys

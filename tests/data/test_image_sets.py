@@ -301,7 +301,7 @@ def test_a_full_disk_is_told_before_anything_is_decoded(cinic, tmp_path, monkeyp
     with monkeypatch.context() as patch:
         patch.setattr(pictures, "_image", lambda *_: pytest.fail("decoded"))
         with pytest.raises(
-            UserError, match=r"Cinic10 needs 0.0 GB and 0.1 GB are free; free some room"
+            UserError, match=r"Cinic10 needs 276.5 kB and 67.4 MB are free; free some room"
         ):
             Cinic10(str(cinic[0])).load(tmp_path / "cache")
     Cinic10(str(cinic[0]), per_class=2).load(tmp_path / "cache")

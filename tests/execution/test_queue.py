@@ -211,10 +211,13 @@ def test_what_failed_elsewhere_meanwhile_is_not_tried_again(tmp_path, monkeypatc
         folder = wide.folder / wide.spec.folder
         folder.mkdir(parents=True)
         record = {
-            "status": "failed",
-            "finished": "2999-01-01T00:00:00+00:00",
-            "failure": {"message": "burst"},
-        }
+            "stage": "wide", "fold": "0", "seed": 0, "fingerprint": wide.spec.fingerprint,
+            "data": {"name": "d", "fingerprint": "f", "synthetic": True, "modality": "signal", "n_train": 1,
+                     "n_validation": 1, "n_test": 1, "class_names": ["a"]},
+            "network": {"type": "WideResNet", "input": "signal", "parameters": 1},
+            "status": "failed", "finished": "2999-01-01T00:00:00+00:00",
+            "failure": {"kind": "error", "message": "burst"},
+        }  # fmt: skip
         (folder / "run.json").write_text(json.dumps(record))
         held.release()
         return Outcome("trained", {}, tmp_path)

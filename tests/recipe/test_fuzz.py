@@ -6,7 +6,7 @@ from copy import deepcopy
 import pytest
 import yaml
 
-from tests.experiment.small import recipe
+from tests.training.small import recipe
 from tutelage.errors import UserError
 from tutelage.execution.listener import Quiet
 from tutelage.execution.run import execute

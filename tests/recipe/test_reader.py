@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.experiment.small import recipe
+from tests.training.small import recipe
 from tutelage.errors import QUOTED, UserError, quoted, unknown
 from tutelage.recipe.config import Recipe, load, parse
 from tutelage.recipe.names import path_part, refuse_names
@@ -25,18 +25,18 @@ LAUGHS = "a0: &a0 [x, x]\n" + "".join(
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("a: [1, 2", r"it: line 1, column 9: expected ',' or ']'"),
-        ("a: 1\na: 2", r"it: line 2, column 1: key 'a' stands twice"),
-        ("[1]: 2", r"line 1, column 1: a key is a list"),
+        ("a: [1, 2", r"it: line 1, column 9: not readable as YAML: expected ',' or ']'"),
+        ("a: 1\na: 2", r"it: line 2, column 1: .*key 'a' stands twice"),
+        ("[1]: 2", r"line 1, column 1: .*a key is a list"),
         ("? {a: 1}\n: 2", r"a key is a list or a mapping"),
-        ("a: !!int x", r"line 1, column 4: 'x' is no int"),
+        ("a: !!int x", r"line 1, column 4: .*'x' is no int"),
         ("a: !!float x", r"'x' is no float"),
         ("a: !!timestamp x", r"is no type of a recipe"),
         ("a: !!python/object:os.system x", r"is no type of a recipe"),
         ("a: !!set {b}", r"is no type of a recipe"),
-        ("a: &b {c: 1}\nd: {<<: *b}", r"line 2, column 5: merge keys .* are not read"),
-        ("a: &b [*b]", r"line 1, column 4: an alias stands inside what it names"),
-        ("a: *b", r"line 1, column 4: found undefined alias"),
+        ("a: &b {c: 1}\nd: {<<: *b}", r"line 2, column 5: .*merge keys .* are not read"),
+        ("a: &b [*b]", r"line 1, column 4: .*an alias stands inside what it names"),
+        ("a: *b", r"line 1, column 4: .*found undefined alias"),
         ("a: " + "[" * 60 + "]" * 60, r"nested too deeply"),
         ("a: " + "[" * 5000, r"nested too deeply|line 1"),
         (LAUGHS, r"holds more than 100,000 values"),

@@ -68,8 +68,10 @@ def read_text(text: str, place: str) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        why = error.problem or error.context or "not readable as YAML"
-        raise UserError(f"{place}: {where}{' '.join(why.split())[:200]}") from error
+        why = error.problem or error.context or "broken off"
+        raise UserError(
+            f"{place}: {where}not readable as YAML: {' '.join(why.split())[:200]}"
+        ) from error
     except yaml.YAMLError as error:
         raise UserError(
             f"{place}: not readable as YAML: {' '.join(str(error).split())[:200]}"
