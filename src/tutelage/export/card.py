@@ -10,7 +10,7 @@ from tutelage.export.package import Shipped
 from tutelage.export.parity import LOSS
 from tutelage.export.source import Source
 from tutelage.runs.records import Evaluation
-from tutelage.statistics.paired import t_interval
+from tutelage.statistics.paired import paired_difference
 
 __all__ = ["write_card"]
 
@@ -19,22 +19,20 @@ def write_card(source: Source, shipped: Shipped) -> str:
     """Return the card of a shipped model, as Markdown."""
     tested = [run for run in source.siblings if "test" in run.evaluations]
     evaluations = [run.evaluations["test"] for run in tested]
-    folds = [
-        fmean(run.evaluations["test"].accuracy for run in tested if run.fold == fold)
-        for fold in dict.fromkeys(run.fold for run in tested)
-    ]
+    accuracies = {run.key: run.evaluations["test"].accuracy for run in tested}
+    # The interval of a mean is that of its difference from nothing: one rule for people, folds and seeds.
+    level = paired_difference(accuracies, dict.fromkeys(accuracies, 0.0))
     pages = Environment(
         loader=PackageLoader("tutelage.export", "."), undefined=StrictUndefined, autoescape=False,
         keep_trailing_newline=True,
     )  # fmt: skip
     return pages.get_template("card.md.j2").render(
         shipped=shipped, source=source, facts=shipped.facts, run=source.run, experiment=source.experiment,
-        own=source.run.evaluations.get("test"), tested=tested, folds=folds,
-        interval=t_interval(folds, 0.95) if len(folds) > 2 else None,
+        own=source.run.evaluations.get("test"), tested=tested, level=level,
         subjects=_subjects(evaluations), classes=_classes(evaluations, source.experiment.class_names),
         drawn=" or ".join(sorted({parity.drawn for parity in shipped.parity.values()})) or "nothing",
         people=len(source.run.record.data.train_subjects), reads=_reads(shipped.facts), allowed=f"{100 * LOSS:g}",
-        percent=_percent, points=_points, ends=_ends, mean=fmean,
+        percent=_percent, points=_points, ends=_ends,
     )  # fmt: skip
 
 

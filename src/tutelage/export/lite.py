@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -41,7 +41,7 @@ def write_lite(network: On, facts: ModelFacts, path: Path) -> None:
             converter.convert(Scores(plain).eval(), (example,)).export(str(path))
     except Exception as error:  # the converter raises whatever the layer made it raise
         raise UserError(
-            f"{path.name}: {type(network.network).__name__} holds what TensorFlow Lite cannot take ({one_line(error, 200)}); "
+            f"{path.name}: TensorFlow Lite cannot take {type(network.network).__name__} ({one_line(error, 200)}); "
             "allowed: --formats onnx, or a convolutional network"
         ) from error
     path.write_bytes(with_metadata(path.read_bytes(), facts.metadata()))
@@ -143,11 +143,11 @@ def _quietly() -> Iterator[None]:
 
 
 def balanced(
-    labels: Sequence[int], index: NDArray[np.int64], most: int, seed: int
+    labels: NDArray[np.int64], index: NDArray[np.int64], most: int, seed: int
 ) -> NDArray[np.int64]:
     """Return up to ``most`` of these ids, classes in turn, drawn without replacement."""
     drawn = np.random.default_rng(seed).permutation(index)
-    kinds = np.asarray(labels)[drawn]
+    kinds = labels[drawn]
     rank = np.zeros(len(drawn), dtype=np.int64)
     for kind in np.unique(kinds):
         mine = kinds == kind

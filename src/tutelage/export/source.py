@@ -18,8 +18,10 @@ from tutelage.export.onnx import Scores
 from tutelage.export.package import Evidence
 from tutelage.models import On
 from tutelage.recipe.config import Recipe, parse
+from tutelage.recipe.data_spec import DataSpec
 from tutelage.recipe.networks import load_network
-from tutelage.runs.ledger import Experiment, Run, read_experiment
+from tutelage.runs.ledger import Experiment, read_experiment
+from tutelage.runs.run import Run
 from tutelage.study.comparison import best_student
 from tutelage.study.ledger import read_study
 
@@ -138,7 +140,7 @@ class RunModel(Model):
 
     @torch.no_grad()
     def _logits(self, windows: Floats) -> Floats:
-        parts = [self.network(part).numpy() for part in torch.from_numpy(windows).split(256)]
+        parts = [self.network(part).numpy() for part in torch.split(torch.from_numpy(windows), 256)]
         return (
             np.concatenate(parts)
             if parts
@@ -201,8 +203,7 @@ def evidence_of(
             f"{run.folder}: has no test predictions, so nothing shows that a file is still the model"
         )
     network, facts, cache = _opened(source, data, progress)
-    recipe = _recipe(source)
-    fold = cache.fold(recipe, int(run.fold))
+    fold = cache.fold(_data_spec(source), int(run.fold))
     inputs, index = fold.dataset.inputs, np.asarray(predictions.index, np.int64)
     shown = balanced(fold.dataset.labels, fold.split.train, SHOWN, seed=0)
     subjects = [str(subject) for subject in predictions.subjects]
@@ -220,9 +221,9 @@ def _opened(
 ) -> tuple[On, ModelFacts, DataCache]:
     from tutelage.data import home
 
-    recipe, run = _recipe(source), source.run
+    run = source.run
     cache = DataCache(data, (data or home()) / "checks", progress)
-    dataset = cache.dataset(recipe)
+    dataset = cache.dataset(_data_spec(source))
     if dataset.fingerprint != run.record.data.fingerprint:
         raise UserError(
             f"{run.folder}: was trained on {run.record.data.name} {run.record.data.fingerprint[:10]}; "
@@ -237,10 +238,11 @@ def _opened(
     return network, facts_of(source, network, dataset), cache
 
 
-def _recipe(source: Source) -> Recipe:
-    return parse(
+def _data_spec(source: Source) -> DataSpec:
+    recipe = parse(
         Recipe, source.experiment.record.resolved, str(source.experiment.folder / "experiment.json")
     )
+    return DataSpec.of(recipe)
 
 
 def _floats(inputs: NDArray[np.generic], index: NDArray[np.int64]) -> Floats:
