@@ -4,11 +4,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo environment test lint format clean
+.PHONY: help demo environment test quick lint format clean
 
 help:
 	@echo "make demo    make the environment, fetch the data, run recipes/hapt/three-teachers.yaml, write its report"
 	@echo "make test    make the environment and run every check: ruff, mypy, import-linter, pytest"
+	@echo "make quick   the fast tests alone"
 	@echo "make format  format the code"
 
 demo: environment
@@ -18,6 +19,10 @@ environment: $(VENV)/.core
 
 test: lint
 	$(BIN)/python -m pytest
+
+# What a change breaks most often, below two minutes: formulas, nouns, recipes, statistics, tables; nothing is trained.
+quick: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not slow" tests/losses tests/terms tests/weighting tests/statistics tests/audit tests/recipe/test_reader.py tests/recipe/test_resolve.py tests/test_*.py
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -142,17 +142,8 @@ def test_a_folder_that_cannot_keep_runs_is_refused_before_anything_is_prepared(
 
 
 def test_a_name_longer_than_the_file_system_allows_is_one_sentence(tmp_path):
-    long = "x" * 300
-    code, said = tutelage(
-        "run",
-        write(tmp_path, small),
-        "--runs",
-        tmp_path / "runs",
-        "--device",
-        "cpu",
-        "--name",
-        long,
-    )
+    long = tmp_path / ("x" * 300)
+    code, said = tutelage("run", write(tmp_path, small), "--runs", long, "--device", "cpu")
     assert (code, "this name is longer than the file system allows" in said) == (2, True), said
 
 
