@@ -42,9 +42,10 @@ $(VENV)/.core: pyproject.toml constraints.txt
 	$(PIP) --editable .
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.core
+$(VENV)/.dev: $(VENV)/.core edge.txt
 	@echo "installing the test tools into $(VENV)"
 	$(PIP) --editable '.[dev]'
+	$(BIN)/python -m pip --disable-pip-version-check install --quiet --no-deps -r edge.txt
 	touch $@
 
 clean:
