@@ -1,15 +1,17 @@
 # Two commands are all a new user needs: `make demo` and `make test`.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
+EDGE ?= $(VENV)-edge
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo environment test quick lint format clean
+.PHONY: help demo environment test test-edge quick lint format clean
 
 help:
 	@echo "make demo    make the environment, fetch the data, run recipes/hapt/three-teachers.yaml, write its report"
 	@echo "make test    make the environment and run every check: ruff, mypy, import-linter, pytest"
 	@echo "make quick   the fast tests alone"
+	@echo "make test-edge  the tests of files for devices, with their tools in an environment of its own"
 	@echo "make format  format the code"
 
 demo: environment
@@ -47,5 +49,16 @@ $(VENV)/.dev: $(VENV)/.core
 	$(PIP) --editable '.[dev]'
 	touch $@
 
+# The converter's own dependencies change what other libraries import: they live beside the first environment.
+test-edge: $(EDGE)/.tools
+	$(EDGE)/bin/python -m pytest tests/export
+
+$(EDGE)/.tools: $(VENV)/.dev edge.txt
+	test -x $(EDGE)/bin/python || $(PYTHON) -m venv $(EDGE)
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' > "$$($(EDGE)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/first.pth"
+	@echo "installing the tools for devices into $(EDGE)"
+	$(EDGE)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r edge.txt
+	touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(EDGE) .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,12 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tutelage.averaging import (
-    Gaussian,
-    Uniform,
-    add_epoch,
-    averaged,
-)
+from tutelage.averaging import Gaussian, Uniform, add_epoch, averaged
 
 
 def test_weights_equal_the_authors_code():

@@ -1,15 +1,7 @@
 import pytest
 import torch
 
-from tutelage.augment import (
-    CropFlip,
-    Jitter,
-    Missing,
-    RandomResizedCrop,
-    Scaling,
-    Shift,
-    augmented,
-)
+from tutelage.augment import CropFlip, Jitter, Missing, RandomResizedCrop, Scaling, Shift, augmented
 from tutelage.batches import Samples, batches, order
 from tutelage.errors import UserError
 from tutelage.models import On

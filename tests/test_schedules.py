@@ -3,15 +3,7 @@ import math
 import pytest
 
 from tutelage.recipe.instantiate import convert
-from tutelage.schedules import (
-    Constant,
-    Cosine,
-    EpochCosine,
-    Linear,
-    Piecewise,
-    Schedule,
-    value_at,
-)
+from tutelage.schedules import Constant, Cosine, EpochCosine, Linear, Piecewise, Schedule, value_at
 from tutelage.types import Clock
 
 

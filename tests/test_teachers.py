@@ -6,21 +6,10 @@ from tutelage import seals
 from tutelage.batches import Samples
 from tutelage.errors import UserError
 from tutelage.models import On, WideResNet
-from tutelage.objectives import (
-    Distiller,
-    Labels,
-    MergedSimilarity,
-    PerTeacher,
-    Weighted,
-)
+from tutelage.objectives import Distiller, Labels, MergedSimilarity, PerTeacher, Weighted
 from tutelage.teachers import CachedTeachers, LiveTeachers, cache_teacher
 from tutelage.terms import SimilarityMap, SoftTargets
-from tutelage.types import (
-    Clock,
-    Needs,
-    Output,
-    View,
-)
+from tutelage.types import Clock, Needs, Output, View
 
 COUNT = 60
 

@@ -21,12 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.common import write
-from tutelage.data import (
-    DataSet,
-    Digits,
-    SyntheticEvents,
-    SyntheticScenes,
-)
+from tutelage.data import DataSet, Digits, SyntheticEvents, SyntheticScenes
 from tutelage.interpret import (
     concept_accuracies,
     contribution_map,

@@ -23,12 +23,7 @@ from torch import nn
 from benchmarks.common import ratio, rounds, write
 from tutelage.batches import Samples
 from tutelage.models import On, WideResNet
-from tutelage.objectives import (
-    Distiller,
-    Labels,
-    PerTeacher,
-    Weighted,
-)
+from tutelage.objectives import Distiller, Labels, PerTeacher, Weighted
 from tutelage.steps import GradientStep
 from tutelage.teachers import CachedTeachers, LiveTeachers, cache_teacher
 from tutelage.terms import SoftTargets

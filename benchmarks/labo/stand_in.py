@@ -28,13 +28,7 @@ from tutelage.vlm.hugging_face import export_hugging_face
 from tutelage.vlm.open_clip import OpenClipEncoder, new_open_clip, save_open_clip
 from tutelage.vlm.pictures import Preparation
 from tutelage.vlm.signal_text import SignalTextEncoder, Sizes, save_signal_text
-from tutelage.vlm.training import (
-    Schooling,
-    class_embeddings,
-    embed,
-    teach,
-    zero_shot,
-)
+from tutelage.vlm.training import Schooling, class_embeddings, embed, teach, zero_shot
 
 PER_CLASS = 600  # of the images that the recipes use, from either part of CIFAR-10
 PEOPLE = tuple(f"{number:02d}" for number in range(1, 13))  # of HAPT, who are in no recipe of labo

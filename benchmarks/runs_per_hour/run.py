@@ -24,21 +24,11 @@ from benchmarks.common import Run, write
 from tutelage.batches import Samples
 from tutelage.execution.stacked_training import Member, fit_stacked
 from tutelage.models import On, WideResNet
-from tutelage.objectives import (
-    Distiller,
-    Labels,
-    PerTeacher,
-    Weighted,
-)
+from tutelage.objectives import Distiller, Labels, PerTeacher, Weighted
 from tutelage.steps import GradientStep
 from tutelage.teachers import CachedTeachers, cache_teacher
 from tutelage.terms import SoftTargets
-from tutelage.train import (
-    Settings,
-    State,
-    Training,
-    fit,
-)
+from tutelage.train import Settings, State, Training, fit
 from tutelage.types import Needs
 
 BATCH, COUNT, CLASSES, CHANNELS = 64, 256, 12, 40

@@ -17,13 +17,7 @@ from lightning_fabric import Fabric
 from benchmarks.common import ratio, rounds, write
 from tutelage.batches import Samples
 from tutelage.models import On, WideResNet, measure
-from tutelage.objectives import (
-    Distiller,
-    Labels,
-    MergedSimilarity,
-    PerTeacher,
-    Weighted,
-)
+from tutelage.objectives import Distiller, Labels, MergedSimilarity, PerTeacher, Weighted
 from tutelage.steps import GradientStep
 from tutelage.teachers import CachedTeachers, LiveTeachers, cache_teacher
 from tutelage.terms import SoftTargets

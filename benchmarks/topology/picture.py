@@ -11,12 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from sklearn.datasets import load_sample_image
 
-from tutelage.modalities import (
-    GramianField,
-    PersistenceImage,
-    SublevelPersistence,
-    TransitionField,
-)
+from tutelage.modalities import GramianField, PersistenceImage, SublevelPersistence, TransitionField
 
 TARGET = Path(__file__).parents[2] / "docs" / "images" / "modalities.png"
 INK, FAINT, VALLEY, HOLE = "#1f2933", "#9aa5b1", "#c2410c", "#0f766e"

@@ -16,13 +16,7 @@ from benchmarks.common import machine
 from tutelage.execution.workers import RunConfig
 from tutelage.report.study.tuning import paragraph, write_tuning
 from tutelage.study.file import load_study
-from tutelage.study.tune import (
-    Tuning,
-    plateau,
-    reach,
-    read_tuning,
-    tune,
-)
+from tutelage.study.tune import Tuning, plateau, reach, read_tuning, tune
 
 STUDIES = ("tune-kd", "simplex")
 HERE = Path(__file__).parent

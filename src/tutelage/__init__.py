@@ -27,6 +27,8 @@ if TYPE_CHECKING:  # what __getattr__ gives, for editors and type checkers
     from tutelage.evaluate import predict as predict
     from tutelage.execution.run import execute as run  # noqa: F401
     from tutelage.execution.workers import RunConfig as RunConfig
+    from tutelage.export import Stream as Stream
+    from tutelage.export import load_model as load  # noqa: F401
     from tutelage.models import On as On
     from tutelage.objectives import Distiller as Distiller
     from tutelage.recipe.config import Recipe as Recipe
@@ -54,6 +56,8 @@ _PLACES = {
     "read_study": "tutelage.study.ledger:read_study",
     "load_network": "tutelage.recipe.networks:load_network",
     "predict": "tutelage.evaluate:predict",
+    "load": "tutelage.export:load_model",
+    "Stream": "tutelage.export:Stream",
     "assess": "tutelage.evaluate:assess",
     "Recipe": "tutelage.recipe.config:Recipe",
     "Distiller": "tutelage.objectives:Distiller",

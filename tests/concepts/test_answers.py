@@ -6,12 +6,7 @@ from typer.testing import CliRunner
 
 from tests.concepts.server import serving
 from tutelage.cli.root import app
-from tutelage.concepts import (
-    LanguageModel,
-    RecordedAnswers,
-    answers,
-    read,
-)
+from tutelage.concepts import LanguageModel, RecordedAnswers, answers, read
 from tutelage.concepts.answers import Answer
 from tutelage.errors import UserError
 

@@ -2,13 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutelage.concepts import (
-    Concept,
-    ConceptSet,
-    Provenance,
-    Rules,
-    clean,
-)
+from tutelage.concepts import Concept, ConceptSet, Provenance, Rules, clean
 from tutelage.concepts.clean import key
 from tutelage.errors import UserError
 

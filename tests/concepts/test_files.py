@@ -17,13 +17,7 @@ from tutelage.concepts import (
     write,
 )
 from tutelage.concepts.files import dumps, parse
-from tutelage.data import (
-    Hapt,
-    Pamap2,
-    cifar,
-    hapt,
-    pamap2,
-)
+from tutelage.data import Hapt, Pamap2, cifar, hapt, pamap2
 from tutelage.errors import UserError
 
 TEXT = st.text(max_size=12)

@@ -2,14 +2,7 @@ import time
 
 import pytest
 
-from tutelage.concepts import (
-    PROMPTS,
-    Asking,
-    Prompt,
-    Rules,
-    generate,
-    open_prompts,
-)
+from tutelage.concepts import PROMPTS, Asking, Prompt, Rules, generate, open_prompts
 from tutelage.concepts.answers import Answer
 from tutelage.errors import UserError
 

@@ -10,12 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tutelage.concepts.greedy import (
-    lazy_greedy,
-    likeness,
-    naive_greedy,
-    value,
-)
+from tutelage.concepts.greedy import lazy_greedy, likeness, naive_greedy, value
 
 
 def embedded(count, dimensions=6, seed=0, groups=None):

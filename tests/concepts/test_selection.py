@@ -6,12 +6,7 @@ import torch
 
 from tutelage.concepts import Concept, ConceptSet
 from tutelage.concepts.greedy import lazy_greedy, likeness
-from tutelage.concepts.scores import (
-    class_means,
-    mutual_information,
-    negative_entropy,
-    scaled,
-)
+from tutelage.concepts.scores import class_means, mutual_information, negative_entropy, scaled
 from tutelage.concepts.selection import Criterion, choose, select_concepts
 
 

@@ -13,22 +13,10 @@ import torch
 from tests.doubles.workspace import Tiny
 from tutelage import objectives, terms, weighting
 from tutelage.models import LatentWorkspace
-from tutelage.objectives import (
-    Distiller,
-    Objective,
-    PerTeacher,
-    Weighted,
-)
+from tutelage.objectives import Distiller, Objective, PerTeacher, Weighted
 from tutelage.recipe.instantiate import build
 from tutelage.terms import Term
-from tutelage.types import (
-    Batch,
-    Clock,
-    Facts,
-    Output,
-    Survey,
-    View,
-)
+from tutelage.types import Batch, Clock, Facts, Output, Survey, View
 from tutelage.weighting import Weighting
 
 MIX = {"sig": 0.2, "pi": 0.3, "gaf": 0.5}

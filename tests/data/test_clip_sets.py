@@ -10,14 +10,7 @@ from PIL import Image
 from torchvision import transforms
 
 from tutelage import data
-from tutelage.data import (
-    ImageNet,
-    ImageNetA,
-    ImageNetR,
-    ImageNetSketch,
-    ImageNetV2,
-    store,
-)
+from tutelage.data import ImageNet, ImageNetA, ImageNetR, ImageNetSketch, ImageNetV2, store
 from tutelage.data import imagenet as imagenet_module
 from tutelage.data.clip_sets import ListedSet
 from tutelage.data.leakage import refuse_leakage

@@ -5,23 +5,11 @@ import shutil
 import numpy as np
 import pytest
 
-from tutelage.data import (
-    Cifar10,
-    Digits,
-    SyntheticEvents,
-    SyntheticScenes,
-    cifar,
-    store,
-)
+from tutelage.data import Cifar10, Digits, SyntheticEvents, SyntheticScenes, cifar, store
 from tutelage.data.hierarchy import as_concepts, grouped
 from tutelage.data.leakage import scan
 from tutelage.data.prepare import describe
-from tutelage.data.scenes import (
-    AXES,
-    COLOURS,
-    EVENTS,
-    SHAPES,
-)
+from tutelage.data.scenes import AXES, COLOURS, EVENTS, SHAPES
 from tutelage.data.splits import OfficialSplit, RandomSplit
 from tutelage.errors import UserError
 

@@ -3,14 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tutelage.data.corruptions import (
-    CORRUPTIONS,
-    missing,
-    missing_and_noise,
-    noise,
-    scaling,
-    shift,
-)
+from tutelage.data.corruptions import CORRUPTIONS, missing, missing_and_noise, noise, scaling, shift
 from tutelage.errors import UserError
 
 

@@ -9,12 +9,7 @@ import pytest
 
 from tutelage.data import Hapt
 from tutelage.data import hapt as module
-from tutelage.data.hapt import (
-    Recording,
-    read_folder,
-    read_package,
-    read_zip,
-)
+from tutelage.data.hapt import Recording, read_folder, read_package, read_zip
 from tutelage.errors import UserError
 
 

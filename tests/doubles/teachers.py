@@ -2,13 +2,7 @@
 
 import torch
 
-from tutelage.types import (
-    Batch,
-    Clock,
-    Facts,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Facts, Output, View
 
 LABELS = torch.tensor([0, 2, 4, 1])
 NAMES = ("sig", "pi", "gaf", "fourth", "fifth", "sixth", "seventh", "eighth")

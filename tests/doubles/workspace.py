@@ -10,13 +10,7 @@ from torch.nn import functional as F
 from tutelage.models import LatentWorkspace
 from tutelage.models._layers import Staged, average, convolution
 from tutelage.recipe.instantiate import build
-from tutelage.types import (
-    Batch,
-    Clock,
-    Facts,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Facts, Output, View
 
 CLASSES = 5
 TAPS = ("stage1", "stage2", "stage3")

@@ -11,22 +11,11 @@ from tests.contract import test_contract as contract
 from tests.doubles.workspace import Tiny
 from tutelage import terms
 from tutelage.models import LatentWorkspace
-from tutelage.objectives import (
-    Distiller,
-    Labels,
-    PerTeacher,
-    Weighted,
-)
+from tutelage.objectives import Distiller, Labels, PerTeacher, Weighted
 from tutelage.ranks import Ranks
 from tutelage.recipe.instantiate import build
 from tutelage.steps import BilevelStep, GradientStep
-from tutelage.types import (
-    Batch,
-    Clock,
-    Facts,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Facts, Output, View
 
 NAMES = [name for _, name in contract.ALL]
 SAMPLES, STEPS, CLASSES = 28, 3, 5

@@ -8,13 +8,7 @@ import torch
 from lightning_fabric import Fabric
 
 from tutelage.batches import Samples
-from tutelage.execution.stacked_training import (
-    Member,
-    fit_stacked,
-    refusal,
-    shape_of,
-    why_not,
-)
+from tutelage.execution.stacked_training import Member, fit_stacked, refusal, shape_of, why_not
 from tutelage.models import (
     VGG,
     CifarResNet,
@@ -26,24 +20,12 @@ from tutelage.models import (
     ShuffleNetV2,
     WideResNet,
 )
-from tutelage.objectives import (
-    Distiller,
-    Labels,
-    MergedSimilarity,
-    PerTeacher,
-    Weighted,
-)
+from tutelage.objectives import Distiller, Labels, MergedSimilarity, PerTeacher, Weighted
 from tutelage.schedules import Cosine
 from tutelage.steps import BilevelStep, GradientStep
 from tutelage.teachers import CachedTeachers, cache_teacher
 from tutelage.terms import ContrastiveRepresentation, Hint, SoftTargets
-from tutelage.train import (
-    DivergedError,
-    Settings,
-    State,
-    Training,
-    fit,
-)
+from tutelage.train import DivergedError, Settings, State, Training, fit
 from tutelage.types import Clock, Facts, View
 from tutelage.weighting import Fixed
 

@@ -14,12 +14,7 @@ from tutelage.data.store import open_saved, save
 from tutelage.execution.claim import Outcome, run_outcome
 from tutelage.execution.listener import Quiet
 from tutelage.execution.run import carry_out, make_plan
-from tutelage.execution.stack import (
-    Seconds,
-    measure_stack,
-    stack_outcomes,
-    why_alone,
-)
+from tutelage.execution.stack import Seconds, measure_stack, stack_outcomes, why_alone
 from tutelage.execution.stack_engine import _Stacking, known_seconds, stacking
 from tutelage.execution.workers import RunConfig
 from tutelage.recipe.config import load

@@ -6,13 +6,7 @@ import pytest
 import torch
 
 from tests.interpret.doubles import Asking, Linear, inputs
-from tutelage.interpret import (
-    ablate,
-    compare,
-    concept_accuracies,
-    deletion,
-    faithfulness,
-)
+from tutelage.interpret import ablate, compare, concept_accuracies, deletion, faithfulness
 from tutelage.models import ConceptTransformer, WideResNet
 
 

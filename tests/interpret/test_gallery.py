@@ -4,13 +4,7 @@ import torch
 from PIL import Image
 
 from tests.interpret.doubles import Asking, inputs
-from tutelage.interpret import (
-    concept_scores,
-    gallery,
-    heat_maps,
-    overlay,
-    spotlight,
-)
+from tutelage.interpret import concept_scores, gallery, heat_maps, overlay, spotlight
 from tutelage.types import Stream
 
 

@@ -9,12 +9,7 @@ from tests.doubles.waves import wave
 from tutelage import losses
 from tutelage.objectives import Labels, PerTeacher
 from tutelage.terms import SoftTargets
-from tutelage.types import (
-    Batch,
-    Clock,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Output, View
 from tutelage.weighting import Fixed
 
 Z_T = torch.tensor([[2.0, 1, 0, -1], [0.5, 0.5, 3, -2]], dtype=torch.float64)

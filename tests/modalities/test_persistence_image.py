@@ -13,12 +13,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from tutelage.errors import UserError
-from tutelage.modalities import (
-    PUBLISHED,
-    PersistenceImage,
-    SublevelPersistence,
-    published,
-)
+from tutelage.modalities import PUBLISHED, PersistenceImage, SublevelPersistence, published
 
 GOLDEN = np.array([0.5, 0.1, 0.6, 0.3, 0.9, 0.2, 0.8, 0, 0.7])[None, None]
 

@@ -3,12 +3,7 @@ import pytest
 from sklearn.base import clone
 
 from tutelage.errors import UserError
-from tutelage.modalities import (
-    GramianField,
-    PersistenceImage,
-    Scaled,
-    represent,
-)
+from tutelage.modalities import GramianField, PersistenceImage, Scaled, represent
 
 RANDOM = np.random.default_rng(0)
 # two channels of very different size and offset, and one that never changes

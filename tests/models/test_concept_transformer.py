@@ -9,14 +9,7 @@ from torch import nn
 
 from tests.doubles.waves import wave
 from tutelage.errors import UserError
-from tutelage.models import (
-    CifarResNet,
-    ConceptTransformer,
-    On,
-    Timm,
-    WideResNet,
-    measure,
-)
+from tutelage.models import CifarResNet, ConceptTransformer, On, Timm, WideResNet, measure
 from tutelage.models.backbone import Backbone, StagedBackbone, TimmBackbone
 from tutelage.models.concept_slots import (
     BilevelSlots,

@@ -10,13 +10,7 @@ from torch.nn import functional as F
 from tests.vlm.formula import Given, fill, prompts, scatter
 from tests.vlm.small import IMAGES, image_encoder, image_folder, signal_encoder
 from tutelage.errors import UserError
-from tutelage.models import (
-    DistilledClip,
-    On,
-    PromptedClip,
-    WideResNet,
-    measure,
-)
+from tutelage.models import DistilledClip, On, PromptedClip, WideResNet, measure
 from tutelage.models.edu_attention import Attention, EduAttention
 from tutelage.objectives import PerTeacher
 from tutelage.teachers import state_hash

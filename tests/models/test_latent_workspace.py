@@ -18,14 +18,7 @@ from tests.doubles.workspace import (
     transfer,
 )
 from tutelage.errors import UserError
-from tutelage.models import (
-    CifarResNet,
-    LatentWorkspace,
-    On,
-    ResNet,
-    WideResNet,
-    measure,
-)
+from tutelage.models import CifarResNet, LatentWorkspace, On, ResNet, WideResNet, measure
 from tutelage.recipe.instantiate import build
 from tutelage.recipe.networks import load_network, make_network, save_network
 from tutelage.training.student import start_from

@@ -3,13 +3,7 @@ import torch
 from torch import nn
 
 from tutelage.errors import UserError
-from tutelage.models import (
-    On,
-    Tapped,
-    Timm,
-    WideResNet,
-    measure,
-)
+from tutelage.models import On, Tapped, Timm, WideResNet, measure
 from tutelage.types import Batch
 
 # dimensions, channels, classes, spatial, depth, width -> parameters (kd-methods, section 1.1)

@@ -8,13 +8,7 @@ from lightning_fabric import Fabric
 
 from tutelage.models import DistilledClip, On, PromptedClip
 from tutelage.models.edu_attention import Attention
-from tutelage.objectives import (
-    Distiller,
-    Labels,
-    PerTeacher,
-    SelfRegulation,
-    Weighted,
-)
+from tutelage.objectives import Distiller, Labels, PerTeacher, SelfRegulation, Weighted
 from tutelage.steps import GradientStep
 from tutelage.teachers import LiveTeachers
 from tutelage.terms import FeatureStatistics, SoftTargets

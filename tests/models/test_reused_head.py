@@ -15,13 +15,7 @@ from tutelage.errors import UserError
 from tutelage.evaluate import predict
 from tutelage.execution import run
 from tutelage.execution.workers import RunConfig
-from tutelage.models import (
-    CifarResNet,
-    MobileNetV2,
-    ReusedHead,
-    WideResNet,
-    measure,
-)
+from tutelage.models import CifarResNet, MobileNetV2, ReusedHead, WideResNet, measure
 from tutelage.recipe.config import Recipe, parse
 from tutelage.recipe.data_spec import DataSpec, load_data
 from tutelage.recipe.fold import Fold
@@ -30,12 +24,7 @@ from tutelage.recipe.networks import load_network
 from tutelage.recipe.resolve import resolve
 from tutelage.terms import FeatureDistance
 from tutelage.training.check import check
-from tutelage.types import (
-    Batch,
-    Clock,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Output, View
 
 
 def made(**changes):

@@ -13,13 +13,7 @@ from tutelage.losses.concepts import on_grid
 from tutelage.models import ConceptTransformer, Network, WideResNet
 from tutelage.objectives import ConceptExplanation, ConceptSparsity, PerTeacher
 from tutelage.recipe.instantiate import build
-from tutelage.types import (
-    Batch,
-    Clock,
-    Facts,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Facts, Output, View
 
 # jyhong0304/concept_centric_transformers@90a2875, ctc/loss.py, on the same tensors in float64.
 ATTENTION = torch.softmax(2 * wave(3, 4, 5, step=0.7, phase=30), -1)

@@ -31,12 +31,7 @@ from tutelage.recipe.config import Train
 from tutelage.recipe.instantiate import build
 from tutelage.steps import GradientStep
 from tutelage.training.settings import make_fabric
-from tutelage.types import (
-    Clock,
-    Needs,
-    Output,
-    View,
-)
+from tutelage.types import Clock, Needs, Output, View
 
 PAIR = {"pi": (7, 3, 4), "sig": (8, 5)}
 THREE = {"sig": (8, 5), "pi": (7, 3, 4), "gaf": (9, 2, 3)}

@@ -19,14 +19,7 @@ from tutelage.objectives.curriculum_labels import stretched
 from tutelage.recipe.instantiate import build
 from tutelage.runs.ledger import read_experiment
 from tutelage.seeds import generator
-from tutelage.types import (
-    Batch,
-    Clock,
-    Facts,
-    Output,
-    Survey,
-    View,
-)
+from tutelage.types import Batch, Clock, Facts, Output, Survey, View
 
 NAMES = ("c0", "c1", "c2", "c3", "c4", "c5")
 SUBSETS = {"many": [0, 3], "median": [1, 2, 5], "low": [2, 4]}

@@ -8,13 +8,7 @@ from torch import nn
 from tests.contract.test_contract import MIX, view
 from tutelage import losses
 from tutelage.errors import UserError
-from tutelage.objectives import (
-    Distiller,
-    Labels,
-    MergedSimilarity,
-    PerTeacher,
-    Weighted,
-)
+from tutelage.objectives import Distiller, Labels, MergedSimilarity, PerTeacher, Weighted
 from tutelage.schedules import Linear
 from tutelage.terms import SoftTargets, Term
 from tutelage.types import Clock, Facts

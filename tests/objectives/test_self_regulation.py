@@ -10,12 +10,7 @@ from torch.nn import functional as F
 from tests.doubles.waves import wave
 from tutelage import losses
 from tutelage.objectives import SelfRegulation
-from tutelage.types import (
-    Batch,
-    Clock,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Output, View
 
 
 def view(batch=4, classes=3, channels=5, dtype=torch.float64):

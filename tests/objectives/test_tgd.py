@@ -9,12 +9,7 @@ from tests.doubles.teachers import LABELS, wave
 from tutelage.objectives import Distiller
 from tutelage.recipe.config import load
 from tutelage.recipe.instantiate import weighted
-from tutelage.types import (
-    Batch,
-    Clock,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Output, View
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "cifar10" / "tgd.yaml"
 

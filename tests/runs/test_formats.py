@@ -8,12 +8,7 @@ import pytest
 
 from tutelage.errors import UserError
 from tutelage.runs.example import ExampleWindow
-from tutelage.runs.explanations import (
-    ConceptStream,
-    ExplanationHeader,
-    Explanations,
-    StreamHeader,
-)
+from tutelage.runs.explanations import ConceptStream, ExplanationHeader, Explanations, StreamHeader
 from tutelage.runs.inspection import Inspection
 from tutelage.runs.predictions import Predictions, SampleTraces
 

@@ -13,12 +13,7 @@ from scipy import stats
 from tests.report.fake import Fake, write
 from tutelage.errors import UserError
 from tutelage.runs.folder import read_record, write_record
-from tutelage.runs.frames import (
-    classes_frame,
-    curves_frame,
-    runs_frame,
-    subjects_frame,
-)
+from tutelage.runs.frames import classes_frame, curves_frame, runs_frame, subjects_frame
 from tutelage.runs.ledger import read_experiment
 from tutelage.statistics.spreads import mean_of_folds
 from tutelage.study.comparison import best_student, compare

@@ -14,25 +14,13 @@ from tests.training.small import recipe
 from tests.training.test_runs import execute, read, runs_of
 from tutelage import checkpoint
 from tutelage.errors import UserError
-from tutelage.objectives import (
-    Distiller,
-    Labels,
-    PerTeacher,
-    Weighted,
-)
+from tutelage.objectives import Distiller, Labels, PerTeacher, Weighted
 from tutelage.runs.writer import RunFolder
 from tutelage.steps import BilevelStep, GradientStep
 from tutelage.steps.bilevel import sgd
 from tutelage.steps.hard_buffer import HardBuffer
 from tutelage.terms import Hint, SoftTargets
-from tutelage.types import (
-    Batch,
-    Clock,
-    Facts,
-    Needs,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Facts, Needs, Output, View
 from tutelage.weighting import MetaFeatures, MetaLogits, Uniform
 
 

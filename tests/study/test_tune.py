@@ -26,20 +26,8 @@ from tutelage.recipe.config import Recipe
 from tutelage.report.study.tuning import paragraph, write_tuning
 from tutelage.runs.ledger import read_experiment
 from tutelage.study.file import load_study
-from tutelage.study.tune import (
-    plateau,
-    reach,
-    read_tuning,
-    search_of,
-    tune,
-)
-from tutelage.study.tune.record import (
-    Again,
-    Axis,
-    Score,
-    Setting,
-    Tuning,
-)
+from tutelage.study.tune import plateau, reach, read_tuning, search_of, tune
+from tutelage.study.tune.record import Again, Axis, Score, Setting, Tuning
 from tutelage.study.tune.space import dimension
 from tutelage.study.tune.store import Store
 from tutelage.study.tune.watch import GivenUp, Watch

@@ -15,13 +15,7 @@ from tutelage.execution.workers import RunConfig
 from tutelage.recipe.config import Recipe, parse
 from tutelage.runs.writer import RunFolder
 from tutelage.terms import ContrastiveRepresentation
-from tutelage.types import (
-    Batch,
-    Clock,
-    Facts,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Facts, Output, View
 
 
 def test_equals_a_loop():

@@ -10,12 +10,7 @@ from tests.doubles.waves import wave
 from tutelage import losses
 from tutelage.schedules import Linear
 from tutelage.terms import DecoupledTargets
-from tutelage.types import (
-    Batch,
-    Clock,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Output, View
 
 Z_T = torch.tensor([[2.0, 1, 0, -1], [0.5, 0.5, 3, -2]], dtype=torch.float64)
 Z_S = torch.tensor([[1.0, 1.5, -0.5, 0], [0, 1, 2, -1]], dtype=torch.float64)

@@ -8,13 +8,7 @@ import torch
 from tests.doubles.waves import wave
 from tutelage import losses
 from tutelage.terms import DiscriminativeConsistent
-from tutelage.types import (
-    Batch,
-    Clock,
-    Facts,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Facts, Output, View
 
 
 def loop(student, teacher, scale, consistency):

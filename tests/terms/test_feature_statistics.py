@@ -9,13 +9,7 @@ from torch.nn import functional as F
 from tests.doubles.waves import wave
 from tutelage import losses
 from tutelage.terms import FeatureStatistics, SoftTargets
-from tutelage.types import (
-    Batch,
-    Clock,
-    Facts,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Facts, Output, View
 
 
 def features(batch=4, channels=5, places=(), dtype=torch.float64):

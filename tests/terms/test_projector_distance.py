@@ -8,13 +8,7 @@ import torch
 from tests.doubles.waves import wave
 from tutelage import losses
 from tutelage.terms import ProjectorDistance
-from tutelage.types import (
-    Batch,
-    Clock,
-    Facts,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Facts, Output, View
 
 
 def test_equals_a_loop():

@@ -9,13 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.training.test_runs import Outcomes, execute, runs_of
-from tests.vlm.small import (
-    IMAGES,
-    SAID,
-    concept_file,
-    image_encoder,
-    signal_folder,
-)
+from tests.vlm.small import IMAGES, SAID, concept_file, image_encoder, signal_folder
 from tutelage.batches import Samples
 from tutelage.data import SyntheticImages
 from tutelage.errors import UserError

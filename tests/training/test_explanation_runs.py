@@ -19,12 +19,7 @@ from tutelage.batches import Samples
 from tutelage.data import SyntheticEvents, SyntheticImages
 from tutelage.data.splits import Split
 from tutelage.errors import UserError
-from tutelage.models import (
-    ConceptBottleneck,
-    ConceptTransformer,
-    On,
-    WideResNet,
-)
+from tutelage.models import ConceptBottleneck, ConceptTransformer, On, WideResNet
 from tutelage.recipe.config import Recipe, parse
 from tutelage.recipe.data_spec import DataSpec, load_data
 from tutelage.recipe.fold import Fold

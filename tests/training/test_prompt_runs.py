@@ -21,12 +21,7 @@ from tutelage.recipe.networks import load_network
 from tutelage.report import write_report
 from tutelage.vlm.captions import Captions
 from tutelage.vlm.open_clip import save_open_clip
-from tutelage.vlm.training import (
-    Schooling,
-    embed,
-    teach,
-    zero_shot,
-)
+from tutelage.vlm.training import Schooling, embed, teach, zero_shot
 
 pytest.importorskip("open_clip")
 

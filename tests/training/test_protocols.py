@@ -13,12 +13,7 @@ from tests.training.named import Named
 from tests.training.test_runs import execute, read, runs_of
 from tutelage.data import SyntheticImages
 from tutelage.data.leakage import refuse_leakage, scan
-from tutelage.data.splits import (
-    FewShot,
-    OfficialSplit,
-    Split,
-    Transductive,
-)
+from tutelage.data.splits import FewShot, OfficialSplit, Split, Transductive
 from tutelage.errors import UserError
 from tutelage.evaluate import assess_groups, harmonic_mean
 from tutelage.recipe.config import Recipe, parse

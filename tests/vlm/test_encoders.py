@@ -10,21 +10,10 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from tests.vlm.small import (
-    IMAGES,
-    image_encoder,
-    image_folder,
-    signal_encoder,
-    signal_folder,
-)
+from tests.vlm.small import IMAGES, image_encoder, image_folder, signal_encoder, signal_folder
 from tutelage.errors import UserError
 from tutelage.recipe.instantiate import build
-from tutelage.vlm import (
-    EncoderSource,
-    HuggingFace,
-    OpenClip,
-    SignalText,
-)
+from tutelage.vlm import EncoderSource, HuggingFace, OpenClip, SignalText
 from tutelage.vlm.hugging_face import _preparation, export_hugging_face
 from tutelage.vlm.open_clip import new_open_clip, save_open_clip
 from tutelage.vlm.pictures import Preparation

@@ -12,13 +12,7 @@ from tutelage.errors import UserError
 from tutelage.vlm.captions import Captions
 from tutelage.vlm.contrast import multi_positive
 from tutelage.vlm.signal_text import SignalTextEncoder
-from tutelage.vlm.training import (
-    Schooling,
-    class_embeddings,
-    embed,
-    teach,
-    zero_shot,
-)
+from tutelage.vlm.training import Schooling, class_embeddings, embed, teach, zero_shot
 
 open_clip = pytest.importorskip("open_clip")
 

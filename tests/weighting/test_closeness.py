@@ -11,12 +11,7 @@ from tests.doubles.workspace import clipped
 from tutelage.errors import UserError
 from tutelage.objectives import PerTeacher
 from tutelage.terms import SoftTargets
-from tutelage.types import (
-    Batch,
-    Clock,
-    Output,
-    View,
-)
+from tutelage.types import Batch, Clock, Output, View
 from tutelage.weighting import Closeness
 from tutelage.weighting.closeness import bounded
 

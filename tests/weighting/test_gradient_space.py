@@ -13,12 +13,7 @@ from sklearn.svm import OneClassSVM
 from tests.contract.test_contract import view as random_view
 from tests.doubles.teachers import facts_of, formula_view, logits, view_of, wave
 from tutelage import losses
-from tutelage.objectives import (
-    Distiller,
-    Labels,
-    PerTeacher,
-    Weighted,
-)
+from tutelage.objectives import Distiller, Labels, PerTeacher, Weighted
 from tutelage.terms import SoftTargets
 from tutelage.types import Output
 from tutelage.weighting import GradientSpace, _min_norm

@@ -7,6 +7,7 @@ import typer
 
 import tutelage
 from tutelage.cli import concepts as concept_commands
+from tutelage.cli import export as export_commands
 from tutelage.cli import main
 from tutelage.cli import study as study_commands
 from tutelage.cli.groups import AskingGroup, SentenceGroup
@@ -25,6 +26,8 @@ app = typer.Typer(
 
 app.add_typer(concept_commands.app, name="concepts", cls=AskingGroup)
 app.add_typer(study_commands.app, name="study", cls=SentenceGroup)
+for command in (export_commands.ship, export_commands.predict, export_commands.stream):
+    app.command()(command)
 
 
 def _version(asked: bool) -> None:

@@ -6,21 +6,10 @@ Nothing here is a slot of a recipe; a recipe names a file of concepts or one tha
 from tutelage.concepts.answers import LanguageModel, RecordedAnswers
 from tutelage.concepts.clean import Cleaned, Rules, clean
 from tutelage.concepts.concept import Concept, ConceptSet, Provenance
-from tutelage.concepts.files import (
-    open_concepts,
-    read,
-    read_any,
-    shipped,
-    write,
-)
+from tutelage.concepts.files import open_concepts, read, read_any, shipped, write
 from tutelage.concepts.generate import Asking, generate
 from tutelage.concepts.prompts import PROMPTS, Prompt, open_prompts
-from tutelage.concepts.ratings import (
-    questions,
-    read_ratings,
-    summarise,
-    write_questions,
-)
+from tutelage.concepts.ratings import questions, read_ratings, summarise, write_questions
 from tutelage.concepts.seq2seq import Seq2SeqSplitter
 from tutelage.concepts.split import SplitSentences
 

@@ -8,12 +8,7 @@ from tutelage.concepts.answers import Answer, Answers
 from tutelage.concepts.clean import Cleaned, Rules, clean
 from tutelage.concepts.concept import Concept, ConceptSet, Provenance
 from tutelage.concepts.prompts import Prompt
-from tutelage.concepts.split import (
-    SplitSentences,
-    Splitter,
-    lines_of,
-    split_nothing,
-)
+from tutelage.concepts.split import SplitSentences, Splitter, lines_of, split_nothing
 from tutelage.errors import UserError
 
 Progress = Callable[[str, float], None]

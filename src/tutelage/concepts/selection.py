@@ -9,20 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tutelage.concepts.concept import ConceptSet
-from tutelage.concepts.greedy import (
-    Likeness,
-    Picks,
-    lazy_greedy,
-    likeness,
-)
-from tutelage.concepts.scores import (
-    Scale,
-    Score,
-    Values,
-    class_means,
-    concept_scores,
-    scaled,
-)
+from tutelage.concepts.greedy import Likeness, Picks, lazy_greedy, likeness
+from tutelage.concepts.scores import Scale, Score, Values, class_means, concept_scores, scaled
 from tutelage.errors import UserError
 
 

@@ -25,12 +25,7 @@ from tutelage.data.folders import Arrays, ImageFolder
 from tutelage.data.geneactiv import GeneActiv
 from tutelage.data.hapt import Hapt
 from tutelage.data.imagenet import ImageNet
-from tutelage.data.imagenet_shifts import (
-    ImageNetA,
-    ImageNetR,
-    ImageNetSketch,
-    ImageNetV2,
-)
+from tutelage.data.imagenet_shifts import ImageNetA, ImageNetR, ImageNetSketch, ImageNetV2
 from tutelage.data.pamap2 import Pamap2
 from tutelage.data.scenes import SyntheticEvents, SyntheticScenes
 from tutelage.data.store import home as home

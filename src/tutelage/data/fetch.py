@@ -11,14 +11,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from tutelage.data.registry import (
-    TIMEOUT,
-    from_npm,
-    from_pip,
-    host,
-    patiently,
-    trusted,
-)
+from tutelage.data.registry import TIMEOUT, from_npm, from_pip, host, patiently, trusted
 from tutelage.data.store import Progress, quiet
 from tutelage.errors import UserError
 

@@ -9,12 +9,7 @@ from tutelage.data.choosing import check_fold, check_fraction, draw, few, tested
 from tutelage.data.copies import without_copies
 from tutelage.data.dataset import DataSet, Ints
 from tutelage.data.split import Split, Splitter
-from tutelage.data.subject_splits import (
-    GroupedFolds,
-    LeaveOneSubjectOut,
-    NamedSubjects,
-    SessionOut,
-)
+from tutelage.data.subject_splits import GroupedFolds, LeaveOneSubjectOut, NamedSubjects, SessionOut
 from tutelage.errors import UserError, unknown, within
 
 __all__ = [

@@ -11,6 +11,7 @@ from tutelage.models.on import On
 from tutelage.models.prompted_clip import PromptedClip
 from tutelage.models.resnet import CifarResNet, ResNet
 from tutelage.models.reused_head import ReusedHead
+from tutelage.models.separable_net import SeparableNet
 from tutelage.models.shufflenet import ShuffleNetV1, ShuffleNetV2
 from tutelage.models.size import Size, measure
 from tutelage.models.tapped import Tapped
@@ -31,6 +32,7 @@ __all__ = [
     "PromptedClip",
     "ResNet",
     "ReusedHead",
+    "SeparableNet",
     "ShuffleNetV1",
     "ShuffleNetV2",
     "Size",

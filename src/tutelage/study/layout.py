@@ -11,13 +11,7 @@ from tutelage.errors import UserError, unknown
 from tutelage.recipe.config import Strict, parse
 from tutelage.study.aggregate import Aggregation
 from tutelage.study.ledger import StudyLedger
-from tutelage.study.parts import (
-    OWN,
-    Coordinates,
-    Part,
-    axes_of,
-    part_at,
-)
+from tutelage.study.parts import OWN, Coordinates, Part, axes_of, part_at
 
 __all__ = ["Layout", "LayoutRow", "RowSpec", "TableSpec", "lay_out", "table_spec"]  # fmt: skip
 

@@ -10,12 +10,7 @@ from tutelage.ranks import answers
 from tutelage.steps import Step
 from tutelage.steps.base import Device
 from tutelage.train.epoch import TrainingEpoch, summary
-from tutelage.train.guard import (
-    constant_split,
-    patience,
-    refuse_constant,
-    refuse_not_a_number,
-)
+from tutelage.train.guard import constant_split, patience, refuse_constant, refuse_not_a_number
 from tutelage.train.settings import Record, Settings, State, Training
 from tutelage.types import Clock
 

@@ -26,13 +26,7 @@ from tutelage.steps.base import Device
 from tutelage.teachers import CachedTeachers, LiveTeachers, Teachers, cache_teacher, freeze
 from tutelage.train import Settings, Training
 from tutelage.training.settings import make_distiller, make_fabric, make_settings, make_step
-from tutelage.training.student import (
-    Learned,
-    load_learned,
-    make_student,
-    sides_of,
-    start_from,
-)
+from tutelage.training.student import Learned, load_learned, make_student, sides_of, start_from
 from tutelage.training.subset import TrainingSubset
 from tutelage.types import Batch, Clock, Facts, Survey, View
 

@@ -12,24 +12,13 @@ from torch.nn import functional as F
 
 from tutelage.batches import Samples
 from tutelage.errors import UserError
-from tutelage.interpret import (
-    concept_scores,
-    faithfulness,
-    gallery,
-    heat_maps,
-)
+from tutelage.interpret import concept_scores, faithfulness, gallery, heat_maps
 from tutelage.models import On
 from tutelage.modes import evaluating
 from tutelage.recipe.fold import Fold
 from tutelage.runs.explanations import ExplanationHeader, Explanations, StreamHeader
 from tutelage.steps.base import Device
-from tutelage.training.dissection import (
-    Asked,
-    annotated,
-    dissect,
-    present,
-    strongest,
-)
+from tutelage.training.dissection import Asked, annotated, dissect, present, strongest
 from tutelage.training.settings import cpu_fabric
 from tutelage.types import Stream
 

@@ -3,12 +3,7 @@
 from tutelage.audit.checks import study_cells, study_design, study_runs
 from tutelage.audit.checks.classes import corrupted_test, never_predicted
 from tutelage.audit.checks.folds import missing_runs, unequal_folds
-from tutelage.audit.checks.numbers import (
-    diverged_run,
-    mixed_units,
-    out_of_range,
-    unread_cell,
-)
+from tutelage.audit.checks.numbers import diverged_run, mixed_units, out_of_range, unread_cell
 from tutelage.audit.checks.rows import duplicated_rows, inherited_rows, unlabelled_rows
 from tutelage.audit.checks.rules import (
     best_of_n,

@@ -5,12 +5,7 @@ from itertools import combinations
 
 from tutelage.audit.findings import Finding, listed
 from tutelage.audit.imports.cells import digits
-from tutelage.audit.imports.claim import (
-    RUN,
-    Claim,
-    by_row,
-    by_table,
-)
+from tutelage.audit.imports.claim import RUN, Claim, by_row, by_table
 from tutelage.audit.imports.names import normal
 
 Signature = tuple[tuple[str, float], ...]

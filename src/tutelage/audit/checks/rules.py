@@ -6,21 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from tutelage.audit.checks.evidence import (
-    ROOT_OF_26,
-    Evidence,
-    Runs,
-    close,
-    rounding,
-    rules_of,
-)
+from tutelage.audit.checks.evidence import ROOT_OF_26, Evidence, Runs, close, rounding, rules_of
 from tutelage.audit.findings import Finding, listed
-from tutelage.audit.imports.claim import (
-    Claim,
-    by_row,
-    by_table,
-    names,
-)
+from tutelage.audit.imports.claim import Claim, by_row, by_table, names
 
 CERTAIN = 1e-4
 """Chance that spreads of one kind differ this much; below, they are said to be of two kinds."""

@@ -3,13 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tutelage.audit.checks.evidence import (
-    Evidence,
-    Runs,
-    close,
-    rounding,
-    rules_of,
-)
+from tutelage.audit.checks.evidence import Evidence, Runs, close, rounding, rules_of
 from tutelage.audit.findings import Finding, listed
 from tutelage.audit.imports.claim import SEPARATOR, Claim
 from tutelage.audit.imports.names import normal

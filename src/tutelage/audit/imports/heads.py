@@ -5,12 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tutelage.audit.imports.cells import (
-    Value,
-    is_empty,
-    label_of,
-    number_in,
-)
+from tutelage.audit.imports.cells import Value, is_empty, label_of, number_in
 from tutelage.audit.imports.grid import Block
 from tutelage.audit.imports.names import setting_named, settings_in, without_settings
 

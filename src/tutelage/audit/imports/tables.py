@@ -3,13 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from tutelage.audit.imports.cells import (
-    CellNumber,
-    Value,
-    is_empty,
-    label_of,
-    number_in,
-)
+from tutelage.audit.imports.cells import CellNumber, Value, is_empty, label_of, number_in
 from tutelage.audit.imports.claim import SEPARATOR, Claim
 from tutelage.audit.imports.grid import Block, Grid, blocks
 from tutelage.audit.imports.heads import Column, head_of

@@ -6,14 +6,7 @@ import numpy as np
 from tutelage.modalities.topology.kernel import Array, Float, kernel
 from tutelage.modalities.topology.links import Links
 from tutelage.modalities.topology.pairs import load_sample, new_memory, sample_pairs
-from tutelage.modalities.topology.raster import (
-    ImageAxes,
-    Rule,
-    clear,
-    draw,
-    finish,
-    largest,
-)
+from tutelage.modalities.topology.raster import ImageAxes, Rule, clear, draw, finish, largest
 from tutelage.modalities.topology.untruncated import draw_untruncated
 
 

@@ -1,19 +1,7 @@
 """Hyper-parameters chosen on validation: the search, its noise floor and its plateau."""
 
-from tutelage.study.tune.plateau import (
-    Plateau,
-    Reach,
-    plateau,
-    reach,
-)
-from tutelage.study.tune.record import (
-    Again,
-    Axis,
-    Score,
-    Setting,
-    Tuning,
-    read_tuning,
-)
+from tutelage.study.tune.plateau import Plateau, Reach, plateau, reach
+from tutelage.study.tune.record import Again, Axis, Score, Setting, Tuning, read_tuning
 from tutelage.study.tune.search import tune
 from tutelage.study.tune.settings import Search, Tune, search_of
 

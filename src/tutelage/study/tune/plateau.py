@@ -6,13 +6,7 @@ import numpy as np
 from scipy import stats
 
 from tutelage.statistics.spreads import by_fold
-from tutelage.study.tune.record import (
-    Axis,
-    Score,
-    Setting,
-    Tuning,
-    mean_of,
-)
+from tutelage.study.tune.record import Axis, Score, Setting, Tuning, mean_of
 
 __all__ = ["Plateau", "Reach", "plateau", "reach"]
 

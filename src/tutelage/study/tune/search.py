@@ -26,12 +26,7 @@ from tutelage.study.tune.record import (
     read_tuning,
 )
 from tutelage.study.tune.settings import Search, import_optuna, search_of
-from tutelage.study.tune.space import (
-    Choice,
-    Dimension,
-    Number,
-    Simplex,
-)
+from tutelage.study.tune.space import Choice, Dimension, Number, Simplex
 from tutelage.study.tune.store import Store
 from tutelage.study.tune.watch import GivenUp, Watch
 

@@ -10,12 +10,7 @@ from pydantic import Field
 from tutelage.errors import UserError, unknown
 from tutelage.recipe.config import Recipe, Strict, parse
 from tutelage.study.file import Study, lay, recipe_of
-from tutelage.study.tune.space import (
-    Dimension,
-    Simplex,
-    dimension,
-    refuse_unknown,
-)
+from tutelage.study.tune.space import Dimension, Simplex, dimension, refuse_unknown
 
 __all__ = ["Budget", "Metric", "Prune", "Search", "Tune", "import_optuna", "search_of"]
 

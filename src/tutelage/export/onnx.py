@@ -1,15 +1,19 @@
-"""A trained network as one ONNX file: from inputs as they are stored to class scores."""
+"""A trained network as ONNX files, float and int8: from inputs as they are stored to class scores."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tutelage.errors import UserError, library, one_line
+from tutelage.export.facts import KEY
+from tutelage.export.tools import onnx_runtime
 from tutelage.models import On
 
-__all__ = ["PARITY", "export_onnx"]
+__all__ = ["PARITY", "Scores", "export_onnx", "label_onnx", "quantise_onnx"]
 
 PARITY = 1e-4  # largest difference of a score, relative to the largest score where that is above 1
 
@@ -39,13 +43,13 @@ def export_onnx(network: On, input_shape: Sequence[int], path: Path) -> float:
         export_onnx(network, spec["input_shape"], Path("student.onnx"))
     """
     library("onnxscript", "export", "export")  # torch's exporter needs it
-    runtime = library("onnxruntime", "export", "export")
+    runtime = onnx_runtime()
     network.eval()
     example, other = (_random(network, (count, *input_shape)) for count in (2, 3))
     batch = torch.export.Dim("batch", min=1)
     try:
         torch.onnx.export(
-            _Scores(network).eval(),
+            Scores(network).eval(),
             (example,),
             str(path),
             input_names=["input"],
@@ -78,7 +82,7 @@ def _random(network: On, shape: tuple[int, ...]) -> Tensor:
     return network.mean.view(axes) + network.std.view(axes) * values
 
 
-class _Scores(nn.Module):
+class Scores(nn.Module):
     """What is deployed of a network: its scores."""
 
     def __init__(self, network: On) -> None:
@@ -86,4 +90,55 @@ class _Scores(nn.Module):
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return logits, [B, C]."""
         return self.network.on_tensor(x).logits
+
+
+def quantise_onnx(source: Path, windows: NDArray[np.float32], path: Path) -> None:
+    """Write a float ONNX file as an int8 one: QDQ, static, weights per channel.
+
+    Args:
+        source: what :func:`export_onnx` wrote.
+        windows: training inputs that show the range of every activation, [n, ...].
+        path: of the new file.
+
+    Raises:
+        UserError: it cannot be quantised.
+    """
+    onnx_runtime()
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Shown(quantization.CalibrationDataReader):  # type: ignore[misc]
+        """The calibration windows, a few at a time."""
+
+        def __init__(self) -> None:
+            self.rest = iter(range(0, len(windows), 32))
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            start = next(self.rest, None)
+            return None if start is None else {"input": windows[start : start + 32]}
+
+    prepared = path.with_name(f"{path.name}.prepared.onnx")
+    try:
+        quant_pre_process(str(source), str(prepared))
+        quantization.quantize_static(
+            str(prepared), str(path), Shown(), quant_format=quantization.QuantFormat.QDQ, per_channel=True,
+            activation_type=quantization.QuantType.QInt8, weight_type=quantization.QuantType.QInt8,
+        )  # fmt: skip
+    except Exception as error:  # the tool raises whatever a layer made it raise
+        raise UserError(
+            f"{path.name}: cannot be quantised ({one_line(error, 200)}); allowed: --formats without int8"
+        ) from error
+    finally:
+        prepared.unlink(missing_ok=True)
+
+
+def label_onnx(path: Path, text: str) -> None:
+    """Put a text into the metadata of an ONNX file."""
+    import onnx
+
+    model = onnx.load(str(path))
+    entry = model.metadata_props.add()
+    entry.key, entry.value = KEY, text
+    onnx.save(model, str(path))

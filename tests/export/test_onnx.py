@@ -9,12 +9,7 @@ from tests.vlm.small import image_encoder, signal_encoder
 from tutelage import export
 from tutelage.errors import UserError
 from tutelage.export import PARITY, export_onnx
-from tutelage.models import (
-    DistilledClip,
-    On,
-    PromptedClip,
-    WideResNet,
-)
+from tutelage.models import DistilledClip, On, PromptedClip, WideResNet
 from tutelage.models.edu_attention import Attention
 
 onnxruntime = pytest.importorskip("onnxruntime")

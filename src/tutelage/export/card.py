@@ -1,0 +1,93 @@
+"""``card.md``: what a shipped model is for, how good it is, and what nobody tested."""
+
+from collections.abc import Sequence
+from statistics import fmean
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from tutelage.export.facts import ModelFacts
+from tutelage.export.package import Shipped
+from tutelage.export.parity import LOSS
+from tutelage.export.source import Source
+from tutelage.runs.records import Evaluation
+from tutelage.statistics.paired import paired_difference
+
+__all__ = ["write_card"]
+
+
+def write_card(source: Source, shipped: Shipped) -> str:
+    """Return the card of a shipped model, as Markdown."""
+    tested = [run for run in source.siblings if "test" in run.evaluations]
+    evaluations = [run.evaluations["test"] for run in tested]
+    accuracies = {run.key: run.evaluations["test"].accuracy for run in tested}
+    # The interval of a mean is that of its difference from nothing: one rule for people, folds and seeds.
+    level = paired_difference(accuracies, dict.fromkeys(accuracies, 0.0))
+    pages = Environment(
+        loader=PackageLoader("tutelage.export", "."), undefined=StrictUndefined, autoescape=False,
+        keep_trailing_newline=True,
+    )  # fmt: skip
+    return pages.get_template("card.md.j2").render(
+        shipped=shipped, source=source, facts=shipped.facts, run=source.run, experiment=source.experiment,
+        own=source.run.evaluations.get("test"), tested=tested, level=level,
+        subjects=_subjects(evaluations), classes=_classes(evaluations, source.experiment.class_names),
+        drawn=" or ".join(sorted({parity.drawn for parity in shipped.parity.values()})) or "nothing",
+        people=len(source.run.record.data.train_subjects), reads=_reads(shipped.facts), allowed=f"{100 * LOSS:g}",
+        percent=_percent, points=_points, ends=_ends,
+    )  # fmt: skip
+
+
+def _reads(facts: ModelFacts) -> str:
+    if facts.modality != "signal":
+        return f"images of {facts.shape[-2]} x {facts.shape[-1]} pixels, RGB, 0 to 255"
+    seconds = f" ({facts.window / facts.rate:.3g} s at {facts.rate:g} Hz)" if facts.rate else ""
+    hop = f", one every {facts.hop}," if facts.hop else ""
+    channels = f"{len(facts.channels)} channels ({', '.join(facts.channels)})"
+    return f"windows of {facts.window} samples{seconds}{hop} of {channels}"
+
+
+def _subjects(evaluations: Sequence[Evaluation]) -> list[tuple[str, float, int]]:
+    """Return test subjects with accuracy (mean over runs) and windows, the worst first."""
+    scores: dict[str, list[tuple[float, int]]] = {}
+    for evaluation in evaluations:
+        for name, score in evaluation.per_subject.items():
+            scores.setdefault(name, []).append((score.accuracy, score.n))
+    rows = [
+        (name, fmean(accuracy for accuracy, _ in own), own[0][1]) for name, own in scores.items()
+    ]
+    return sorted(rows, key=lambda row: row[1])
+
+
+def _classes(
+    evaluations: Sequence[Evaluation], names: Sequence[str]
+) -> list[tuple[str, float | None, float | None, int]]:
+    """Return classes with recall and precision (means over runs where they are defined) and windows of a run."""
+    rows = []
+    for name in names:
+        scores = [
+            evaluation.per_class[name] for evaluation in evaluations if name in evaluation.per_class
+        ]
+        if scores:
+            recall = [score.recall for score in scores if score.recall is not None]
+            precision = [score.precision for score in scores if score.precision is not None]
+            windows = round(fmean(score.support for score in scores))
+            rows.append(
+                (
+                    name,
+                    fmean(recall) if recall else None,
+                    fmean(precision) if precision else None,
+                    windows,
+                )
+            )
+    return rows
+
+
+def _percent(share: float | None, digits: int = 1) -> str:
+    return "–" if share is None else f"{100 * share:.{digits}f}"
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.2f}"
+
+
+def _ends(interval: tuple[float, float]) -> str:
+    return f"{_points(interval[0])} to {_points(interval[1])}"

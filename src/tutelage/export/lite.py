@@ -1,0 +1,155 @@
+"""TensorFlow Lite files: float, and full integer for microcontrollers."""
+
+import contextlib
+import io
+from collections.abc import Iterator
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tutelage.errors import UserError, one_line
+from tutelage.export.facts import ModelFacts, Quantisation
+from tutelage.export.flatbuffer import with_metadata
+from tutelage.export.onnx import Scores
+from tutelage.export.tools import lite_converter, lite_interpreter, lite_quantiser
+from tutelage.models import On
+
+__all__ = ["quantise_lite", "write_lite"]
+
+
+def write_lite(network: On, facts: ModelFacts, path: Path) -> None:
+    """Write a network, with crop and standardisation, as a float TensorFlow Lite file for one input at a time.
+
+    Args:
+        network: in evaluation mode, on the CPU.
+        facts: kept in the file's metadata.
+        path: of the file.
+
+    Raises:
+        UserError: the converter does not know a layer, or the extra ``edge`` is not installed.
+    """
+    converter = lite_converter()
+    example = torch.zeros(1, *facts.shape)
+    # The converter writes weights as they lie in memory, whatever their strides say.
+    plain = deepcopy(network).to(memory_format=torch.contiguous_format)
+    try:
+        with _quietly():
+            converter.convert(Scores(plain).eval(), (example,)).export(str(path))
+    except Exception as error:  # the converter raises whatever the layer made it raise
+        raise UserError(
+            f"{path.name}: TensorFlow Lite cannot take {type(network.network).__name__} ({one_line(error, 200)}); "
+            "allowed: --formats onnx, or a convolutional network"
+        ) from error
+    path.write_bytes(with_metadata(path.read_bytes(), facts.metadata()))
+
+
+def quantise_lite(
+    source: Path, facts: ModelFacts, windows: NDArray[np.float32], path: Path
+) -> ModelFacts:
+    """Write a float TensorFlow Lite file as a full integer one: int8 in, int8 out, weights per channel.
+
+    Args:
+        source: what :func:`write_lite` wrote.
+        facts: of it.
+        windows: training windows that show the range of every activation, [n, ...].
+        path: of the new file.
+
+    Returns:
+        The facts with scales and zero points, as they stand in the file.
+
+    Raises:
+        UserError: an operator cannot be quantised, or the extra ``edge`` is not installed.
+    """
+    tool = lite_quantiser()
+    try:
+        with _quietly():
+            quantiser = tool.quantizer.Quantizer(str(source))
+            quantiser.load_quantization_recipe(tool.recipe.static_wi8_ai8())
+            shown = [{"args_0": window[None]} for window in windows]
+            result = quantiser.quantize(quantiser.calibrate({"serving_default": shown}))
+    except Exception as error:  # likewise
+        raise UserError(
+            f"{path.name}: cannot be quantised ({one_line(error, 200)}); allowed: --formats without int8"
+        ) from error
+    content = bytes(result.quantized_model)
+    interpreter = lite_interpreter()(model_content=content)
+    interpreter.allocate_tensors()
+    ends = [interpreter.get_input_details()[0], interpreter.get_output_details()[0]]
+    for name, end in zip(("input", "output"), ends, strict=True):
+        if end["dtype"] != np.int8:
+            raise UserError(f"{path.name}: its {name} is {end['dtype'].__name__}, not int8")
+    (scale, zero), (out_scale, out_zero) = (end["quantization"] for end in ends)
+    quantisation = Quantisation(float(scale), int(zero), float(out_scale), int(out_zero))
+    facts = replace(facts, quantisation=quantisation)
+    path.write_bytes(with_metadata(content, facts.metadata()))
+    return facts
+
+
+def header(content: bytes, facts: ModelFacts) -> str:
+    """Return a file as a C array, with what the caller needs to feed it and to read its answer."""
+    coding = facts.quantisation
+    assert coding is not None, "microcontrollers get the int8 file"
+    rows = [
+        "  " + " ".join(f"0x{byte:02x}," for byte in content[start : start + 16])
+        for start in range(0, len(content), 16)
+    ]
+    names = ", ".join(f'"{_c_text(name)}"' for name in facts.class_names)
+    return "\n".join(
+        [
+            "/* Written by tutelage ship; see model.json and card.md. */",
+            "#ifndef TUTELAGE_MODEL_H",
+            "#define TUTELAGE_MODEL_H",
+            "",
+            f"#define TUTELAGE_CHANNELS {facts.shape[0]}  /* {_c_text(', '.join(facts.channels))} */",
+            f"#define TUTELAGE_SAMPLES {facts.shape[-1]}",
+            f"#define TUTELAGE_CLASSES {len(facts.class_names)}",
+            "/* code = round(value / scale) + zero_point, clipped to -128..127; [channels][samples] */",
+            f"#define TUTELAGE_INPUT_SCALE {coding.input_scale!r}f",
+            f"#define TUTELAGE_INPUT_ZERO_POINT ({coding.input_zero_point})",
+            "/* score = scale * (code - zero_point); the largest code is the answer */",
+            f"#define TUTELAGE_OUTPUT_SCALE {coding.output_scale!r}f",
+            f"#define TUTELAGE_OUTPUT_ZERO_POINT ({coding.output_zero_point})",
+            "",
+            f"static const char* const tutelage_class_names[TUTELAGE_CLASSES] = {{{names}}};",
+            "",
+            f"static const unsigned int tutelage_model_size = {len(content)};",
+            f"static const unsigned char tutelage_model[{len(content)}] __attribute__((aligned(16))) = {{",
+            *rows,
+            "};",
+            "",
+            "#endif",
+            "",
+        ]
+    )
+
+
+def _c_text(text: str) -> str:
+    """Return a text for a C literal or comment: other signs as escapes of their UTF-8 bytes."""
+    return "".join(
+        chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\*?' else f"\\{byte:03o}"
+        for byte in text.encode()
+    )
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    """Keep the converters' progress to ourselves."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+def balanced(
+    labels: NDArray[np.int64], index: NDArray[np.int64], most: int, seed: int
+) -> NDArray[np.int64]:
+    """Return up to ``most`` of these ids, classes in turn, drawn without replacement."""
+    drawn = np.random.default_rng(seed).permutation(index)
+    kinds = labels[drawn]
+    rank = np.zeros(len(drawn), dtype=np.int64)
+    for kind in np.unique(kinds):
+        mine = kinds == kind
+        rank[mine] = np.arange(int(mine.sum()))
+    return np.sort(drawn[np.argsort(rank, kind="stable")[:most]])
