@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from tests.audit import sheets
 from tutelage.audit.audit import audit_files
 from tutelage.audit.imports import read_claims, write_claims
+from tutelage.audit.imports.claim import Claim
 from tutelage.cli.root import app
 from tutelage.errors import UserError
 
@@ -126,3 +127,13 @@ def test_a_mistake_is_one_sentence(tmp_path, name, content, message):
         (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=message):
         read_claims([tmp_path / name])
+
+
+def test_no_cell_of_the_flat_table_is_live_and_numbers_stay_numbers(tmp_path):
+    claim = Claim("=T", "+row", "acc\x07", -0.5, "a!b", "-0.5 ± .1", settings={"@s": "-3"})
+    write_claims([claim], tmp_path / "claims.csv")
+    with (tmp_path / "claims.csv").open(encoding="utf-8", newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["table"] == "'=T" and row["row"] == "'+row" and row["column"] == r"acc\x07"
+    assert row["value"] == "-0.5" and row["text"] == "'-0.5 ± .1" and row["n"] == ""
+    assert row["'@s"] == "-3"

@@ -161,7 +161,7 @@ def test_modalities_of_two_sizes_are_refused_by_cutmix_only():
 
 
 @pytest.mark.parametrize("cls", [Mixup, CutMix])
-@pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan")])
+@pytest.mark.parametrize("alpha", [0.0, -1.0, float("nan"), float("inf")])
 def test_alpha_must_be_positive(cls, alpha):
     with pytest.raises(
         UserError, match=rf"{cls.__name__}.alpha: found {alpha}, allowed are numbers above 0"

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from typer.testing import CliRunner
 
 from tests.recipe.test_mistakes import put
 from tests.training.small import write
+from tutelage import checkpoint
 from tutelage.cli.root import SLOTS, app
 
 runner = CliRunner()
@@ -122,3 +124,59 @@ def test_shipped_recipes_are_short_and_open_with_their_command(path):
     head = "\n".join(line for line in lines[:8] if line.startswith("#"))
     assert "Expected:" in head
     assert "Time:" in head
+
+
+@pytest.fixture
+def foreign(ran, tmp_path, monkeypatch):
+    """Give a recipe whose teacher is a run by path, with a network of another package."""
+    folder, _, _ = ran
+    (run,) = (folder / "runs").glob("*-recipe/fold-1-of-3/sig/seed-*")
+    run = shutil.copytree(run, tmp_path / "given")
+    (tmp_path / "planted_of_others.py").write_text(
+        "from tutelage.models import WideResNet\n\n\nclass Network(WideResNet):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    content = checkpoint.read(run / "best.safetensors")
+    content["spec"]["network"]["type"] = "planted_of_others.Network"
+    checkpoint.write(run / "best.safetensors", content)
+
+    def change(recipe):
+        recipe["stages"] = {"sig": {"run": str(run)}, "base": {"teachers": ["sig"]}}
+        recipe["baseline"], recipe["train"]["epochs"] = "base", 1
+        recipe["distiller"]["soft"]["weighting"]["weights"] = {"sig": 1.0}
+
+    yield write(tmp_path, change)
+    sys.modules.pop("planted_of_others", None)
+
+
+@pytest.mark.parametrize("command", ["check", "run", "study plan", "study run"])
+def test_a_class_of_another_package_in_a_given_run_needs_trust(foreign, command):
+    folder = foreign.parent
+    where = [] if command == "check" else ["--runs", folder / "runs", "--device", "cpu"]
+    path = foreign
+    if command.startswith("study"):
+        path = folder / "study.yaml"
+        path.write_text(f"recipe: {foreign.name}\n")
+    refused = tutelage(*command.split(), path, *where)
+    assert refused.exit_code == 2, refused.output
+    assert "would be imported" in refused.output and "--trust" in refused.output
+    assert "planted_of_others" not in sys.modules
+    trusted = tutelage(*command.split(), path, *where, "--trust")
+    assert trusted.exit_code == 0, trusted.output
+    assert "planted_of_others" in sys.modules
+
+
+def test_trust_changes_no_fingerprint(foreign):
+    runs, weights = foreign.parent / "runs", foreign.parent / "given" / "best.safetensors"
+    command = ("run", foreign, "--runs", runs, "--device", "cpu")
+    trusted = tutelage(*command, "--trust")
+    assert trusted.exit_code == 0, trusted.output
+    names = sorted(path.name for path in runs.rglob("seed-*"))
+    content = checkpoint.read(weights)
+    content["spec"]["network"]["type"] = "WideResNet"
+    checkpoint.write(weights, content)
+    again = tutelage(*command)
+    assert again.exit_code == 0, again.output
+    assert "base, fold-1-of-3, seed 0: found" in again.output.replace("\n", " ")
+    assert names and sorted(path.name for path in runs.rglob("seed-*")) == names
+    assert [path.name for path in runs.glob("*recipe*")] == [f"{foreign.parent.name}-recipe"]

@@ -1,3 +1,5 @@
+import json
+
 from typer.testing import CliRunner
 
 from tests.execution.tiny import write
@@ -49,3 +51,35 @@ def test_plan_run_status(tmp_path, monkeypatch):
     assert (code, "4 are found, 0 are missing" in said) == (0, True), said
     code, said = tutelage("study", "status", tmp_path)
     assert (code, "there is no study.json" in said) == (2, True), said
+
+
+def test_an_edited_study_has_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(costs, "_SECONDS", 0.0)
+    runs = tmp_path / "runs"
+    common = ("--runs", runs, "--device", "cpu", "--jobs", 1, "--way", "processes")
+    path = write(tmp_path, title="first")
+    code, said = tutelage("study", "run", path, *common)
+    assert (code, "6 of 6 runs are complete" in said) == (0, True), said
+    (first,) = runs.glob("*/study.json")
+    kept = first.read_bytes()
+
+    code, said = tutelage("study", "run", path, *common)  # the same file goes on in its folder
+    assert (code, "keeps the study" in said) == (0, False), said
+    assert list(runs.glob("*/study.json")) == [first]
+
+    write(tmp_path, title="second")
+    code, said = tutelage("study", "plan", path, *common[:-2])
+    assert (code, f"{first.parent} keeps the study as it was" in said) == (0, True), said
+    assert list(runs.glob("*/study.json")) == [first]  # a plan writes nothing
+    for _ in range(2):
+        code, said = tutelage("study", "run", path, *common)
+        assert (code, "6 of 6 runs are complete" in said) == (0, True), said
+        assert f"{first.parent} keeps the study as it was; this one has {first.parent}-" in said
+        assert first.read_bytes() == kept
+        (second,) = set(runs.glob("*/study.json")) - {first}
+        assert json.loads(second.read_text())["title"] == "second"
+        assert second.parent.name.startswith(f"{first.parent.name}-")
+    assert not list(second.parent.rglob("run.json"))  # its runs are those of the first
+
+    code, said = tutelage("study", "run", path, *common, "--name", first.parent.name)
+    assert (code, json.loads(first.read_text())["title"]) == (0, "second"), said

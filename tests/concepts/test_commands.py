@@ -48,6 +48,15 @@ def test_import_cleans_and_says_what_it_left_out(tmp_path):
     assert len(read(out)) == 4
 
 
+def test_what_was_left_out_is_no_formula(tmp_path):
+    labo, dropped = tmp_path / "class2concepts.json", tmp_path / "deep" / "dropped.csv"
+    labo.write_text(json.dumps({"=cat": ["four legs", "loyal look"]}))
+    done = invoke("import", labo, tmp_path / "a.json", "--refuse", "loyal", "--dropped", dropped)
+    assert done.exit_code == 0, done.output
+    lines = dropped.read_text().splitlines()
+    assert lines == ["concept,classes,reason", "loyal look,'=cat,refused word 'loyal'"]
+
+
 def test_clean_leaves_a_clean_set_alone(tmp_path):
     done = invoke("clean", "hapt", tmp_path / "a.json")
     assert done.output.count("\n") == 1

@@ -1,3 +1,4 @@
+import csv
 import math
 from itertools import permutations
 
@@ -146,3 +147,26 @@ def test_questions_about_what_is_not_there():
         questions(open_concepts("cifar10"), top={"four leg": ["1"]})
     with pytest.raises(UserError, match="no samples to show"):
         questions(SMALL)
+
+
+def test_no_cell_of_a_sheet_is_live_and_all_read_back(tmp_path):
+    texts = (
+        "=1+1",
+        "'=2",
+        "'tis",
+        "@x",
+        "-2.5",
+        "+more",
+        "a\x07b",
+        "\tgap",
+        r"C:\runs\x07",
+        "plain",
+    )
+    asked = [Question("factuality", text, text, text) for text in texts]
+    write_questions(asked, tmp_path / "sheet.csv")
+    with (tmp_path / "sheet.csv").open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, text in zip(rows, texts, strict=True):
+        assert row["concept"][0] not in "=+@\t" and "\x07" not in row["concept"]
+        assert row["concept"][0] != "-" or row["concept"] == text == "-2.5"
+    assert [rating.question for rating in read_ratings([tmp_path / "sheet.csv"])] == asked

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tutelage.data.splits import (
     OfficialSplit,
     RandomSplit,
     SessionOut,
+    Thinned,
 )
 from tutelage.errors import UserError
 
@@ -273,6 +275,8 @@ CASES = [
     (OfficialSplit(), 1, "OfficialSplit: found fold 1"),
     (RandomSplit(1.0), 0, "RandomSplit.test: found 1.0"),
     (RandomSplit(0.6, 0.4), 0, "found 1.0"),
+    (RandomSplit(0.5, -0.1), 0, "RandomSplit.validation: found -0.1"),
+    (RandomSplit(0.5, float("nan")), 0, "RandomSplit.validation: found nan"),
     (RandomSplit(), 1, "RandomSplit: found fold 1"),
     (NamedSubjects(("A",)), 1, "NamedSubjects: found fold 1"),
 ]
@@ -282,6 +286,14 @@ CASES = [
 def test_impossible_wishes_are_refused(splitter, fold, sentence):
     with pytest.raises(UserError, match=sentence):
         splitter.split(data(["A", "B", "C", "D"] * 2), fold)
+
+
+@pytest.mark.parametrize("cls", [LeaveOneSubjectOut, GroupedFolds, SessionOut, OfficialSplit,
+                                 RandomSplit, partial(Thinned, RandomSplit(), {}),
+                                 partial(FewShot, RandomSplit())])  # fmt: skip
+def test_a_seed_below_zero_is_refused(cls):
+    with pytest.raises(UserError, match=r"^\w+.seed: -1 must be >= 0$"):
+        cls(seed=-1)
 
 
 @pytest.mark.parametrize("splitter", [LeaveOneSubjectOut(), GroupedFolds(), NamedSubjects(("A",))])

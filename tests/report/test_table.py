@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tests.report.fake import Fake, write
+from tutelage.inert import csv_text, printable
 from tutelage.report import write_report
 from tutelage.report.panels.calibration.figures import reliability
 from tutelage.report.panels.confusion.figures import row_percent
-from tutelage.report.table import Row, Table, TableCell, TableColumn, csv_text, escape_latex
-from tutelage.report.wording import printable
+from tutelage.report.table import Row, Table, TableCell, TableColumn, escape_latex
 from tutelage.runs.ledger import read_experiment
 from tutelage.statistics.spreads import mean_of_folds, spread
 from tutelage.study.comparison import compare

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tutelage.augment.base import Augment
-from tutelage.errors import UserError
+from tutelage.errors import UserError, within
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,10 @@ class CropFlip(Augment):
     padding: int = 4
     flip: float = 0.5
     mode: Literal["zero", "reflect"] = "zero"
+
+    def __post_init__(self) -> None:
+        within("[0, inf)", **{"CropFlip.padding": self.padding})
+        within("[0, 1]", **{"CropFlip.flip": self.flip})
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return [B, channels, height, width] of the same type.
@@ -91,12 +95,13 @@ class RandomResizedCrop(Augment):
     def __post_init__(self) -> None:
         if self.size < 1:
             raise UserError(f"RandomResizedCrop.size: found {self.size}, allowed are 1 or more")
+        within("[0, 1]", **{"RandomResizedCrop.flip": self.flip})
         if not 0 < self.scale[0] <= self.scale[1] <= 1:
             raise UserError(
                 f"RandomResizedCrop.scale: found {list(self.scale)}, allowed are two rising numbers "
                 "above 0 and up to 1"
             )
-        if not 0 < self.ratio[0] <= self.ratio[1]:
+        if not 0 < self.ratio[0] <= self.ratio[1] < math.inf:
             raise UserError(
                 f"RandomResizedCrop.ratio: found {list(self.ratio)}, allowed are two rising numbers above 0"
             )
@@ -173,12 +178,16 @@ class Rotation(Augment):
     Bilinear; what comes from outside the picture is zero. The size stays. The CUB recipe of CCT trains with it.
 
     Args:
-        degrees: largest angle in either direction.
+        degrees: largest angle in either direction, 0 to 180.
         flip: probability of a horizontal flip.
     """
 
     degrees: float = 30.0
     flip: float = 0.5
+
+    def __post_init__(self) -> None:
+        within("[0, 180]", **{"Rotation.degrees": self.degrees})
+        within("[0, 1]", **{"Rotation.flip": self.flip})
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return [B, channels, height, width] of the same type; whole numbers are rounded."""

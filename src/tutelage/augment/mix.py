@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from math import inf
 
 import numpy as np
 import torch
@@ -152,7 +153,7 @@ def of_mixtures(outputs: Mapping[str, Output], batch: Batch, mixed: Batch) -> di
 
 
 def _check_alpha(name: str, alpha: float) -> None:
-    if not alpha > 0:
+    if not 0 < alpha < inf:
         raise UserError(f"{name}.alpha: found {alpha}, allowed are numbers above 0")
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from tutelage.augment.base import Augment, StillAugment
+from tutelage.errors import within
 
 
 @dataclass(frozen=True)
@@ -13,10 +14,13 @@ class Jitter(StillAugment):
     """Gaussian noise on a signal.
 
     Args:
-        sigma: standard deviation in units of each sample's own standard deviation per channel.
+        sigma: standard deviation in units of each sample's own standard deviation per channel, >= 0.
     """
 
     sigma: float = 0.05
+
+    def __post_init__(self) -> None:
+        within("[0, inf)", **{"Jitter.sigma": self.sigma})
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return [B, channels, time] with noise added."""
@@ -29,10 +33,13 @@ class Scaling(StillAugment):
     """One random gain per sample and channel.
 
     Args:
-        sigma: standard deviation of the gain around 1.
+        sigma: standard deviation of the gain around 1, >= 0.
     """
 
     sigma: float = 0.1
+
+    def __post_init__(self) -> None:
+        within("[0, inf)", **{"Scaling.sigma": self.sigma})
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return [B, channels, time] with scaled channels."""
@@ -45,10 +52,13 @@ class Shift(Augment):
     """Circular shift in time, another one for each sample.
 
     Args:
-        fraction: largest shift as a fraction of the window, in either direction.
+        fraction: largest shift as a fraction of the window, in either direction, in [0, 1].
     """
 
     fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        within("[0, 1]", **{"Shift.fraction": self.fraction})
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return [B, channels, time], shifted."""
@@ -68,10 +78,14 @@ class Missing(StillAugment):
     """A contiguous part of each window set to zero (removal).
 
     Args:
-        fraction: length of the part as a fraction of the window (levels 1-3 of the literature: 0.15, 0.22, 0.30).
+        fraction: length of the part as a fraction of the window, in [0, 1) (levels 1-3 of the literature: 0.15,
+            0.22, 0.30).
     """
 
     fraction: float = 0.15
+
+    def __post_init__(self) -> None:
+        within("[0, 1)", **{"Missing.fraction": self.fraction})
 
     def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Return [B, channels, time] with one gap per sample."""

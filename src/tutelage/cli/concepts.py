@@ -1,12 +1,13 @@
 """``tutelage concepts``: make, clean, import and show concepts, and ask people about them."""
 
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tutelage.errors import UserError
+from tutelage.files import replacing
+from tutelage.inert import csv_text
 
 if TYPE_CHECKING:  # numpy and torch come with it; --help does without
     from tutelage.concepts import Cleaned, ConceptSet, Rules
@@ -263,11 +264,10 @@ def _finish(found: "Cleaned", out: Path, dropped: Path | None) -> None:
         )
     c.write(found.concepts, out)
     if dropped is not None:
-        _table(
-            dropped,
-            ["concept", "classes", "reason"],
-            [[one.text, "; ".join(one.owners), one.reason] for one in found.dropped],
-        )
+        left_out = ([each.text, "; ".join(each.owners), each.reason] for each in found.dropped)
+        with replacing(dropped) as unfinished:
+            text = csv_text(["concept", "classes", "reason"], left_out)
+            unfinished.write_text(text, encoding="utf-8", newline="")
     typer.echo(f"{out}: {len(found.concepts)} concepts of {len(found.concepts.classes)} classes")
     if found.joined:
         typer.echo(f"joined with an equal one: {found.joined}")
@@ -322,9 +322,3 @@ def _grouped(path: Path, column: str) -> dict[str, list[str]]:
     for row in rows_of(path, (column, "sample")):
         found.setdefault(row[column], []).append(row["sample"])
     return found
-
-
-def _table(path: Path, head: list[str], rows: list[list[str]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([head, *rows])

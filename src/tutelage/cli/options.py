@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["DataHome", "Device", "Devices", "Jobs", "Name", "Overrides", "Runs"]
+__all__ = ["DataHome", "Device", "Devices", "Jobs", "Name", "Overrides", "Runs", "Trust"]
 
 Overrides = Annotated[
     list[str] | None,
@@ -23,3 +23,10 @@ Devices = Annotated[
 ]
 Jobs = Annotated[int, typer.Option(min=0, help="Runs side by side; 0: one per core, on a GPU one.")]
 Name = Annotated[str | None, typer.Option(help="Name of the folder, below --runs.")]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Runs given by path (run:) may name classes of other packages, which are imported.",
+    ),
+]

@@ -11,7 +11,7 @@ from tutelage.cli import export as export_commands
 from tutelage.cli import main
 from tutelage.cli import study as study_commands
 from tutelage.cli.groups import AskingGroup, SentenceGroup
-from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs
+from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs, Trust
 from tutelage.errors import UserError, unknown
 
 app = typer.Typer(
@@ -73,21 +73,25 @@ def run(
     *,
     devices: Devices = 1,
     name: Name = None,
+    trust: Trust = False,
 ) -> None:
     """Carry out a recipe: train what is missing, resume what was interrupted, write the report."""
     from tutelage.cli.progress import Screen
     from tutelage.execution.run import execute
     from tutelage.execution.storage import own_name
     from tutelage.execution.workers import RunConfig
-    from tutelage.recipe.config import load
+    from tutelage.recipe.config import Recipe, load, parse
     from tutelage.recipe.reader import folder_name
     from tutelage.report import write_report
 
     loaded = load(recipe, overrides or [])
     with Screen() as screen:
-        config = RunConfig(runs, data, device, jobs, devices)
+        config = RunConfig(runs, data, device, jobs, devices, trust)
         usual = folder_name(recipe, overrides or [])
-        own = name or own_name(runs, usual, loaded)
+        own = name or own_name(
+            runs / usual / "experiment.json", usual, loaded.model_dump(mode="json"),
+            lambda content: parse(Recipe, content, ""),
+        )  # fmt: skip
         if own not in (name, usual):
             typer.echo(f"{runs / usual} keeps the recipe as it was; this one has {runs / own}")
         folder = execute(loaded, own, config, screen)
@@ -98,7 +102,13 @@ def run(
 
 
 @app.command()
-def check(recipe: RecipeFile, overrides: Overrides = None, data: DataHome = None) -> None:
+def check(
+    recipe: RecipeFile,
+    overrides: Overrides = None,
+    data: DataHome = None,
+    *,
+    trust: Trust = False,
+) -> None:
     """Build everything in a recipe and try one batch of every stage; nothing is trained."""
     from tutelage.cli.progress import Screen, show_checks
     from tutelage.data import home
@@ -115,7 +125,7 @@ def check(recipe: RecipeFile, overrides: Overrides = None, data: DataHome = None
         # Nothing is computed for the whole set here; only that the split is clean is remembered.
         cache = (data or home()) / "checks"
         data_folds = {n: Fold.of(source, dataset, n, cache) for n in folds(loaded, dataset)}
-        specs = {n: resolve(loaded, n, fold) for n, fold in data_folds.items()}
+        specs = {n: resolve(loaded, n, fold, trust=trust) for n, fold in data_folds.items()}
         first = next(iter(specs))
         checked = examine(specs[first], data_folds[first])
     runs = sum(len(of_fold) for of_fold in specs.values())

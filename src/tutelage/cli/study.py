@@ -1,11 +1,14 @@
 """``tutelage study``: many experiments from one file. Heavy modules are imported inside the commands."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs
+from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs, Trust
+
+if TYPE_CHECKING:
+    from tutelage.study.file import Study
 
 app = typer.Typer(
     help="Studies: many experiments from one file, planned, run, watched and compared.",
@@ -26,6 +29,7 @@ def plan(
     jobs: Jobs = 0,
     *,
     name: Name = None,
+    trust: Trust = False,
 ) -> None:
     """Say what a study takes before it begins: runs, time by a few measured steps, disk and memory."""
     import time
@@ -34,13 +38,13 @@ def plan(
     from tutelage.execution.estimation import estimate, refuse_unfit
     from tutelage.execution.stack_engine import ways_of
     from tutelage.execution.workers import RunConfig
-    from tutelage.study.file import load_study
     from tutelage.study.run import plan_study
 
     began = time.perf_counter()
-    loaded = load_study(study, overrides or [], name)
+    loaded = _loaded(study, overrides or [], runs, name)
     with Screen() as screen:
-        planned = plan_study(loaded, RunConfig(runs, data, device, jobs), screen)
+        config = RunConfig(runs, data, device, jobs, trust=trust)
+        planned = plan_study(loaded, config, screen)
         found = estimate(planned, screen, well=True, spent=time.perf_counter() - began)
     show_estimate(loaded.name, len(loaded.cells), found)
     for line in ways_of(planned):
@@ -68,6 +72,7 @@ def run(
         ),
     ] = "auto",
     name: Name = None,
+    trust: Trust = False,
 ) -> None:
     """Train what is missing; the same command goes on after it was stopped, and several share the work."""
     from tutelage.cli.progress import Screen, duration
@@ -75,12 +80,12 @@ def run(
     from tutelage.execution.estimation import estimate, refuse_unfit
     from tutelage.execution.stack_engine import stacking
     from tutelage.execution.workers import RunConfig
-    from tutelage.study.file import load_study
     from tutelage.study.run import plan_study, run_study
 
-    loaded = load_study(study, overrides or [], name)
+    loaded = _loaded(study, overrides or [], runs, name)
     with Screen() as screen:
-        config = RunConfig(runs.resolve() if engine == "ray" else runs, data, device, jobs, devices)
+        root = runs.resolve() if engine == "ray" else runs
+        config = RunConfig(root, data, device, jobs, devices, trust)
         planned = plan_study(loaded, config, screen)
         if engine == "local":  # of a cluster, this machine says nothing
             found = estimate(planned, screen, well=False)
@@ -116,7 +121,9 @@ def tune(
     data: DataHome = None,
     device: Device = "auto",
     jobs: Jobs = 1,
+    *,
     name: Name = None,
+    trust: Trust = False,
 ) -> None:
     """Choose hyper-parameters on validation; the same command goes on after it was stopped."""
     from tutelage.cli.progress import Screen
@@ -131,7 +138,7 @@ def tune(
         def tell(sentence: str) -> None:
             screen.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
 
-        folder = search(loaded, RunConfig(runs, data, device, jobs), screen, tell)
+        folder = search(loaded, RunConfig(runs, data, device, jobs, trust=trust), screen, tell)
         page = write_tuning(folder)
     typer.echo(f"report: {page}")
 
@@ -285,6 +292,19 @@ def import_(
     claims = read_claims([location(file) for file in files], _meanings(means))
     write_claims(claims, out)
     typer.echo(f"{out}: {len(claims)} numbers")
+
+
+def _loaded(path: Path, overrides: list[str], runs: Path, name: str | None) -> "Study":
+    """Read a study file; an edited one has a folder of its own, unless a name was given."""
+    from tutelage.study.file import load_study, own_study
+
+    usual = load_study(path, overrides, name)
+    study = usual if name else own_study(usual, runs)
+    if study.name != usual.name:
+        typer.echo(
+            f"{runs / usual.name} keeps the study as it was; this one has {runs / study.name}"
+        )
+    return study
 
 
 def _meanings(pairs: list[str] | None) -> dict[str, str]:

@@ -1,11 +1,9 @@
 """Are concepts true, and does the encoder mean what they say? People are asked by a table, which comes back."""
 
-import csv
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -15,12 +13,12 @@ from tutelage.concepts.concept import ConceptSet
 from tutelage.concepts.files import rows_of
 from tutelage.errors import UserError, unknown
 from tutelage.files import replacing
+from tutelage.inert import cell_text, csv_text
 
 Kind = Literal["factuality", "groundability"]
 
 COLUMNS = ("question", "concept", "class", "sample", "rater", "answer")
 _YES, _NO, _UNSURE = ("yes", "y", "1", "true"), ("no", "n", "0", "false"), ("", "?", "unsure")
-_FORMULA = ("=", "+", "-", "@", "'")
 
 
 @dataclass(frozen=True)
@@ -126,14 +124,9 @@ def questions(
 
 def write_questions(asked: Iterable[Question], path: Path) -> None:
     """Write questions to a .csv: each rater gets a copy, fills ``rater`` and ``answer`` (yes, no, ? if unsure)."""
-    text = StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS)
-    for one in asked:
-        cells = (one.kind, one.concept, one.class_name, one.sample)
-        rows.writerow([*map(_cell, cells), "", ""])
+    rows = ((each.kind, each.concept, each.class_name, each.sample, "", "") for each in asked)
     with replacing(path) as unfinished:  # spreadsheets take it for UTF-8 only with its mark
-        unfinished.write_text(text.getvalue(), encoding="utf-8-sig")
+        unfinished.write_text(csv_text(COLUMNS, rows), encoding="utf-8-sig")
 
 
 def read_ratings(paths: Sequence[Path]) -> list[Rating]:
@@ -229,18 +222,9 @@ def _rating(row: Mapping[str, str], path: Path, place: str) -> Rating:
         raise UserError(f"{place}: answer: found {answer!r}, allowed are yes, no, and ? or nothing")
     question = Question(
         "factuality" if kind == "factuality" else "groundability",
-        _text(row["concept"]),
-        _text(row["class"]),
-        _text(row["sample"]),
+        cell_text(row["concept"]),
+        cell_text(row["class"]),
+        cell_text(row["sample"]),
     )
     known = None if answer in _UNSURE else answer in _YES
     return Rating(question, row["rater"].strip() or path.stem, known)
-
-
-def _cell(text: str) -> str:
-    """Keep a spreadsheet from running a phrase as a formula."""
-    return "'" + text if text.startswith(_FORMULA) else text
-
-
-def _text(cell: str) -> str:
-    return cell.removeprefix("'") if cell[1:2] in _FORMULA else cell

@@ -10,7 +10,7 @@ from tutelage.data.copies import without_copies
 from tutelage.data.dataset import DataSet, Ints
 from tutelage.data.split import Split, Splitter
 from tutelage.data.subject_splits import GroupedFolds, LeaveOneSubjectOut, NamedSubjects, SessionOut
-from tutelage.errors import UserError, unknown
+from tutelage.errors import UserError, unknown, within
 
 __all__ = [
     "LeaveOneSubjectOut", "GroupedFolds", "NamedSubjects", "SessionOut", "OfficialSplit", "RandomSplit", "Thinned",
@@ -36,6 +36,9 @@ class OfficialSplit:
     validation: float | None = None
     seed: int = 0
     drop_copies: bool = False
+
+    def __post_init__(self) -> None:
+        within("[0, inf)", **{"OfficialSplit.seed": self.seed})
 
     def count(self, dataset: DataSet) -> int:
         """Return 1."""
@@ -96,6 +99,9 @@ class RandomSplit:
     validation: float = 0.1
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        within("[0, inf)", **{"RandomSplit.seed": self.seed})
+
     def count(self, dataset: DataSet) -> int:
         """Return 1."""
         return 1
@@ -108,6 +114,7 @@ class RandomSplit:
         """
         check_fold("RandomSplit", fold, 1)
         check_fraction("RandomSplit.test", self.test)
+        check_fraction("RandomSplit.validation", self.validation)
         check_fraction("RandomSplit.test + validation", self.test + self.validation)
         if dataset.subjects is not None or dataset.recordings is not None:
             raise UserError(
@@ -143,6 +150,7 @@ class Thinned:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        within("[0, inf)", **{"Thinned.seed": self.seed})
         for name, fraction in self.keep.items():
             if not 0 < fraction <= 1:
                 raise UserError(
@@ -197,6 +205,7 @@ class FewShot:
     seed: int = 1
 
     def __post_init__(self) -> None:
+        within("[0, inf)", **{"FewShot.seed": self.seed})
         if self.shots is not None and self.shots < 1:
             raise UserError(f"FewShot.shots: found {self.shots}, allowed is 1 or more, or null")
 

@@ -15,7 +15,7 @@ from tutelage.data.choosing import (
 from tutelage.data.dataset import DataSet
 from tutelage.data.names import natural
 from tutelage.data.split import Split, unseen_classes
-from tutelage.errors import UserError
+from tutelage.errors import UserError, within
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,9 @@ class LeaveOneSubjectOut:
     validation: int = 1
     seed: int = 0
     strict: bool = False
+
+    def __post_init__(self) -> None:
+        within("[0, inf)", **{"LeaveOneSubjectOut.seed": self.seed})
 
     def count(self, dataset: DataSet) -> int:
         """Return the number of subjects."""
@@ -70,6 +73,9 @@ class GroupedFolds:
     validation: int = 2
     seed: int = 0
     strict: bool = False
+
+    def __post_init__(self) -> None:
+        within("[0, inf)", **{"GroupedFolds.seed": self.seed})
 
     def count(self, dataset: DataSet) -> int:
         """Return the number of folds."""
@@ -174,6 +180,9 @@ class SessionOut:
 
     validation: float = 0.2
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        within("[0, inf)", **{"SessionOut.seed": self.seed})
 
     def count(self, dataset: DataSet) -> int:
         """Return the number of sessions."""

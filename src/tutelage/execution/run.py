@@ -185,7 +185,7 @@ def _experiment(
     specs = [
         spec
         for fold in folds(recipe, dataset)
-        for spec in resolve(recipe, fold, kept.fold(source, fold))
+        for spec in resolve(recipe, fold, kept.fold(source, fold), trust=config.trust)
     ]
     record = ExperimentRecord(
         schema=1,

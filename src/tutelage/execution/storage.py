@@ -4,13 +4,13 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from tutelage import checkpoint
 from tutelage.errors import UserError
 from tutelage.files import remove_abandoned, remove_leftovers
-from tutelage.recipe.config import Recipe, parse
 
 __all__ = ["clear_leftovers", "own_name", "refuse_unwritable"]
 
@@ -45,21 +45,23 @@ def clear_leftovers(cache: Path, folders: Iterable[Path]) -> None:
         remove_leftovers(folder, before)
 
 
-def own_name(runs: Path, name: str, recipe: Recipe) -> str:
-    """Return the name of an experiment's folder: an edited recipe does not take that of the recipe it was.
+def own_name(
+    record: Path, name: str, content: Mapping[str, Any], read: Callable[[Any], object]
+) -> str:
+    """Return the name of the folder of a file: an edited file does not take that of the file it was.
 
     Args:
-        runs: root of all experiments.
+        record: what stands in the folder of the name that the file suggests; its ``resolved`` says of what.
         name: that the file suggests.
-        recipe: what will be carried out.
+        content: what will be carried out, as JSON has it.
+        read: makes of such content what is compared, with what it does not state.
     """
-    path = runs / name / "experiment.json"
-    if not path.is_file():
+    if not record.is_file():
         return name
     try:
-        if parse(Recipe, checkpoint.read_json(path)["resolved"], "") == recipe:
+        if read(checkpoint.read_json(record)["resolved"]) == read(content):
             return name
     except (UserError, KeyError, TypeError):  # of another version, or damaged: it stays as it is
         pass
-    content = json.dumps(recipe.model_dump(mode="json"), sort_keys=True)
-    return f"{name}-{hashlib.sha256(content.encode()).hexdigest()[:6]}"
+    text = json.dumps(content, sort_keys=True)
+    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"

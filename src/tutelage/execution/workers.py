@@ -36,6 +36,7 @@ class RunConfig:
         jobs: runs side by side; 0 takes one per core on a CPU, and one on a GPU.
         devices: processes of one training, each with its part of every batch; more than one train one run after
             the other.
+        trust: checkpoints of runs given by path may name classes of other packages, which are imported.
 
     Raises:
         UserError: this machine has no such device, or a number is too small.
@@ -46,6 +47,7 @@ class RunConfig:
     accelerator: str = "auto"
     jobs: int = 1
     devices: int = 1
+    trust: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what this machine does not have, before anything is prepared."""

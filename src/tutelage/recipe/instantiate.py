@@ -89,7 +89,7 @@ def find(
         if not _foreign.get() and not name.startswith("tutelage."):
             raise UserError(
                 f"{place}.type: {quoted(name)} is a class of another package, which would be imported (allowed: "
-                "classes of tutelage; or trust: true at the stage, where you know who made the run)"
+                "classes of tutelage; or trust: true at the stage, or --trust, where you know who made the run)"
             )
         if not all(part.isidentifier() for part in name.split(".")):
             raise UserError(

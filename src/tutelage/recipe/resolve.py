@@ -134,14 +134,21 @@ class RunSpec:
         return {key: value for key, value in stated.items() if value}
 
 
-def resolve(recipe: Recipe, fold: int, data: Fold) -> list[RunSpec]:
+def resolve(recipe: Recipe, fold: int, data: Fold, *, trust: bool = False) -> list[RunSpec]:
     """Return every run of one fold, each after those it needs.
+
+    Args:
+        recipe: what to do.
+        fold: its number.
+        data: the fold.
+        trust: checkpoints of runs given by path may name classes of other packages; as ``trust: true`` at every
+            stage. No fingerprint depends on it.
 
     Raises:
         UserError: something in the recipe does not fit the data.
     """
     _refuse_unfit(recipe, data)
-    resolver = _Resolver(recipe, fold, data)
+    resolver = _Resolver(recipe, fold, data, trust)
     for seed in recipe.seeds:
         for name in recipe.stages:
             resolver.spec(name, seed)
@@ -151,8 +158,8 @@ def resolve(recipe: Recipe, fold: int, data: Fold) -> list[RunSpec]:
 class _Resolver:
     """Resolves the stages of a recipe on one fold, each with a seed once."""
 
-    def __init__(self, recipe: Recipe, fold: int, data: Fold) -> None:
-        self.recipe, self.fold, self.data = recipe, fold, data
+    def __init__(self, recipe: Recipe, fold: int, data: Fold, trust: bool) -> None:
+        self.recipe, self.fold, self.data, self.trust = recipe, fold, data, trust
         self.source = DataSpec.of(recipe)
         self.groups = groups_of(recipe, data.dataset.class_names)
         self.specs: dict[tuple[str, int], RunSpec] = {}
@@ -182,7 +189,8 @@ class _Resolver:
             recipe.objectives(name), train, tuple(stage.classes),
             taught(recipe, name, data.dataset.class_names),
             stage.train_classes if isinstance(stage.train_classes, str) else "", self.groups,
-            stage.shots, stage.unlabelled, stage.run, stage.trust, stage.teacher_epoch, teachers, start,
+            stage.shots, stage.unlabelled, stage.run, stage.trust or self.trust, stage.teacher_epoch,
+            teachers, start,
         )  # fmt: skip
         _refuse_short(spec, data)
         return replace(spec, fingerprint=_fingerprint(spec, data))

@@ -8,16 +8,24 @@ from tutelage.report.drawing.epochs import Look, looks
 from tutelage.report.drawing.sheet import SignalAxis
 from tutelage.runs.example import ExampleWindow
 from tutelage.runs.ledger import Experiment
+from tutelage.runs.schema import UnreadableError
 from tutelage.runs.traces import Trust, trusts
 from tutelage.study.comparison import Comparison, best_student, compare
 
 
 @dataclass(frozen=True)
 class ReportContext:
-    """An experiment, one window to look at if there is one, and what several panels need to know."""
+    """An experiment, one window to look at if there is one, and what several panels need to know.
+
+    Args:
+        experiment: what was read back.
+        example: the window.
+        unreadable: what to say of files that could not be read.
+    """
 
     experiment: Experiment
     example: ExampleWindow | None = None
+    unreadable: tuple[str, ...] = ()
 
     @cached_property
     def comparisons(self) -> tuple[Comparison, ...]:
@@ -31,13 +39,20 @@ class ReportContext:
 
     @cached_property
     def trusts(self) -> tuple[Trust, ...]:
-        """How objectives weighed their teachers."""
+        """How objectives weighed their teachers.
+
+        Raises:
+            UnreadableError: a file of traces is damaged.
+        """
         return trusts(self.experiment)
 
     @cached_property
     def look(self) -> Mapping[str, Look]:
         """One colour and line for each teacher on the whole page."""
-        weighed = (teacher for trust in self.trusts for teacher in trust.teachers)
+        try:
+            weighed = [teacher for trust in self.trusts for teacher in trust.teachers]
+        except UnreadableError:  # the section on trust says so; colours do without
+            weighed = []
         return looks((*self.experiment.record.teachers, *weighed))
 
     def axis(self, shape: Sequence[int]) -> SignalAxis:

@@ -8,16 +8,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from tutelage.errors import UserError
+from tutelage.inert import printable
 from tutelage.report.context import ReportContext
 from tutelage.report.drawing.canvas import Drawing
 from tutelage.report.headline import Headline, headline
 from tutelage.report.panels import sections
 from tutelage.report.section import Section
 from tutelage.report.table import Table
-from tutelage.report.wording import printable
 from tutelage.report.writing import write, writing
 from tutelage.runs.example import ExampleWindow
 from tutelage.runs.ledger import Experiment, read_experiment
+from tutelage.runs.schema import UnreadableError
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,7 @@ def write_report(
             f"{experiment_folder}: its protocol is blind, so there is no test split to report on; allowed: honest "
             "and legacy (a search is told in tune/tune.md)"
         )
-    stored = experiment_folder / "example.npz"
-    if example is None and stored.is_file():
-        example = ExampleWindow.read(stored)
-    context = ReportContext(experiment, example)
+    context = ReportContext(experiment, example) if example else _with_window(experiment)
     page = Page(experiment, headline(context), sections(context))
     html = render(page)
     folder = out or experiment_folder / "report"
@@ -69,6 +67,15 @@ def write_report(
         for table in page.tables:
             table.write(folder / "tables")
         return write(folder / "index.html", html.encode())
+
+
+def _with_window(experiment: Experiment) -> ReportContext:
+    """Return an experiment with the window that it keeps, if there is one that can be read."""
+    stored = experiment.folder / "example.npz"
+    try:
+        return ReportContext(experiment, ExampleWindow.read(stored) if stored.is_file() else None)
+    except UnreadableError as error:
+        return ReportContext(experiment, unreadable=(str(error),))
 
 
 def render(page: Page) -> str:

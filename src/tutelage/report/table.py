@@ -1,8 +1,5 @@
 """A table whose cells know the runs behind them, and its Markdown, LaTeX and CSV."""
 
-import csv
-import io
-import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +9,7 @@ from typing import Literal
 
 from tabulate import tabulate
 
-from tutelage.report.wording import printable
+from tutelage.inert import csv_text, printable
 from tutelage.report.writing import write
 
 Value = float | int | str | None
@@ -166,34 +163,6 @@ class Table:
         made = {"md": self.markdown(), "tex": self.latex(), "csv": self.csv()}
         return tuple(write(folder / f"{name or self.name}.{suffix}", text.encode())
                      for suffix, text in made.items())  # fmt: skip
-
-
-FORMULA = tuple("=+-@\t\r＝＋－＠")
-"""What text begins with that a spreadsheet would compute."""
-
-
-def csv_text(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """Return CSV with a header line; no spreadsheet takes a text of it for a formula, and numbers stay numbers."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(map(_harmless, header))
-    writer.writerows(map(_harmless, row) for row in rows)
-    return text.getvalue()
-
-
-def _harmless(value: object) -> object:
-    """Write an apostrophe before what would be a formula, as spreadsheets themselves do."""
-    if not isinstance(value, str):
-        return value
-    live = value.startswith(FORMULA) and not _is_number(value)
-    return printable(f"'{value}" if live else value)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text)) and text == text.strip()
-    except ValueError:
-        return False
 
 
 def _extras(rows: tuple[Row, ...], column: int) -> tuple[str, ...]:

@@ -1,7 +1,6 @@
 """Numbers and names as people read them."""
 
 import math
-import unicodedata
 
 MODALITIES = {
     "signal": "signal",
@@ -12,30 +11,6 @@ MODALITIES = {
     "gramian_field": "Gramian angular field",
     "transition_field": "Markov transition field",
 }
-
-
-_HIDDEN = {"\u202a", "\u202b", "\u202c", "\u202d", "\u202e", "\u2066", "\u2067", "\u2068", "\u2069"}
-"""Marks that turn the direction of what follows."""
-
-
-def printable(text: str) -> str:
-    r"""Show characters that control a device, or turn text around, as their escapes; line ends and tabs stay.
-
-    Example:
-        >>> print(printable("a\x00b"), printable("50 µm, ok"))
-        a\x00b 50 µm, ok
-    """
-    if text.isprintable():
-        return text
-    return "".join(character.encode("unicode_escape").decode() if _controls(character) else character
-                   for character in text)  # fmt: skip
-
-
-def _controls(character: str) -> bool:
-    if character in "\n\t":
-        return False
-    nothing = ord(character) & 0xFFFE == 0xFFFE  # of these code points XML knows none
-    return nothing or character in _HIDDEN or unicodedata.category(character) in ("Cc", "Cs")
 
 
 def minus(value: float, digits: int = 1) -> str:

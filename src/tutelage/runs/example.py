@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tutelage.errors import UserError
 from tutelage.runs import arrays
+from tutelage.runs.schema import UnreadableError
 
 _WORDS = ("channel_names", "class_name", "subject", "rate", "channel")
 _NEEDED = ("signal", "births", "deaths", *_WORDS)
@@ -57,7 +57,7 @@ class ExampleWindow:
         """Read it; nothing is unpickled.
 
         Raises:
-            UserError: the file is damaged, an array is missing or has another shape.
+            UnreadableError: the file is damaged, an array is missing or has another shape.
         """
         stored = arrays.load(path, "an example window", *_NEEDED)
         signal, births, deaths = (
@@ -78,7 +78,7 @@ class ExampleWindow:
                 channel=int(words["channel"]),
             )  # fmt: skip
         except (TypeError, ValueError) as error:
-            raise UserError(f"{path}: not an example window ({error})") from None
+            raise UnreadableError(f"{path}: not an example window ({error})") from None
 
     def __post_init__(self) -> None:
         if self.signal.ndim != 2 or len(self.channel_names) != len(self.signal):

@@ -13,7 +13,7 @@ from tutelage.errors import UserError
 from tutelage.runs import arrays as files
 from tutelage.runs.inspection import check_labels
 from tutelage.runs.predictions import Predictions
-from tutelage.runs.schema import parse
+from tutelage.runs.schema import UnreadableError, parse
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -188,7 +188,7 @@ class Explanations:
         header = parse(HEADER, arrays.pop("facts").tobytes(), f"{path}: facts")
         for name, stream in header.streams.items():
             if not stream.names or not stream.space or min(stream.space) < 1:
-                raise UserError(f"{path}: stream {name!r} has no concepts or no places")
+                raise UnreadableError(f"{path}: stream {name!r} has no concepts or no places")
         _check_shapes(arrays, header, classes, path)
         _check_values(arrays, header, classes, path)
         _check_classes(arrays, path)
@@ -220,7 +220,7 @@ def _check_shapes(
     wanted = _wanted(header, arrays)
     missing = sorted({*wanted, "inputs"} - arrays.keys())
     if missing:
-        raise UserError(f"{path}: {missing[0]} is missing")
+        raise UnreadableError(f"{path}: {missing[0]} is missing")
     sizes = {"2": 2, "classes": classes, "n": len(arrays["index"]), "inputs": len(arrays["inputs"])}
     for key, letters in wanted.items():
         stream = key.rpartition(".")[0]
@@ -235,12 +235,14 @@ def _check_shapes(
             own |= _free(arrays, stream)
         shape = tuple(own[letter] for letter in letters)
         if arrays[key].shape != shape:
-            raise UserError(f"{path}: {key} is {arrays[key].shape}, expected {shape}")
+            raise UnreadableError(f"{path}: {key} is {arrays[key].shape}, expected {shape}")
         kinds = "iu" if key.rpartition(".")[2] in WHOLE else "f"
         if arrays[key].dtype.kind not in kinds:
-            raise UserError(f"{path}: {key} holds {arrays[key].dtype}")
+            raise UnreadableError(f"{path}: {key} holds {arrays[key].dtype}")
     if arrays["inputs"].ndim not in (3, 4) or arrays["inputs"].dtype.kind not in "iuf":
-        raise UserError(f"{path}: inputs is {arrays['inputs'].shape}, expected images or signals")
+        raise UnreadableError(
+            f"{path}: inputs is {arrays['inputs'].shape}, expected images or signals"
+        )
 
 
 def _free(arrays: Mapping[str, NDArray[Any]], stream: str) -> dict[str, int]:
@@ -258,7 +260,7 @@ def _check_values(
     for key, values in arrays.items():
         stream, _, name = key.rpartition(".")
         if not (np.isfinite(values) | (np.isnan(values) & (name == "annotated"))).all():
-            raise UserError(f"{path}: a value of {key} is not finite")
+            raise UnreadableError(f"{path}: a value of {key} is not finite")
         if name in ("labels", "classes", "gallery_labels"):
             end = classes
         elif name in ("concepts", "speaking", "shown"):
@@ -266,7 +268,7 @@ def _check_values(
         else:
             continue
         if not ((values >= 0) & (values < end)).all():
-            raise UserError(f"{path}: {key} must lie between 0 and {end - 1}")
+            raise UnreadableError(f"{path}: {key} must lie between 0 and {end - 1}")
 
 
 def _check_classes(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
@@ -293,7 +295,7 @@ def _check_classes(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
     for key, values in asked.items():
         lacking = sorted(set(values.ravel().tolist()) - inputs)
         if lacking:
-            raise UserError(f"{path}: sample {lacking[0]} of {key} has no input")
+            raise UnreadableError(f"{path}: sample {lacking[0]} of {key} has no input")
 
 
 def _redrawn(told: Explanations, known: Predictions, path: Path) -> float:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from tutelage.errors import UserError
 from tutelage.runs import arrays
+from tutelage.runs.schema import UnreadableError
 
 OWN = {"index": None, "labels": np.int64, "examples": np.int64, "inputs": np.float64}
 """Arrays of the file itself; every other is what an objective shows."""
@@ -65,19 +66,21 @@ class Inspection:
         n, kept = self.labels.size, self.examples.size
         for name, shape in {"index": self.index.shape, "labels": self.labels.shape}.items():
             if shape != (n,):
-                raise UserError(f"{path}: {name} is {shape}, but there are {n} labels")
+                raise UnreadableError(f"{path}: {name} is {shape}, but there are {n} labels")
         if self.inputs.shape[:1] != (kept,) or self.examples.shape != (kept,):
-            raise UserError(f"{path}: inputs is {self.inputs.shape}, but there are {kept} examples")
+            raise UnreadableError(
+                f"{path}: inputs is {self.inputs.shape}, but there are {kept} examples"
+            )
         arrays.rows(self.values, n, path)
 
     def _check_values(self, classes: int, path: Path) -> None:
         ends = {"labels": classes, "examples": len(self.labels)}
         for name, at in {"labels": self.labels, "examples": self.examples}.items():
             if not ((at >= 0) & (at < ends[name])).all():
-                raise UserError(f"{path}: {name} must lie between 0 and {ends[name] - 1}")
+                raise UnreadableError(f"{path}: {name} must lie between 0 and {ends[name] - 1}")
         for name, values in {"inputs": self.inputs, **self.values}.items():
             if not np.isfinite(values).all():
-                raise UserError(f"{path}: a value of {name} is not finite")
+                raise UnreadableError(f"{path}: a value of {name} is not finite")
 
 
 def check_labels(

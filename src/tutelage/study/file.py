@@ -2,21 +2,23 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, field_validator
+from pydantic_core import to_jsonable_python
 
 from tutelage.errors import UserError, unknown
+from tutelage.execution.storage import own_name
 from tutelage.recipe.config import Recipe, Strict, parse
 from tutelage.recipe.names import refuse_names
 from tutelage.recipe.reader import folder_name, merge, read_override, read_yaml
 from tutelage.runs.records import STUDY, CellRecord, StudyRecord
 from tutelage.runs.schema import write
 
-__all__ = ["Cell", "Study", "lay", "load_study", "recipe_of", "write_study"]
+__all__ = ["Cell", "Study", "lay", "load_study", "own_study", "recipe_of", "write_study"]
 
 RESERVED = ("audit", "report", "table", "tables", "transfer", "tune")
 """Names that no cell may have: what commands write into the folder of a study."""
@@ -167,6 +169,20 @@ def write_study(study: Study, folder: Path, code: Mapping[str, Any]) -> None:
         code=dict(code),
     )
     write(STUDY, folder / "study.json", record)
+
+
+def own_study(study: Study, runs: Path) -> Study:
+    """Return a study with a folder of its own where another file of its name has left ``study.json``.
+
+    Args:
+        study: the study, named by its file.
+        runs: root of all experiments.
+    """
+    name = own_name(
+        runs / study.name / "study.json", study.name, to_jsonable_python(study.resolved),
+        lambda content: parse(_File, content, "study"),
+    )  # fmt: skip
+    return replace(study, name=name)
 
 
 def _cells(file: _File, base: Mapping[str, Any]) -> list[Cell]:

@@ -15,7 +15,6 @@ from tests.report.explaining import NAMES, add_concepts
 from tests.report.fake import HAPT, Fake, example_window, write
 from tests.report.panels.test_trust import captions, section, tables
 from tests.report.test_page import Page
-from tutelage.errors import UserError
 from tutelage.report import page, write_report
 from tutelage.report.context import ReportContext
 from tutelage.report.drawing.sheet import SignalAxis
@@ -489,13 +488,17 @@ def test_many_classes_and_long_names_fit(tmp_path):
     assert any("The 6 of 40 concepts that move classes most" in text for text in captions(html))
 
 
-def test_a_damaged_file_gives_no_report(tmp_path):
+def test_a_damaged_file_costs_its_panel_alone(tmp_path):
     folder = write(tmp_path, Fake(**SMALL))
     add_concepts(folder)
-    next(folder.glob("fold-2/annsp/seed-1-*/explanations.npz")).write_bytes(b"PK")
-    with pytest.raises(UserError, match=r"explanations\.npz: not a file of explanations") as caught:
-        write_report(folder)
-    assert "\n" not in str(caught.value) and not (folder / "report").exists()
+    assert section(write_report(folder).read_text(), "concepts")
+    path = next(folder.glob("fold-2/annsp/seed-1-*/explanations.npz"))
+    path.write_bytes(b"PK")
+    html = write_report(folder).read_text()
+    assert not section(html, "concepts") and section(html, "results")
+    (note,) = re.findall(r"[^<>]*explanations\.npz[^<>]*", section(html, "holes"))
+    assert note.startswith(f"{path}: not a file of explanations (")
+    assert note.endswith("); what needs this file is not shown.")
 
 
 def test_the_report_is_the_same_twice(tmp_path):

@@ -205,6 +205,19 @@ def test_one_run_and_one_epoch(tmp_path):
     assert "folding <laundry>" in {r["class"] for r in tables(html)[1]}
 
 
+@pytest.mark.parametrize("content", [b"", b"PK", b"damaged" * 40])
+def test_damaged_traces_cost_their_panel_alone(tmp_path, content):
+    fake = Fake(**SMALL, traces={"base": (*weights("sig", "pi", "gaf"), "hint.gap")})
+    folder = write(tmp_path, fake)
+    path = next(folder.glob("*/base/*/metrics.jsonl")).with_name("traces.npz")
+    path.write_bytes(content)
+    html = write_report(folder).read_text()
+    assert not section(html, "trust") and section(html, "recorded") and section(html, "results")
+    (note,) = re.findall(r"[^<>]*traces\.npz[^<>]*", section(html, "holes"))
+    assert note.startswith(f"{path}: not a file of traces (")
+    assert note.endswith("); what needs this file is not shown.")
+
+
 def test_six_teachers_have_six_colours_and_labels_that_do_not_touch(tmp_path):
     names = ("sig", "pi", "gaf", "audio", "skeleton", "radar_range_doppler")
     fake = Fake(**SMALL, traces={"base": weights(*names)})

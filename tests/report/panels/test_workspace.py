@@ -12,7 +12,6 @@ from tests.report.slotted import MODES, TEACHERS, add_slots
 from tests.report.test_page import Page
 from tests.training.small import recipe
 from tests.training.test_runs import execute
-from tutelage.errors import UserError
 from tutelage.report import write_report
 from tutelage.report.panels.workspace import words
 from tutelage.report.panels.workspace.data import workspaces
@@ -250,15 +249,16 @@ def test_modes_without_any_inspection(tmp_path):
     ]
 
 
-def test_a_damaged_inspection_gives_no_report(tmp_path):
+def test_a_damaged_inspection_costs_its_panel_alone(tmp_path):
     folder = write(tmp_path, Fake(**SMALL))
     add_slots(folder)
-    next(folder.glob("fold-2/annsp/seed-1-*/inspection.npz")).write_bytes(b"PK")
-    with pytest.raises(
-        UserError, match=r"inspection\.npz: not a file of inspected samples"
-    ) as caught:
-        write_report(folder)
-    assert "\n" not in str(caught.value) and not (folder / "report").exists()
+    path = next(folder.glob("fold-2/annsp/seed-1-*/inspection.npz"))
+    path.write_bytes(b"PK")
+    html = write_report(folder).read_text()
+    assert not section(html, "workspace") and section(html, "results")
+    (note,) = re.findall(r"[^<>]*inspection\.npz[^<>]*", section(html, "holes"))
+    assert note.startswith(f"{path}: not a file of inspected samples (")
+    assert note.endswith("); what needs this file is not shown.")
 
 
 def test_the_report_is_the_same_twice(tmp_path):

@@ -1,7 +1,5 @@
 """Every claim of files and folders, and the flat table of them."""
 
-import csv
-import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,6 +12,7 @@ from tutelage.audit.imports.logs import TEXTS, logged, named
 from tutelage.audit.imports.names import metrics_in
 from tutelage.audit.imports.tables import claims_of
 from tutelage.errors import UserError
+from tutelage.inert import csv_text
 
 MOST_CLAIMS = 50_000
 """Results of one audit; the largest tables of papers have some thousands."""
@@ -58,11 +57,8 @@ def write_claims(claims: Iterable[Claim], path: Path) -> None:
         raise UserError(f"{path}: found {path.suffix or 'no ending'!r}; allowed: .csv, .json")
     columns = list(dict.fromkeys(key for row in rows for key in row))
     columns.sort(key=("text", "place").__contains__)
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    path.write_text(text.getvalue(), encoding="utf-8")
+    cells = ([row.get(key, "") for key in columns] for row in rows)
+    path.write_text(csv_text(columns, cells), encoding="utf-8")
 
 
 def _claims(path: Path) -> Iterator[Claim]:

@@ -11,9 +11,8 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from tutelage.files import replacing
+from tutelage.inert import csv_text, printable
 from tutelage.report.palette import STYLE, THEMED
-from tutelage.report.table import csv_text
-from tutelage.report.wording import printable
 
 WIDTH = 1044
 """Natural width of a figure that fills the page, in pixels."""

@@ -11,6 +11,7 @@ from importlib import import_module
 
 from tutelage.report.context import ReportContext
 from tutelage.report.section import Section
+from tutelage.runs.schema import UnreadableError
 
 PANELS = (
     "results",
@@ -36,11 +37,21 @@ PANELS = (
 
 
 def sections(context: ReportContext, panels: Iterable[str] = PANELS) -> tuple[Section, ...]:
-    """Build every section that has something to say, in reading order."""
-    modules = (import_module(f"{__name__}.{panel}.section") for panel in panels)
-    built = (module.section(context) for module in modules)
-    shown = tuple(section for section in built if section is not None)
-    findings = tuple(finding for section in shown for finding in section.findings)
+    """Build every section that has something to say, in reading order.
+
+    A file that cannot be read costs the sections that need it, and is named among the notes.
+    """
+    shown, unreadable = [], list(context.unreadable)
+    for panel in panels:
+        try:
+            section = import_module(f"{__name__}.{panel}.section").section(context)
+        except UnreadableError as error:
+            unreadable.append(str(error))
+            continue
+        if section is not None:
+            shown.append(section)
+    lost = (f"{error}; what needs this file is not shown." for error in dict.fromkeys(unreadable))
+    findings = (*lost, *(finding for section in shown for finding in section.findings))
     return tuple(
         replace(section, notes=(*section.notes, *findings), empty="")
         if findings and section.lists_findings

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from tutelage.inert import printable
 from tutelage.report.cells import Link
 from tutelage.report.drawing.canvas import Drawing
 from tutelage.report.page import environment_of
@@ -17,7 +18,7 @@ from tutelage.report.study.comparison_figure import contrast_figure
 from tutelage.report.study.sheet import study_sheet
 from tutelage.report.study.table import StudyTable, missing_in
 from tutelage.report.table import Row, Table, TableCell, TableColumn, left
-from tutelage.report.wording import plural, printable
+from tutelage.report.wording import plural
 from tutelage.report.writing import write, writing
 from tutelage.runs.location import is_local
 from tutelage.runs.run import Run

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import UserError
+from tutelage.inert import FORMULA, printable
 from tutelage.report.cells import Link, no_link
 from tutelage.report.study.table import HOLE, StudyTable, missing_in
-from tutelage.report.table import FORMULA, Table
-from tutelage.report.wording import printable
+from tutelage.report.table import Table
 
 if TYPE_CHECKING:
     from openpyxl import Workbook

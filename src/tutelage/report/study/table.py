@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from tutelage.inert import csv_text
 from tutelage.report.cells import Link, missing_table, no_link
 from tutelage.report.table import (
     Row,
@@ -11,7 +12,6 @@ from tutelage.report.table import (
     Table,
     TableCell,
     TableColumn,
-    csv_text,
     left,
     stated,
 )

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from tutelage.inert import printable
 from tutelage.report.drawing.canvas import Drawing, safe
 from tutelage.report.study.tuning_figures import shown, sweep, ternary
-from tutelage.report.wording import listed, minus, percent, plural, printable
+from tutelage.report.wording import listed, minus, percent, plural
 from tutelage.report.writing import write, writing
 from tutelage.study.tune import Axis, Plateau, Setting, Tuning, plateau, reach, read_tuning
 

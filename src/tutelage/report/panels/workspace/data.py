@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tutelage.errors import UserError
 from tutelage.runs.frames import curves_frame, traces_frame
 from tutelage.runs.inspection import Inspection
 from tutelage.runs.ledger import Experiment
 from tutelage.runs.run import Run
+from tutelage.runs.schema import UnreadableError
 from tutelage.runs.traces import BOUND, Course, count_runs, course, stages_of
 
 Floats = NDArray[np.float64]
@@ -97,7 +97,7 @@ def workspaces(experiment: Experiment) -> tuple[Workspace, ...]:
     """Return what every stage with slots recorded and showed.
 
     Raises:
-        UserError: a damaged ``inspection.npz``, or arrays that are no shares of slots.
+        UnreadableError: a damaged ``inspection.npz``, or arrays that are no shares of slots.
     """
     frame, curves = traces_frame(experiment), curves_frame(experiment)
     shown = []
@@ -241,7 +241,7 @@ def _right(run: Run, inspection: Inspection, objective: str) -> float | None:
         return None
     wanted = (len(inspection.labels), len(run.record.data.class_names))
     if logits.shape != wanted:
-        raise UserError(
+        raise UnreadableError(
             f"{run.folder}/inspection.npz: {objective}.logits is {logits.shape}, expected {wanted}"
         )
     return float((logits.argmax(axis=1) == inspection.labels).mean())
@@ -267,14 +267,16 @@ def _check(slots: Slots, mine: Mapping[str, Floats], place: str) -> None:
         kind = name.split(".")[0]
         if kind in ("bound", "read", "read_alone"):
             if len(wanted) != 2 or values.shape != wanted:
-                raise UserError(
+                raise UnreadableError(
                     f"{place}.{name} is {values.shape}, expected [samples, slots] like the others"
                 )
             if (values < 0).any() or not np.allclose(values.sum(axis=1), 1, atol=1e-3):
-                raise UserError(f"{place}.{name}: the shares of a sample's slots do not sum to one")
+                raise UnreadableError(
+                    f"{place}.{name}: the shares of a sample's slots do not sum to one"
+                )
         elif kind == "place" and (
             values.ndim not in (3, 4) or values.shape[:2] != wanted or (values < 0).any()
         ):
-            raise UserError(
+            raise UnreadableError(
                 f"{place}.{name} is {values.shape}, expected [samples, slots, positions ...], none below zero"
             )
