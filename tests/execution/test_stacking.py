@@ -133,11 +133,16 @@ def test_a_stack_that_was_stopped_goes_on_in_any_way(small, one_by_one, tmp_path
     same_runs(train(small, tmp_path, "processes"), one_by_one)
 
 
-def test_what_stays_alone_says_why(small):
-    assert why_alone(small, "base") is None
-    assert "reach all parameters" in why_alone(small, "hint")
+def spec_of(recipe, stage, folder):
+    planned = make_plan({"small": recipe}, RunConfig(folder / "runs", folder, "cpu"), Quiet())
+    return next(task.spec for task in planned.tasks if task.spec.stage == stage)
+
+
+def test_what_stays_alone_says_why(small, tmp_path):
+    assert why_alone(spec_of(small, "base", tmp_path)) is None
+    assert "reach all parameters" in why_alone(spec_of(small, "hint", tmp_path))
     compiled = small.model_copy(update={"train": small.train.model_copy(update={"compile": True})})
-    assert "compiled" in why_alone(compiled, "base")
+    assert "compiled" in why_alone(spec_of(compiled, "base", tmp_path))
 
 
 class Recording:
