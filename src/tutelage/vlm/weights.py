@@ -63,7 +63,7 @@ _NAMES: Mapping[tuple[str, str], Any] = {
 }  # fmt: skip
 
 
-class _Archive(Unpickler):
+class _TorchArchive(Unpickler):
     """Reads the structure of an archive of torch, and its tensors where they are asked for.
 
     Args:
@@ -139,7 +139,7 @@ def _content(archive: zipfile.ZipFile) -> Any:
     root = structure.removesuffix("data.pkl")
     if f"{root}byteorder" in names and archive.read(f"{root}byteorder") != b"little":
         raise ValueError("its numbers are in the byte order of another machine")
-    return _Archive(archive, root).load()
+    return _TorchArchive(archive, root).load()
 
 
 def _named(content: Any, prefix: str = "") -> Iterator[tuple[str, Tensor]]:
