@@ -114,7 +114,7 @@ class Clock:
 
 
 @dataclass(frozen=True, slots=True)
-class Stream:
+class ConceptStream:
     """What one set of named concepts adds to the scores of a batch.
 
     Args:
@@ -139,7 +139,7 @@ class Explanation:
         rest: what belongs to no concept (a bias), [B, N].
     """
 
-    streams: Mapping[str, Stream]
+    streams: Mapping[str, ConceptStream]
     rest: Tensor
 
     @property

@@ -5,7 +5,7 @@ import torch
 
 from tutelage.export.facts import ModelFacts
 from tutelage.export.onnx import Scores
-from tutelage.export.package import Evidence
+from tutelage.export.package import ReferenceWindows
 from tutelage.models import On, WideResNet
 
 
@@ -23,9 +23,9 @@ def facts() -> ModelFacts:
     )  # fmt: skip
 
 
-def evidence(on: On, n: int = 60) -> Evidence:
+def evidence(on: On, n: int = 60) -> ReferenceWindows:
     windows = np.random.default_rng(0).normal(size=(n, 3, 64)).astype(np.float32)
     with torch.no_grad():
         logits = Scores(on)(torch.from_numpy(windows)).numpy()
     subjects = [str(number % 6) for number in range(n)]
-    return Evidence(windows, logits.argmax(1), subjects, logits, windows[:20])
+    return ReferenceWindows(windows, logits.argmax(1), subjects, logits, windows[:20])

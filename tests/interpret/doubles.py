@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from tutelage.models import Network
-from tutelage.types import Explanation, Output, Stream
+from tutelage.types import ConceptStream, Explanation, Output
 
 
 def confined(values, classes):
@@ -41,7 +41,7 @@ class Linear(Network):
             parts, bias = confined(parts, classes), confined(bias, classes)
         attention = torch.softmax(x.flatten(2).transpose(1, 2), dim=2)
         names = tuple(f"channel {m}" for m in range(x.shape[1]))
-        return Explanation({"spatial": Stream(names, self.space, attention, parts)}, bias)
+        return Explanation({"spatial": ConceptStream(names, self.space, attention, parts)}, bias)
 
     def without(self, x, stream, concept):
         kept = self.parts(x).clone()
@@ -81,7 +81,7 @@ class Asking(Network):
         if classes is not None:
             parts, bias = confined(parts, classes), confined(bias, classes)
         names = tuple(f"channel {m}" for m in range(x.shape[1]))
-        return Explanation({"spatial": Stream(names, self.space, attention, parts)}, bias)
+        return Explanation({"spatial": ConceptStream(names, self.space, attention, parts)}, bias)
 
     def without(self, x, stream, concept):
         attention = self.attention(x).clone()

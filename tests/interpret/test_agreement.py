@@ -12,7 +12,7 @@ from tutelage.interpret import (
     mass_inside,
     mentioned,
 )
-from tutelage.types import Explanation, Stream
+from tutelage.types import ConceptStream, Explanation
 
 
 def test_accuracy_by_the_slow_way_with_rows_that_are_not_annotated():
@@ -54,8 +54,8 @@ def explanation(seed=0):
     places = inputs(4, 6, 5, seed=seed + 1).mul(3).softmax(dim=2)
     return Explanation(
         {
-            "global": Stream(("big", "small", "long"), (1,), whole, torch.zeros(4, 1, 3, 2)),
-            "spatial": Stream(tuple("abcde"), (2, 3), places, torch.zeros(4, 6, 5, 2)),
+            "global": ConceptStream(("big", "small", "long"), (1,), whole, torch.zeros(4, 1, 3, 2)),
+            "spatial": ConceptStream(tuple("abcde"), (2, 3), places, torch.zeros(4, 6, 5, 2)),
         },
         torch.zeros(4, 2),
     )

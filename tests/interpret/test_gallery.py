@@ -5,14 +5,14 @@ from PIL import Image
 
 from tests.interpret.doubles import Asking, inputs
 from tutelage.interpret import concept_scores, gallery, heat_maps, overlay, spotlight
-from tutelage.types import Stream
+from tutelage.types import ConceptStream
 
 
 def stream(space, concepts=3, count=4, seed=0):
     places = int(np.prod(space))
     attention = inputs(count, places, concepts, seed=seed).mul(2).softmax(dim=2)
     names = tuple(f"c{m}" for m in range(concepts))
-    return Stream(names, space, attention, torch.zeros(count, places, concepts, 2))
+    return ConceptStream(names, space, attention, torch.zeros(count, places, concepts, 2))
 
 
 def test_scores_are_summed_attention_whatever_the_batches():
@@ -66,7 +66,7 @@ def test_heat_maps_over_time():
     torch.testing.assert_close(
         middle[:, :, 0], found[:, :, 0] + (found[:, :, 1] - found[:, :, 0]) / 32
     )
-    flat = Stream(("a",), (4,), torch.full((1, 4, 1), 0.5), torch.zeros(1, 4, 1, 2))
+    flat = ConceptStream(("a",), (4,), torch.full((1, 4, 1), 0.5), torch.zeros(1, 4, 1, 2))
     assert heat_maps(flat, (8,)).abs().max() == 0
 
 

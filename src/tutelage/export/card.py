@@ -8,14 +8,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from tutelage.export.facts import ModelFacts
 from tutelage.export.package import Shipped
 from tutelage.export.parity import LOSS
-from tutelage.export.source import Source
+from tutelage.export.source import ShippedRun
 from tutelage.runs.records import Evaluation
 from tutelage.statistics.paired import paired_difference
 
 __all__ = ["write_card"]
 
 
-def write_card(source: Source, shipped: Shipped) -> str:
+def write_card(source: ShippedRun, shipped: Shipped) -> str:
     """Return the card of a shipped model, as Markdown."""
     tested = [run for run in source.siblings if "test" in run.evaluations]
     evaluations = [run.evaluations["test"] for run in tested]

@@ -16,7 +16,7 @@ from tutelage.export.flatbuffer import operators
 from tutelage.export.models import LiteModel, OnnxModel, decoded
 from tutelage.export.tools import micro_runtime
 
-__all__ = ["Arena", "Cost", "cost_of", "run_micro"]
+__all__ = ["Arena", "FileCost", "cost_of", "run_micro"]
 
 _ARENAS = [2**power for power in range(15, 26)]
 _TIMED = 200
@@ -38,8 +38,8 @@ class Arena:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Cost of one file.
+class FileCost:
+    """What one file costs.
 
     Args:
         flash: bytes of the file.
@@ -54,7 +54,7 @@ class Cost:
     milliseconds: Mapping[str, float] = field(default_factory=dict)
 
 
-def cost_of(path: Path, window: NDArray[np.float32]) -> Cost:
+def cost_of(path: Path, window: NDArray[np.float32]) -> FileCost:
     """Measure a file.
 
     Args:
@@ -64,7 +64,7 @@ def cost_of(path: Path, window: NDArray[np.float32]) -> Cost:
     content = path.read_bytes()
     if path.suffix == ".onnx":
         model = OnnxModel(path, threads=1)
-        return Cost(
+        return FileCost(
             len(content), milliseconds={"onnxruntime": _time(lambda: model.logits(window[None]))}
         )
     lite = LiteModel(path, threads=1)
@@ -72,7 +72,7 @@ def cost_of(path: Path, window: NDArray[np.float32]) -> Cost:
     arena = None
     if lite.facts.quantisation is not None:
         arena, _, times["tflm"] = run_micro(path, window[None])
-    return Cost(len(content), arena, operators(content), times)
+    return FileCost(len(content), arena, operators(content), times)
 
 
 def run_micro(path: Path, windows: NDArray[np.float32]) -> tuple[Arena, NDArray[np.float32], float]:

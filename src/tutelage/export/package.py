@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tutelage import checkpoint
 from tutelage.errors import UserError, unknown
-from tutelage.export.cost import Cost, cost_of
+from tutelage.export.cost import FileCost, cost_of
 from tutelage.export.facts import ModelFacts
 from tutelage.export.lite import header, quantise_lite, write_lite
 from tutelage.export.models import LiteModel, Model, OnnxModel
@@ -20,7 +20,7 @@ from tutelage.export.parity import FLOAT, LOSS, Parity, parity_of
 from tutelage.files import replacing_folder
 from tutelage.models import On
 
-__all__ = ["FORMATS", "Evidence", "Shipped", "write_package"]
+__all__ = ["FORMATS", "ReferenceWindows", "Shipped", "write_package"]
 
 FORMATS = ("onnx", "onnx-int8", "tflite", "tflite-int8", "c")
 """What may be shipped; ``c`` is the int8 TensorFlow Lite file as a C array."""
@@ -32,7 +32,7 @@ _NEEDS = {"onnx-int8": "onnx", "tflite-int8": "tflite", "c": "tflite-int8"}
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ReferenceWindows:
     """What files are held against.
 
     Args:
@@ -65,7 +65,7 @@ class Shipped:
     folder: Path
     facts: ModelFacts
     parity: dict[str, Parity] = field(default_factory=dict)
-    cost: dict[str, Cost] = field(default_factory=dict)
+    cost: dict[str, FileCost] = field(default_factory=dict)
     losses: tuple[str, ...] = ()
 
 
@@ -87,7 +87,7 @@ def chosen_formats(wanted: Sequence[str]) -> tuple[str, ...]:
 def write_package(
     network: On,
     facts: ModelFacts,
-    evidence: Evidence,
+    evidence: ReferenceWindows,
     folder: Path,
     card: Callable[[Shipped], str],
     *,
@@ -147,7 +147,7 @@ def _fill(
     folder: Path,
     network: On,
     facts: ModelFacts,
-    evidence: Evidence,
+    evidence: ReferenceWindows,
     wanted: Sequence[str],
     accept_loss: bool,
     progress: Callable[[str, float], None],
@@ -175,7 +175,7 @@ def _fill(
 
 
 def _write(
-    name: str, network: On, facts: ModelFacts, evidence: Evidence, folder: Path, path: Path
+    name: str, network: On, facts: ModelFacts, evidence: ReferenceWindows, folder: Path, path: Path
 ) -> ModelFacts:
     if name == "onnx":
         export_onnx(network, facts.shape, path)

@@ -15,7 +15,7 @@ from tutelage.export.facts import ModelFacts
 from tutelage.export.lite import balanced
 from tutelage.export.models import Floats, Model
 from tutelage.export.onnx import Scores
-from tutelage.export.package import Evidence
+from tutelage.export.package import ReferenceWindows
 from tutelage.models import On
 from tutelage.recipe.config import Recipe, parse
 from tutelage.recipe.data_spec import DataSpec
@@ -25,14 +25,14 @@ from tutelage.runs.run import Run
 from tutelage.study.comparison import best_student
 from tutelage.study.ledger import read_study
 
-__all__ = ["RunModel", "Source", "evidence_of", "facts_of", "find_source", "load_run"]
+__all__ = ["RunModel", "ShippedRun", "evidence_of", "facts_of", "find_source", "load_run"]
 
 SHOWN = 300
 """Training windows that quantisation looks at."""
 
 
 @dataclass(frozen=True)
-class Source:
+class ShippedRun:
     """A run to ship, and what is known of its method.
 
     Args:
@@ -48,7 +48,7 @@ class Source:
     chosen: str = ""
 
 
-def find_source(path: Path, method: str | None = None) -> Source:
+def find_source(path: Path, method: str | None = None) -> ShippedRun:
     """Return what a path names: a run folder, or the best run of a method of an experiment or of a study.
 
     Args:
@@ -67,17 +67,17 @@ def find_source(path: Path, method: str | None = None) -> Source:
     raise UserError(f"{path}: is no folder of a run, an experiment or a study")
 
 
-def _of_run(path: Path) -> Source:
+def _of_run(path: Path) -> ShippedRun:
     for folder in path.resolve().parents:
         if (folder / "experiment.json").is_file():
             experiment = read_experiment(folder)
             for run in experiment.runs:
                 if run.folder.resolve() == path.resolve():
-                    return Source(experiment, run, experiment.of(run.stage))
+                    return ShippedRun(experiment, run, experiment.of(run.stage))
     raise UserError(f"{path}: no experiment.json above it lists it as a complete run")
 
 
-def _of_experiment(experiment: Experiment, method: str | None, label: str = "") -> Source:
+def _of_experiment(experiment: Experiment, method: str | None, label: str = "") -> ShippedRun:
     stages = tuple(dict.fromkeys(run.stage for run in experiment.runs))
     if not stages:
         raise UserError(f"{experiment.folder}: no run is complete")
@@ -95,10 +95,10 @@ def _of_experiment(experiment: Experiment, method: str | None, label: str = "") 
     if len(runs) > 1:
         best = f"fold {run.fold}, seed {run.seed} has the best validation accuracy of its {len(runs)} runs"
         chosen = f"{chosen}; {best}" if chosen else best
-    return Source(experiment, run, runs, f"{label}{chosen}")
+    return ShippedRun(experiment, run, runs, f"{label}{chosen}")
 
 
-def _of_study(path: Path, method: str | None) -> Source:
+def _of_study(path: Path, method: str | None) -> ShippedRun:
     cells = {
         cell.name: cell.experiment
         for cell in read_study(path).cells
@@ -149,7 +149,7 @@ class RunModel(Model):
 
 
 def load_run(
-    source: Source, data: Path | None, progress: Callable[[str, float], None] | None = None
+    source: ShippedRun, data: Path | None, progress: Callable[[str, float], None] | None = None
 ) -> RunModel:
     """Return the network of a run with what its data set says of its inputs.
 
@@ -160,7 +160,7 @@ def load_run(
     return RunModel(network, facts, str(source.run.folder))
 
 
-def facts_of(source: Source, network: On, dataset: DataSet) -> ModelFacts:
+def facts_of(source: ShippedRun, network: On, dataset: DataSet) -> ModelFacts:
     """Return what a shipped model says of itself."""
     record = source.run.record
     return ModelFacts(
@@ -183,8 +183,8 @@ def facts_of(source: Source, network: On, dataset: DataSet) -> ModelFacts:
 
 
 def evidence_of(
-    source: Source, data: Path | None, progress: Callable[[str, float], None] | None = None
-) -> tuple[On, ModelFacts, Evidence]:
+    source: ShippedRun, data: Path | None, progress: Callable[[str, float], None] | None = None
+) -> tuple[On, ModelFacts, ReferenceWindows]:
     """Return the network of a run, its facts, and the windows that files are held against.
 
     Args:
@@ -207,7 +207,7 @@ def evidence_of(
     inputs, index = fold.dataset.inputs, np.asarray(predictions.index, np.int64)
     shown = balanced(fold.dataset.labels, fold.split.train, SHOWN, seed=0)
     subjects = [str(subject) for subject in predictions.subjects]
-    return network, facts, Evidence(
+    return network, facts, ReferenceWindows(
         windows=_floats(inputs, index),
         labels=predictions.labels,
         subjects=subjects if any(subjects) else None,
@@ -217,7 +217,7 @@ def evidence_of(
 
 
 def _opened(
-    source: Source, data: Path | None, progress: Callable[[str, float], None] | None
+    source: ShippedRun, data: Path | None, progress: Callable[[str, float], None] | None
 ) -> tuple[On, ModelFacts, DataCache]:
     from tutelage.data import home
 
@@ -238,7 +238,7 @@ def _opened(
     return network, facts_of(source, network, dataset), cache
 
 
-def _data_spec(source: Source) -> DataSpec:
+def _data_spec(source: ShippedRun) -> DataSpec:
     recipe = parse(
         Recipe, source.experiment.record.resolved, str(source.experiment.folder / "experiment.json")
     )

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tutelage.interpret.network import asking, of_class, predicted
 from tutelage.models import Network
-from tutelage.types import Stream
+from tutelage.types import ConceptStream
 
 
 def additivity(network: Network, x: Tensor) -> Tensor:
@@ -74,7 +74,7 @@ def ablate(network: Network, x: Tensor, classes: Tensor | None = None) -> dict[s
 
 
 def _ablated(
-    network: Network, x: Tensor, classes: Tensor, whole: Tensor, name: str, stream: Stream
+    network: Network, x: Tensor, classes: Tensor, whole: Tensor, name: str, stream: ConceptStream
 ) -> Ablation:
     """Take each concept of one stream away.
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from tutelage.losses.concepts import on_grid
-from tutelage.types import Explanation, Stream
+from tutelage.types import ConceptStream, Explanation
 
 
 def concept_accuracy(attention: Tensor, annotated: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ def _on_places(
     return found
 
 
-def comparable(stream: Stream, annotated: Tensor) -> bool:
+def comparable(stream: ConceptStream, annotated: Tensor) -> bool:
     """Return whether annotations of a batch can be put onto the places of a stream.
 
     Args:

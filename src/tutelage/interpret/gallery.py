@@ -11,7 +11,7 @@ from torch import Tensor
 from tutelage.interpret.network import asking
 from tutelage.interpret.places import enlarged
 from tutelage.models import Network
-from tutelage.types import Stream
+from tutelage.types import ConceptStream
 
 
 def concept_scores(network: Network, inputs: Iterable[Tensor]) -> dict[str, Tensor]:
@@ -50,7 +50,7 @@ def gallery(scores: Tensor, top: int) -> Tensor:
     return scores.argsort(dim=0, descending=True, stable=True)[:top].T
 
 
-def heat_maps(stream: Stream, size: Sequence[int], *, floor: float = 0.5) -> Tensor:
+def heat_maps(stream: ConceptStream, size: Sequence[int], *, floor: float = 0.5) -> Tensor:
     """Return where in each input each concept is, as maps over pixels or time to lay over it.
 
     The attention of a sample is scaled to 0 to 1, over all its places and concepts together, so that concepts
@@ -76,7 +76,7 @@ def heat_maps(stream: Stream, size: Sequence[int], *, floor: float = 0.5) -> Ten
 
 
 def spotlight(
-    stream: Stream, size: Sequence[int], *, active: float = 0.6, dim: float = 0.4
+    stream: ConceptStream, size: Sequence[int], *, active: float = 0.6, dim: float = 0.4
 ) -> Tensor:
     """Return how brightly to show each position: fully at places that are about some concept, dimmed elsewhere.
 

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tutelage.interpret.network import of_class, require_places
-from tutelage.types import Explanation, Stream
+from tutelage.types import ConceptStream, Explanation
 
 
-def stream_of(explanation: Explanation, name: str | None = None) -> Stream:
+def stream_of(explanation: Explanation, name: str | None = None) -> ConceptStream:
     """Return the named stream; without a name, the one with the most places.
 
     Raises:

@@ -12,7 +12,7 @@ from tutelage.concepts.files import open_concepts
 from tutelage.concepts.selection import Criterion, select_concepts
 from tutelage.errors import UserError, unknown
 from tutelage.models.network import Network, concept_numbers
-from tutelage.types import Explanation, Output, Stream
+from tutelage.types import ConceptStream, Explanation, Output
 from tutelage.vlm.base import EncoderSource
 
 Softmax = Literal["concepts", "classes", "none"]
@@ -232,7 +232,7 @@ class ConceptBottleneck(Network):
             association = self.association if classes is None else self.association[classes]
             # [M, K], or [B, M, K] where every sample has classes of its own.
             parts = self.scale * values.unsqueeze(2) * association.mT
-        stream = Stream(self.names, (1,), values.unsqueeze(1), parts.unsqueeze(1))
+        stream = ConceptStream(self.names, (1,), values.unsqueeze(1), parts.unsqueeze(1))
         return Explanation({STREAM: stream}, parts.new_zeros(len(x), parts.shape[2]))
 
     def without(self, x: Tensor, stream: str, concept: int | Sequence[int]) -> Tensor:

@@ -19,7 +19,7 @@ from tutelage.models.concept_slots import (
 )
 from tutelage.models.network import Network, concept_numbers
 from tutelage.modes import evaluating
-from tutelage.types import Explanation, Output, Stream
+from tutelage.types import ConceptStream, Explanation, Output
 
 Source = Literal["bilevel", "implicit", "sampled", "table"]
 Scope = Literal["global", "spatial"]
@@ -175,7 +175,7 @@ class ConceptTransformer(Network):
                 streams, rest = {}, torch.zeros(())
                 for scope, stream in self._streams():
                     attention, parts, bias = stream.apart(*self._sides(scope, *tokens), classes)
-                    streams[scope] = Stream(
+                    streams[scope] = ConceptStream(
                         self.concept_names[scope], self.spaces[scope], attention, parts
                     )
                     rest = rest.to(bias) + bias

@@ -20,7 +20,7 @@ from tutelage.runs.explanations import ExplanationHeader, Explanations, StreamHe
 from tutelage.steps.base import Device
 from tutelage.training.dissection import Asked, annotated, dissect, present, strongest
 from tutelage.training.settings import cpu_fabric
-from tutelage.types import Stream
+from tutelage.types import ConceptStream
 
 __all__ = ["explain", "explains_itself", "try_explaining"]
 
@@ -126,13 +126,13 @@ class _Survey:
     logits: Tensor
     labels: Tensor
     margins: dict[str, Tensor]
-    streams: dict[str, Stream]
+    streams: dict[str, ConceptStream]
 
 
 def _survey(asked: Asked, index: Tensor) -> _Survey:
     logits: list[Tensor] = []
     margins: dict[str, list[Tensor]] = {}
-    streams: dict[str, Stream] = {}
+    streams: dict[str, ConceptStream] = {}
     for few, x in asked.batches(index):
         scores = asked.inner(x).logits.float().cpu()
         logits.append(scores)

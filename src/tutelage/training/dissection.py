@@ -14,7 +14,7 @@ from tutelage.interpret import comparable
 from tutelage.losses.concepts import on_grid
 from tutelage.models import Network, On
 from tutelage.steps.base import Device
-from tutelage.types import Stream
+from tutelage.types import ConceptStream
 
 __all__ = ["Asked", "annotated", "dissect", "present", "strongest"]
 
@@ -104,7 +104,9 @@ def _seeded(ask: Callable[[], T]) -> T:
         return ask()
 
 
-def annotated(asked: Asked, index: Tensor, streams: Mapping[str, Stream]) -> dict[str, Tensor]:
+def annotated(
+    asked: Asked, index: Tensor, streams: Mapping[str, ConceptStream]
+) -> dict[str, Tensor]:
     """Return annotations of the concepts that a network has, where they hold of what it reads.
 
     Args:
@@ -129,7 +131,7 @@ def annotated(asked: Asked, index: Tensor, streams: Mapping[str, Stream]) -> dic
 
 
 def present(
-    asked: Asked, index: Tensor, streams: Mapping[str, Stream], arrays: Mapping[str, Tensor]
+    asked: Asked, index: Tensor, streams: Mapping[str, ConceptStream], arrays: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """Return how much the concepts that are told of each sample are annotated there.
 
