@@ -6,9 +6,9 @@ import torch
 
 from tests.vlm.formula import Given
 from tests.vlm.small import image_encoder, signal_encoder
-from tutelage import export
 from tutelage.errors import UserError
 from tutelage.export import PARITY, export_onnx
+from tutelage.export import onnx as export
 from tutelage.models import DistilledClip, On, PromptedClip, WideResNet
 from tutelage.models.edu_attention import Attention
 
