@@ -2,6 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 EDGE ?= $(VENV)-edge
+WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
@@ -19,8 +20,9 @@ demo: environment
 
 environment: $(VENV)/.core
 
+# Two processes of one thread each: networks this small do not fill more.
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 # What a change breaks most often, below two minutes: formulas, nouns, recipes, statistics, tables; nothing is trained.
 quick: $(VENV)/.dev

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.training.small import image_folder
+from tests.vlm.small import image_folder
 from tutelage.errors import UserError
 from tutelage.models import DistilledClip, PromptedClip
 from tutelage.recipe.networks import load_network

@@ -414,7 +414,7 @@ def test_another_test_split_changes_no_number(searched, tmp_path, monkeypatch):
 
 
 def test_hopeless_settings_are_stopped_early(tmp_path):
-    grid = {"train.learning_rate": {"values": [0.05, 0.04, 0.0]}}
+    grid = {"train.learning_rate": {"values": [0.05, 0.04, 1e-9]}}
     told = []
     folder = tune(
         study(tmp_path, space=grid, method="grid", budget={}, again=[],

@@ -252,7 +252,7 @@ def test_labels_change_nothing_where_they_are_hidden(finished, tmp_path, monkeyp
     _, folder = finished
     before = load_file(runs_of(folder)["student", 0] / "last.safetensors")
     stages = recipe()["stages"]
-    stages["teacher"] = {"run": str(runs_of(folder)["teacher", 0])}
+    stages["teacher"] = {"run": str(runs_of(folder)["teacher", 0]), "trust": True}
     load = SyntheticImages.load
 
     def dealt(self, *args, **kwargs):
@@ -325,7 +325,7 @@ def test_a_split_may_train_on_test_inputs_if_labels_are_hidden(tmp_path):
 
 def test_a_transductive_experiment_runs_and_is_reported(finished, tmp_path):
     _, folder = finished
-    teacher = {"run": str(runs_of(folder)["teacher", 0])}
+    teacher = {"run": str(runs_of(folder)["teacher", 0]), "trust": True}
     stages = {"teacher": teacher, "student": {"teachers": ["teacher"], "unlabelled": True}}
     content = recipe(
         data={"type": "SyntheticImages", "classes": 4, "samples": 12, "size": 8, "test": 0, "seed": 3},

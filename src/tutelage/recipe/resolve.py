@@ -183,6 +183,9 @@ class _Resolver:
         data.check_input(modality, f"stages.{name}.input")
         for augmented in train.augment:
             data.check_input(augmented, f"stages.{name}.train.augment")
+        if "encoder" in network and data.encoder(modality) is not None:
+            place = f"stages.{name}.network.encoder"
+            raise UserError(f"{place}: follows from the data; remove it from the recipe")
         spec = RunSpec(
             name, self.fold, data.split.name, seed, "", self.source, modality,
             stage.crop or recipe.crop, network, content_of(network, f"stages.{name}.network"),

@@ -141,11 +141,11 @@ def assemble(
     )  # fmt: skip
     # Adapters have a stream of their own: a cache hit must not change their initial values.
     torch.manual_seed(derive(spec.seed, "adapters"))
+    _refuse_misplaced(spec, student, teachers, distiller, samples)
     distiller.prepare(_facts(student, teachers, subset, train.batch_size, fabric.autocast))
     distiller.to(fabric.device)
     if train.compile:
         student.network.compile()
-    _refuse_misplaced(spec, student, teachers, distiller, samples)
     # Cached teachers are read by sample id: their inputs need not be gathered in training.
     seen = set(samples.inputs) if must_run(spec, teachers) else {student.modality}
     monitors = {"validation": subset.validation} if len(subset.validation) else {}
