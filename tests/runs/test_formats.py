@@ -8,7 +8,7 @@ import pytest
 
 from tutelage.errors import UserError
 from tutelage.runs.example import ExampleWindow
-from tutelage.runs.explanations import ConceptStream, ExplanationHeader, Explanations, StreamHeader
+from tutelage.runs.explanations import ExplanationHeader, Explanations, StoredStream, StreamHeader
 from tutelage.runs.inspection import Inspection
 from tutelage.runs.predictions import Predictions, SampleTraces
 
@@ -32,7 +32,7 @@ def example():
 
 
 def explanations():
-    stream = ConceptStream(
+    stream = StoredStream(
         names=("round", "long"), space=(1,), concepts=np.array([[1], [0]]),
         attention=np.ones((2, 1, 1), np.float32), contributions=np.ones((2, 1, 1, 2), np.float32),
         others=np.zeros((2, 2), np.float32), without=np.zeros((2, 1, 3), np.float32),
@@ -71,7 +71,7 @@ def same(a, b):
     for key, value in a.items():
         if isinstance(value, dict):
             same(value, b[key])
-        elif isinstance(value, ConceptStream):
+        elif isinstance(value, StoredStream):
             same(vars(value), vars(b[key]))
         elif value is None or isinstance(value, str | float | int):
             assert value == b[key], key

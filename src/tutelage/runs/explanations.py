@@ -75,7 +75,7 @@ HEADER = TypeAdapter(ExplanationHeader)
 
 
 @dataclass(frozen=True)
-class ConceptStream:
+class StoredStream:
     """What the M concepts of one stream do, at L places.
 
     Args:
@@ -138,7 +138,7 @@ class Explanations:
     logits: NDArray[Any]
     classes: NDArray[Any]
     rest: NDArray[Any]
-    streams: dict[str, ConceptStream]
+    streams: dict[str, StoredStream]
     inputs: dict[int, NDArray[Any]]
     scored: int
     measured: Measured
@@ -150,7 +150,7 @@ class Explanations:
         streams = {}
         for stream, its in header.streams.items():
             mine: dict[str, Any] = {name: arrays.get(f"{stream}.{name}") for name in OF_A_STREAM}
-            streams[stream] = ConceptStream(tuple(its.names), tuple(its.space), **mine)
+            streams[stream] = StoredStream(tuple(its.names), tuple(its.space), **mine)
         inputs = dict(zip(arrays["input_index"].tolist(), arrays["inputs"], strict=True))
         return cls(
             arrays["index"], arrays["labels"], arrays["logits"], arrays["classes"], arrays["rest"],

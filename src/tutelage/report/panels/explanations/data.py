@@ -13,7 +13,7 @@ from scipy import stats
 
 from tutelage.report.cells import Values
 from tutelage.report.panels.explanations.accounts import Account, account_of, label_of
-from tutelage.runs.explanations import ConceptStream, Explanations
+from tutelage.runs.explanations import Explanations, StoredStream
 from tutelage.runs.ledger import Experiment
 from tutelage.runs.run import Run
 from tutelage.statistics.paired import FEWEST_UNITS, Interval, paired_difference
@@ -134,7 +134,7 @@ def explained_stages(experiment: Experiment) -> tuple[ExplainedStage, ...]:
     return tuple(stages)
 
 
-def unnamed(stream: ConceptStream) -> bool:
+def unnamed(stream: StoredStream) -> bool:
     """Return whether nobody named the concepts."""
     return all(UNNAMED.fullmatch(name) for name in stream.names)
 

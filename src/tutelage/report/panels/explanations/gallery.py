@@ -14,7 +14,7 @@ from tutelage.report.drawing.sheet import Box, Sheet, rgb
 from tutelage.report.palette import MUTED
 from tutelage.report.panels.explanations.accounts import label_of
 from tutelage.report.wording import short
-from tutelage.runs.explanations import ConceptStream, Explanations
+from tutelage.runs.explanations import Explanations, StoredStream
 
 CELL, LOW, NAMES = 104, 62, 172
 """Pixels: an image and a signal, the column of names."""
@@ -64,7 +64,7 @@ def _named(sheet: Sheet, top: float, text: str, use: float) -> None:
 
 
 def _example(
-    sheet: Sheet, box: Box, explanations: Explanations, stream: ConceptStream, at: tuple[int, int]
+    sheet: Sheet, box: Box, explanations: Explanations, stream: StoredStream, at: tuple[int, int]
 ) -> None:
     """Draw one sample of a gallery, bright where the concept is attended to."""
     picture = explanations.inputs[int(stream.gallery[at])]

@@ -8,7 +8,7 @@ from tutelage.report.drawing.sheet import SignalAxis
 from tutelage.report.panels.explanations.accounts import Account, ConceptPart, probabilities
 from tutelage.report.panels.explanations.data import ExplainedStage, unnamed
 from tutelage.report.wording import listed, minus, percent, plural, short, signed, significant, tiny
-from tutelage.runs.explanations import ConceptStream, Explanations
+from tutelage.runs.explanations import Explanations, StoredStream
 from tutelage.statistics.spreads import mean_of_folds
 
 EXACT = 1e-3
@@ -151,7 +151,7 @@ def seen(account: Account, axes: int) -> str:
     )
 
 
-def bright(stream: ConceptStream) -> str:
+def bright(stream: StoredStream) -> str:
     """Say what the colours of a gallery mean."""
     if stream.heat is None:
         return ""
