@@ -110,7 +110,16 @@ def test_all_networks_have_one_base():
         )
         for cls in networks - {On}
     }
-    staged = (VGG, CifarResNet, MobileNetV2, ResNet, ShuffleNetV1, ShuffleNetV2, WideResNet)
+    staged = (
+        VGG,
+        CifarResNet,
+        MobileNetV2,
+        ResNet,
+        models.SeparableNet,
+        ShuffleNetV1,
+        ShuffleNetV2,
+        WideResNet,
+    )
     assert answers == {cls.__name__: "decode" for cls in staged} | {
         "ConceptBottleneck": "fitexplain",
         "ConceptTransformer": "decodeexplain",
