@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from tutelage.batches import Samples, batches
 from tutelage.modes import evaluating
 
-__all__ = ["assess", "assess_groups", "harmonic_mean", "monitor", "predict", "recalls"]
+__all__ = [
+    "assess",
+    "assess_groups",
+    "calibration_error",
+    "harmonic_mean",
+    "monitor",
+    "predict",
+    "recalls",
+]
 
 BINS = 15  # of the calibration errors, as in the literature
 
@@ -102,7 +110,7 @@ def assess(
         "macro_f1": float(np.mean(f1[present])),
         "nll": float(torch.nn.functional.cross_entropy(logits.double(), labels)),
         "brier": float((probabilities - onehot).square().sum(dim=1).mean()),
-        "ece": _calibration(probabilities.amax(dim=1), predicted == labels),
+        "ece": calibration_error(logits, labels),
         "classwise_ece": float(np.mean(by_class)),
         "per_class": {
             name: {
@@ -158,6 +166,17 @@ def assess_groups(
     whole = len(by_group) == len(groups)
     scores = [metrics["accuracy"] for metrics in by_group.values()]
     return {"groups": by_group, "harmonic_mean": harmonic_mean(scores) if whole else None}
+
+
+def calibration_error(logits: Tensor, labels: Tensor) -> float:
+    """Return the expected calibration error of the predicted classes, with 15 equal-width bins.
+
+    Args:
+        logits: [n, C].
+        labels: [n], int64.
+    """
+    confidence = torch.softmax(logits.double(), dim=1).amax(dim=1)
+    return _calibration(confidence, logits.argmax(dim=1) == labels)
 
 
 def _calibration(confidence: Tensor, right: Tensor) -> float:

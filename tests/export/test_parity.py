@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import accuracy_score, f1_score
 
-from tutelage.export.parity import calibration_error, parity_of
+from tutelage.evaluate import calibration_error
+from tutelage.export.parity import parity_of
 
 
 def scores(labels: np.ndarray, right: np.ndarray, classes: int = 3) -> np.ndarray:
@@ -64,4 +66,6 @@ def test_equal_scores_are_exact_and_lose_nothing() -> None:
 
 def test_a_confidence_of_one_belongs_to_the_last_bin() -> None:
     logits = np.array([[3.2, 0.0], [40.0, 0.0]], np.float32)
-    assert calibration_error(logits, np.array([0, 1])) == pytest.approx(0.480, abs=5e-4)
+    assert calibration_error(torch.from_numpy(logits), torch.tensor([0, 1])) == pytest.approx(
+        0.480, abs=5e-4
+    )

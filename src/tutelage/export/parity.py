@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from tutelage.export.models import softmax
+from tutelage.evaluate import calibration_error
 
 __all__ = ["FLOAT", "LOSS", "Parity", "parity_of"]
 
@@ -15,7 +16,6 @@ FLOAT = 1e-4
 LOSS = -0.005
 """An int8 file may lose this share of accuracy; one whose interval does not reach above it has lost more."""
 _DRAWS = 4000
-_BINS = 15
 
 
 @dataclass(frozen=True)
@@ -103,20 +103,10 @@ def parity_of(
         macro_f1_interval=_interval(f1[0] - f1[1]),
         largest=float(np.abs(file.astype(np.float64) - run).max()),
         scale=float(np.abs(run).max()),
-        ece=calibration_error(file, labels),
-        ece_run=calibration_error(run, labels),
+        ece=calibration_error(*map(torch.from_numpy, (file, labels))),
+        ece_run=calibration_error(*map(torch.from_numpy, (run, labels))),
         drawn="subjects" if groups < len(labels) else "windows",
     )
-
-
-def calibration_error(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
-    """Return the expected calibration error of 15 equal bins; a confidence of 1 belongs to the last."""
-    probabilities = softmax(logits)
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
-    bins = np.minimum((confidence * _BINS).astype(int), _BINS - 1)
-    gaps = [abs(float((right[bins == b] - confidence[bins == b]).sum())) for b in range(_BINS)]
-    return sum(gaps) / len(labels)
 
 
 def _confusions(
