@@ -28,7 +28,8 @@ class WideResNet(Staged):
 
     Source:
         Zagoruyko & Komodakis 2016, arXiv:1605.07146, as used by TGD, TPKD and AMD: no dropout, 3-wide
-        kernels, a 1x1 shortcut on the activated input where the shape changes, He initialisation by fan-out.
+        kernels, a 1x1 shortcut on the activated input where the shape changes, He initialisation by fan-out,
+        a head whose bias begins at 0.
         A signal runs as an image of height 1 with 1x3 kernels.
     """
 
@@ -59,6 +60,7 @@ class WideResNet(Staged):
         self.norm = nn.BatchNorm2d(fan_in)
         self.head = nn.Linear(fan_in, classes)
         initialise_by_fan_out(self)
+        nn.init.zeros_(self.head.bias)
 
     def embed(self, x: Tensor) -> Tensor:
         """Return the embedding of a last-stage image: the final norm and ReLU, then the mean over space."""
