@@ -86,8 +86,8 @@ def test_runs_of_other_numbers_are_not_taken_for_todays_and_stay_readable(runs, 
     _, ends = carried_out(runs, "first")
     assert ends["sig"] == ends["base"] == ends["workspace"] == "trained"
     assert {path: path.read_bytes() for path in before} == before
-    assert read_experiment(runs / "first").runs
-    assert "base" in told("report", runs / "first")
+    assert {run.stage for run in read_experiment(runs / "first").runs} == set(ends)
+    assert "index.html" in told("report", runs / "first")
 
 
 def test_the_study_is_complete_and_its_numbers_are_read(runs, tmp_path):
