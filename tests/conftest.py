@@ -18,6 +18,11 @@ def pytest_collection_finish():
     gc.freeze()
 
 
+def pytest_unconfigure():
+    """Let the interpreter end as usual."""
+    gc.unfreeze()
+
+
 @pytest.fixture(autouse=True, scope="module")
 def memory_given_back():
     """Let no file of tests leave its freed memory to the next."""

@@ -190,10 +190,12 @@ def cached(
 
 def _whole(place: Path) -> DataSet | None:
     """Return a stored data set, or None where there is none, or where a file of it is not what was written."""
-    files = [path for path in place.glob("*") if path.suffix in (".json", ".npy")]
+    about = place / "dataset.json"
     try:
-        return open_saved(place) if files and all(map(seals.intact, files)) else None
-    except UserError:
+        names = json.loads(about.read_bytes())["arrays"] if seals.intact(about) else []
+        intact = [seals.intact(place / f"{name}.npy") for name in names]
+        return open_saved(place) if intact and all(intact) else None
+    except (UserError, OSError, ValueError, KeyError, TypeError):
         return None
 
 
