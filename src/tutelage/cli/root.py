@@ -157,13 +157,20 @@ def list_(
 
 @app.command()
 def report(
-    experiment: Annotated[Path, typer.Argument(help="Folder of an experiment: runs/<name>.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Of an experiment or a study: runs/<name>.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder to write to.")] = None,
+    *,
+    cells: Annotated[bool, typer.Option(help="Of a study: also the reports of its cells.")] = True,
 ) -> None:
-    """Write the report of an experiment: one HTML page, and its tables as Markdown, LaTeX and CSV."""
-    from tutelage.report import write_report
+    """Write the report of an experiment or a study: one HTML page, and its tables as Markdown, LaTeX and CSV."""
+    from tutelage.report import write_report, write_study_report
 
-    typer.echo(write_report(experiment, out))
+    if (folder / "study.json").is_file():
+        typer.echo(write_study_report(folder, out, cells=cells))
+    else:
+        typer.echo(write_report(folder, out))
 
 
 @app.command()
