@@ -174,6 +174,22 @@ def report(
 
 
 @app.command()
+def serve(
+    runs: Annotated[Path, typer.Argument(help="Folder of studies and experiments.")] = Path("runs"),
+    port: Annotated[int, typer.Option(help="0 takes one that is free.", min=0, max=65535)] = 8080,
+) -> None:
+    """Show runs while they are trained: progress, curves, holes, time left; on this machine alone."""
+    from tutelage.report.serve.server import ADDRESS, live_server
+
+    with live_server(runs, port) as server:
+        typer.echo(f"http://{ADDRESS}:{server.server_address[1]}  (Ctrl-C ends it)")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            typer.echo("ended")
+
+
+@app.command()
 def data(
     loader: Annotated[
         str, typer.Argument(help="A data set, such as Hapt; see: tutelage list data")
