@@ -49,7 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with a page or a file."""
-        port = self.server.server_address[1]
+        _, port = self.connection.getsockname()[:2]
         # A page elsewhere whose name is pointed to this machine would read along; its name gives it away.
         if self.headers.get("Host") not in {f"{ADDRESS}:{port}", f"localhost:{port}"}:
             self._refuse(HTTPStatus.FORBIDDEN, "asked under another name than this machine's")

@@ -45,7 +45,7 @@ def answer(
         choice = f"{chosen_by} {sentence}" if len(compared) > 1 else ""
         sentence = contrast_sentence(chosen, how.scale, unit_of(how))
     return Headline(sentence, choice, _claims(comparison, how), _facts(ledger, chosen, how), told,
-                    chosen and chosen.a)  # fmt: skip
+                    None if chosen is None else chosen.a)  # fmt: skip
 
 
 def _is_pair(contrast: Contrast) -> bool:
