@@ -90,7 +90,7 @@ def run(
         usual = folder_name(recipe, overrides or [])
         own = name or own_name(
             runs / usual / "experiment.json", usual, loaded.model_dump(mode="json"),
-            lambda content: parse(Recipe, content, ""),
+            lambda content: parse(Recipe, content, "").untested,
         )  # fmt: skip
         if own not in (name, usual):
             typer.echo(f"{runs / usual} keeps the recipe as it was; this one has {runs / own}")
