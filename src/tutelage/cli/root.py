@@ -55,6 +55,7 @@ SLOTS = {
     "modalities": "tutelage.modalities",
     "encoders": "tutelage.vlm",
     "augmentations": "tutelage.augment",
+    "corruptions": "tutelage.corruptions",
     "averages": "tutelage.averaging",
     "data": "tutelage.data",
     "splits": "tutelage.data.splits",

@@ -164,7 +164,7 @@ def _disc(radius: float, softness: float) -> NDArray[np.float32]:
     disc, edge = disc / disc.sum(), edge / edge.sum()
     for axis in (0, 1):
         disc = correlate1d(disc, edge, axis=axis, mode="mirror")
-    kept = np.flatnonzero(disc.any(axis=0))
+    kept = np.flatnonzero((disc > 1e-9).any(axis=0))
     return disc[kept[0] : kept[-1] + 1, kept[0] : kept[-1] + 1].astype(np.float32)
 
 

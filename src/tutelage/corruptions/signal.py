@@ -258,7 +258,7 @@ class TimeShift(SignalCorruption):
 
     meaning: ClassVar[str] = "shift, as a share of the window"
     most: ClassVar[float] = 0.5
-    levels: tuple[float, ...] = (0.05, 0.1, 0.2, 0.35, 0.5)
+    levels: tuple[float, ...] = (0.05, 0.1, 0.2, 0.3, 0.45)
 
     def damage(self, inputs: Inputs, amount: float, rng: Generator, facts: InputFacts) -> Inputs:
         """Return shifted signals."""

@@ -21,17 +21,31 @@ HEADER = ("corruption", "severity", "amount", "stage", "mean", "low", "high", "r
 Curve = Callable[[Experiment, str, str], list[DamagePoint]]
 
 
-def accuracies(experiment: Experiment, stages: Sequence[str]) -> Drawing:
+def accuracies(experiment: Experiment, stages: Sequence[str], look: Mapping[str, Look]) -> Drawing:
     """Draw the accuracy of each stage over severity; band: its 95 % interval, of the question that decides."""
     label = "Accuracy over severity of damage, one panel for each kind"
-    return _panels(experiment, stages, curve, "robustness", "accuracy, %", label)
+    return _panels(
+        experiment,
+        {stage: look[stage] for stage in stages},
+        curve,
+        "robustness",
+        "accuracy, %",
+        label,
+    )
 
 
-def gains(experiment: Experiment, stages: Sequence[str]) -> Drawing:
+def gains(experiment: Experiment, stages: Sequence[str], look: Mapping[str, Look]) -> Drawing:
     """Draw each student minus the baseline over severity; band: the 95 % interval that decides."""
     label = "Difference to the baseline over severity of damage, one panel for each kind"
     across = f"minus {short(experiment.record.baseline)}, points"
-    return _panels(experiment, stages, gain_curve, "robustness-gains", across, label)
+    return _panels(
+        experiment,
+        {stage: look[stage] for stage in stages},
+        gain_curve,
+        "robustness-gains",
+        across,
+        label,
+    )
 
 
 def looks_of(experiment: Experiment, stages: Sequence[str]) -> dict[str, Look]:
@@ -47,17 +61,22 @@ def looks_of(experiment: Experiment, stages: Sequence[str]) -> dict[str, Look]:
 
 
 def _panels(
-    experiment: Experiment, stages: Sequence[str], points: Curve, name: str, axis: str, label: str
+    experiment: Experiment,
+    look: Mapping[str, Look],
+    points: Curve,
+    name: str,
+    axis: str,
+    label: str,
 ) -> Drawing:
     assert experiment.asked is not None, "damage was asked for"
     kinds = list(experiment.asked.corruptions)
     columns = min(PER_ROW, len(kinds))
     rows = -(-len(kinds) // columns)
-    look, drawn = looks_of(experiment, stages), []
+    drawn: list[tuple[object, ...]] = []
     with canvas(WIDTH, 62 + 214 * rows) as figure:
         grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
         for axes, kind in zip(grid.flat, kinds, strict=False):
-            for stage in stages:
+            for stage in look:
                 drawn += _line(
                     axes, experiment, points(experiment, stage, kind), (kind, stage), look
                 )

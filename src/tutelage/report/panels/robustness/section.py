@@ -55,7 +55,8 @@ def _drawn(context: ReportContext, stages: Sequence[str]) -> tuple[Figure, ...]:
     chosen = list(dict.fromkeys([*first, *stages]))[: figures.MOST]
     drawn = [name for name in stages if name in chosen]
     caption = words.caption_of_curves([name for name in stages if name not in drawn])
-    accuracies = figures.accuracies(experiment, drawn)
+    look = figures.looks_of(experiment, drawn)
+    accuracies = figures.accuracies(experiment, drawn, look)
     found = [Figure(accuracies, "Accuracy over the severity of damage", caption)]
     taught = [name for name in drawn if name in experiment.students and name != baseline]
     if taught and baseline in stages:
@@ -63,7 +64,7 @@ def _drawn(context: ReportContext, stages: Sequence[str]) -> tuple[Figure, ...]:
             f"Each student minus {baseline}, pair by pair; above 0 it stands the damage better. Band: the 95 % "
             "interval of each difference alone; what may be claimed is in the table below."
         )
-        gains = figures.gains(experiment, taught)
+        gains = figures.gains(experiment, taught, look)
         found.append(Figure(gains, "Is a taught student better under damage?", said))
     return tuple(found)
 

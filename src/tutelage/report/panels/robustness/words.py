@@ -36,8 +36,8 @@ def caption_of_curves(left_out: Sequence[str]) -> str:
 def notes(
     experiment: Experiment, stages: Sequence[str], overall: Sequence[Contrast], kinds: Sequence[NamedContrast]
 ) -> tuple[str, ...]:  # fmt: skip
-    """Say what is left of each student, what a student gains under damage, and what the correction leaves."""
-    said = [_kept(experiment, stage) for stage in stages]
+    """Say what is left of the first stage, what a student gains under damage, and what the correction leaves."""
+    said = [_kept(experiment, stage) for stage in stages[:1]]
     said += [f"Over all damage: {contrast_sentence(one, 100, 'points')}" for one in overall]
     named = [
         (f"{one.contrast.a} under {one.kind}", one.contrast.oriented)
