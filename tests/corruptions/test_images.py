@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import tutelage.corruptions as corruptions
+from tutelage import corruptions
 from tutelage.corruptions import InputFacts
 from tutelage.corruptions.image import _clouds, _disc
 from tutelage.errors import UserError

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import tutelage.corruptions as corruptions
+from tutelage import corruptions
 from tutelage.corruptions import (
     Both,
     Drift,
@@ -148,7 +148,9 @@ def test_a_lost_stretch_is_one_piece_of_the_published_length(severity, length):
     assert max(firsts) >= 97 - length
 
 
-@pytest.mark.parametrize(("channels", "counts"), [(6, [1, 2, 3, 4, 5]), (3, [1, 1, 2, 2, 2]), (2, [1] * 5)])
+@pytest.mark.parametrize(
+    ("channels", "counts"), [(6, [1, 2, 3, 4, 5]), (3, [1, 1, 2, 2, 2]), (2, [1] * 5)]
+)
 def test_lost_channels(channels, counts):
     about = facts([f"c{i}" for i in range(channels)], mean=[-7.0] * channels)
     for severity, count in enumerate(counts, 1):
@@ -171,7 +173,9 @@ def test_gain_errors_are_factors_of_whole_channels():
 def test_drift_is_a_line_to_its_end():
     about = facts(("a", "b"), 5, std=[1.0, 10.0])
     added = Drift()(np.zeros((50, 2, 5)), 3, rng(), about)
-    np.testing.assert_allclose(np.abs(added), [[[0, 0.25, 0.5, 0.75, 1], [0, 2.5, 5, 7.5, 10]]] * 50)
+    np.testing.assert_allclose(
+        np.abs(added), [[[0, 0.25, 0.5, 0.75, 1], [0, 2.5, 5, 7.5, 10]]] * 50
+    )
     assert {-1.0, 1.0} == set(np.sign(added[:, 0, -1]).tolist())
 
 
@@ -179,7 +183,9 @@ def test_a_rotation_keeps_norms_and_turns_by_its_angle():
     found = rotations(500, 37.0, rng())
     np.testing.assert_allclose(found @ found.transpose(0, 2, 1), [np.eye(3)] * 500, atol=1e-12)
     np.testing.assert_allclose(np.linalg.det(found), 1)
-    np.testing.assert_allclose(np.trace(found, axis1=1, axis2=2), 1 + 2 * math.cos(math.radians(37)))
+    np.testing.assert_allclose(
+        np.trace(found, axis1=1, axis2=2), 1 + 2 * math.cos(math.radians(37))
+    )
     # directions are uniform: the mean of the turned axis is cos + (1 - cos) / 3 of it
     cos = math.cos(math.radians(37))
     many = rotations(40_000, 37.0, rng(1)).mean(axis=0)
@@ -193,7 +199,9 @@ def test_sensors_of_one_device_turn_together():
         np.testing.assert_allclose(
             np.linalg.norm(found[:, sensor], axis=1), np.linalg.norm(signals[:, sensor], axis=1)
         )
-    for before, after in zip(signals, found, strict=True):  # the turn that fits one sensor fits the other
+    for before, after in zip(
+        signals, found, strict=True
+    ):  # the turn that fits one sensor fits the other
         turn, *_ = np.linalg.lstsq(before[:3].T, after[:3].T, rcond=None)
         np.testing.assert_allclose(before[3:].T @ turn, after[3:].T, atol=1e-9)
         assert math.degrees(math.acos((np.trace(turn) - 1) / 2)) == pytest.approx(45)
@@ -208,7 +216,10 @@ def test_channels_say_what_turns_as_one_piece():
     assert bodies_of(HAPT) == {"": ((0, 1, 2), (3, 4, 5))}
     assert bodies_of(["x", "y", "z"]) == {"": ((0, 1, 2),)}
     names = ["heart rate"] + [
-        f"{place} {kind}-{axis}" for place in ("hand", "chest") for kind in ("acc", "mag") for axis in "xyz"
+        f"{place} {kind}-{axis}"
+        for place in ("hand", "chest")
+        for kind in ("acc", "mag")
+        for axis in "xyz"
     ]
     assert bodies_of(names) == {"hand": ((1, 2, 3), (4, 5, 6)), "chest": ((7, 8, 9), (10, 11, 12))}
     assert bodies_of(["acc-x", "acc-y", "channel 1"]) == {}
@@ -217,7 +228,7 @@ def test_channels_say_what_turns_as_one_piece():
 def test_rotations_that_cannot_be_are_refused():
     with pytest.raises(UserError, match="no three channels are named x, y and z"):
         RotatedSensor().refuse(facts(("channel 1", "channel 2", "channel 3")))
-    with pytest.raises(UserError, match="no channel 'acc-w'|'acc-w'"):
+    with pytest.raises(UserError, match="'acc-w'"):
         RotatedSensor(bodies=(("acc-x", "acc-y", "acc-w"),)).refuse(facts())
     for bodies in ((("acc-x", "acc-y"),), (HAPT[:3], HAPT[:3])):
         with pytest.raises(UserError, match="x, y and z of one sensor after the other"):
@@ -282,7 +293,11 @@ def test_both_happen_one_after_the_other():
 
 
 def test_a_description_says_what_decides_the_numbers():
-    assert Noise().description == {"type": "Noise", "version": 1, "levels": [0.06, 0.12, 0.25, 0.5, 1.0]}
+    assert Noise().description == {
+        "type": "Noise",
+        "version": 1,
+        "levels": [0.06, 0.12, 0.25, 0.5, 1.0],
+    }
     assert Noise(levels=(0.1,)).description != Noise(levels=(0.2,)).description
     assert Both(Noise(), Drift()).description["second"]["type"] == "Drift"
     kinds = [kind for kind in ALL if issubclass(kind, Corruption) and kind is not Both]

@@ -46,7 +46,11 @@ def write_damage(folder: Path, wanted=None, gain=0.0, left_out=()) -> AskedRecor
     for entry in json.loads((folder / "experiment.json").read_text())["runs"]:
         place = folder / entry["path"]
         key = entry["stage"], entry["fold"], entry["seed"]
-        if entry["stage"] not in wanted.stages or key in left_out or not (place / "evaluation.json").exists():
+        if (
+            entry["stage"] not in wanted.stages
+            or key in left_out
+            or not (place / "evaluation.json").exists()
+        ):
             continue
         test = json.loads((place / "evaluation.json").read_text())["test"]
         record = RobustnessRecord(1, entry["fingerprint"], "w", test["n"])

@@ -30,7 +30,9 @@ def score(severity, draw, accuracy=0.5):
 
 
 def test_scores_are_merged_and_kept_apart_by_what_decides_them(tmp_path):
-    record = merged(RobustnessRecord(1, "r", "w", 9), described("Noise"), (score(2, 0), score(1, 0)))
+    record = merged(
+        RobustnessRecord(1, "r", "w", 9), described("Noise"), (score(2, 0), score(1, 0))
+    )
     record = merged(record, described("Noise"), (score(1, 1), score(2, 0, 0.7)))
     record = merged(record, described("Noise") | {"levels": [0.5]}, (score(1, 0),))
     assert len(record.corruptions) == 2

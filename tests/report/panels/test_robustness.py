@@ -14,7 +14,13 @@ from tutelage.report.panels.robustness.data import curve, differences_by_kind, g
 from tutelage.report.panels.robustness.section import section
 from tutelage.runs.ledger import read_experiment
 
-FAKE = Fake(stages=("sig", "alone", "base", "annsp"), windows=20, epochs=1, seeds=(0, 1), folds=("a", "b", "c"))
+FAKE = Fake(
+    stages=("sig", "alone", "base", "annsp"),
+    windows=20,
+    epochs=1,
+    seeds=(0, 1),
+    folds=("a", "b", "c"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +79,9 @@ def test_the_section_draws_and_says_what_the_numbers_are(experiment):
     ]  # fmt: skip
     rows = list(csv.DictReader(io.StringIO(made.figures[0].drawing.data)))
     assert len(rows) == 3 * 2 * 4  # stages, kinds, undamaged and three severities
-    third = next(r for r in rows if (r["stage"], r["corruption"], r["severity"]) == ("annsp", "Drift", "3"))
+    third = next(
+        r for r in rows if (r["stage"], r["corruption"], r["severity"]) == ("annsp", "Drift", "3")
+    )
     assert float(third["mean"]) == pytest.approx(100 * curve(experiment, "annsp", "Drift")[3].mean)
     assert third["amount"] == "0.3"
     gains = list(csv.DictReader(io.StringIO(made.figures[1].drawing.data)))
@@ -88,7 +96,9 @@ def test_the_section_draws_and_says_what_the_numbers_are(experiment):
 def test_without_damage_there_is_no_section_and_without_numbers_a_sentence(tmp_path):
     folder = write(tmp_path / "x", FAKE)
     assert section(ReportContext(read_experiment(folder))) is None
-    everybody = [(stage, fold, seed) for stage in FAKE.stages for fold in FAKE.folds for seed in FAKE.seeds]
+    everybody = [
+        (stage, fold, seed) for stage in FAKE.stages for fold in FAKE.folds for seed in FAKE.seeds
+    ]
     write_damage(folder, asked(), left_out=everybody)
     made = section(ReportContext(read_experiment(folder)))
     assert "does it without training" in made.empty
