@@ -49,9 +49,11 @@ class ImageCorruption(Corruption):
 
     def damage(self, inputs: Inputs, amount: Any, rng: Generator, facts: InputFacts) -> Inputs:
         """Return damaged images."""
-        changed = self.change(inputs.astype(np.float32) / 255, amount, rng)
+        shown: NDArray[np.float32] = np.divide(inputs, 255, dtype=np.float32)
+        changed = self.change(shown, amount, rng)
         # A little more, so that a value that is whole but for rounding is not cut off.
-        return (np.clip(changed, 0, 1) * 255 + 1e-3).astype(np.uint8)
+        whole: Inputs = (np.clip(changed, 0, 1) * 255 + 1e-3).astype(np.uint8)
+        return whole
 
     @abstractmethod
     def change(self, images: NDArray[np.float32], amount: Any, rng: Generator) -> NDArray[Any]:
@@ -165,7 +167,8 @@ def _disc(radius: float, softness: float) -> NDArray[np.float32]:
     for axis in (0, 1):
         disc = correlate1d(disc, edge, axis=axis, mode="mirror")
     kept = np.flatnonzero((disc > 1e-9).any(axis=0))
-    return disc[kept[0] : kept[-1] + 1, kept[0] : kept[-1] + 1].astype(np.float32)
+    kernel: NDArray[np.float32] = disc[np.ix_(kept, kept)].astype(np.float32)
+    return kernel
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,7 @@ class Fog(ImageCorruption):
         brightest = images.max(axis=(1, 2, 3), keepdims=True)
         size = 1 << (max(height, width) - 1).bit_length()
         cloud = _clouds(count, size, fading, rng)[:, None, :height, :width]
-        return (images + thickness * cloud) * brightest / (brightest + thickness)
+        return np.multiply(images + thickness * cloud, brightest / (brightest + thickness))
 
 
 def _clouds(count: int, size: int, fading: float, rng: Generator) -> NDArray[np.float64]:
@@ -213,7 +216,7 @@ def _clouds(count: int, size: int, fading: float, rng: Generator) -> NDArray[np.
         heights[:, half::step, ::step] = between(up_down + left_right)
         step, swing = half, swing / fading
     heights -= heights.min(axis=(1, 2), keepdims=True)
-    return heights / heights.max(axis=(1, 2), keepdims=True)
+    return np.divide(heights, heights.max(axis=(1, 2), keepdims=True))
 
 
 @dataclass(frozen=True)
@@ -229,7 +232,10 @@ class Brightness(ImageCorruption):
         """Brighten."""
         value = images.max(axis=1, keepdims=True)
         more = np.minimum(value + amount, 1)
-        return np.where(value > 0, images * (more / np.where(value > 0, value, 1)), more)
+        brighter: NDArray[Any] = np.where(
+            value > 0, images * (more / np.where(value > 0, value, 1)), more
+        )
+        return brighter
 
 
 @dataclass(frozen=True)
@@ -244,7 +250,7 @@ class LowContrast(ImageCorruption):
     def change(self, images: NDArray[np.float32], amount: float, rng: Generator) -> NDArray[Any]:
         """Take contrast away."""
         mean = images.mean(axis=(2, 3), keepdims=True)
-        return (images - mean) * amount + mean
+        return np.add((images - mean) * amount, mean)
 
 
 @dataclass(frozen=True)
@@ -267,7 +273,7 @@ class Saturation(ImageCorruption):
         red = np.array([0, 1, 1], np.float32)[:, None, None]
         away = np.where(span > 0, (value - images) / np.where(span > 0, span, 1), red)
         saturation = span / np.where(value > 0, value, 1)
-        return value * (1 - np.clip(saturation * amount[0] + amount[1], 0, 1) * away)
+        return np.multiply(value, 1 - np.clip(saturation * amount[0] + amount[1], 0, 1) * away)
 
 
 class _Recoded(ImageCorruption):

@@ -125,4 +125,5 @@ def rotations(count: int, degrees: float, rng: Generator) -> NDArray[np.float64]
     cross[:, [1, 2, 0], [2, 0, 1]] = -k
     angle = math.radians(degrees)
     outer = k[:, :, None] * k[:, None, :]
-    return math.cos(angle) * np.eye(3) + math.sin(angle) * cross + (1 - math.cos(angle)) * outer
+    turned: NDArray[np.float64] = math.cos(angle) * np.eye(3) + math.sin(angle) * cross
+    return np.add(turned, (1 - math.cos(angle)) * outer)

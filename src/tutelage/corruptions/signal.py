@@ -165,7 +165,7 @@ class GainError(SignalCorruption):
     def damage(self, inputs: Inputs, amount: float, rng: Generator, facts: InputFacts) -> Inputs:
         """Return scaled signals."""
         gain = np.exp(amount * rng.standard_normal((*inputs.shape[:2], 1)))
-        return inputs * gain.astype(inputs.dtype)
+        return np.multiply(inputs, gain, dtype=inputs.dtype, casting="same_kind")
 
 
 @dataclass(frozen=True)
@@ -184,8 +184,10 @@ class Drift(SignalCorruption):
     def damage(self, inputs: Inputs, amount: float, rng: Generator, facts: InputFacts) -> Inputs:
         """Return signals that drift."""
         sign = rng.choice([-1.0, 1.0], (*inputs.shape[:2], 1))
-        line = np.linspace(0, 1, inputs.shape[-1])
-        return inputs + (amount * sign * facts.std[:, None] * line).astype(inputs.dtype)
+        line = (amount * sign * facts.std[:, None] * np.linspace(0, 1, inputs.shape[-1])).astype(
+            inputs.dtype
+        )
+        return np.add(inputs, line)
 
 
 @dataclass(frozen=True)
@@ -245,7 +247,7 @@ class LowerRate(SignalCorruption):
         after = np.minimum(before + step, last)
         share = ((at - before) / step)[:, None, :]
         low, high = (np.take_along_axis(inputs, i[:, None, :], axis=2) for i in (before, after))
-        return (low + share * (high - low)).astype(inputs.dtype)
+        return _between(low, high, share)
 
 
 @dataclass(frozen=True)
@@ -287,4 +289,10 @@ def _read_at(inputs: Inputs, position: NDArray[np.float64]) -> Inputs:
     after = np.minimum(before + 1, last)
     share = (position - before)[:, None, :]
     low, high = (np.take_along_axis(inputs, i[:, None, :], axis=2) for i in (before, after))
-    return (low + share * (high - low)).astype(inputs.dtype)
+    return _between(low, high, share)
+
+
+def _between(low: Inputs, high: Inputs, share: NDArray[np.float64]) -> Inputs:
+    """Return what lies at a share of the way from one array to the other, in their type."""
+    found: Inputs = (low + share * (high - low)).astype(low.dtype)
+    return found
