@@ -191,7 +191,8 @@ class Fog(ImageCorruption):
         brightest = images.max(axis=(1, 2, 3), keepdims=True)
         size = 1 << (max(height, width) - 1).bit_length()
         cloud = _clouds(count, size, fading, rng)[:, None, :height, :width]
-        return np.multiply(images + thickness * cloud, brightest / (brightest + thickness))
+        veiled: NDArray[Any] = (images + thickness * cloud) * brightest / (brightest + thickness)
+        return veiled
 
 
 def _clouds(count: int, size: int, fading: float, rng: Generator) -> NDArray[np.float64]:
@@ -216,7 +217,8 @@ def _clouds(count: int, size: int, fading: float, rng: Generator) -> NDArray[np.
         heights[:, half::step, ::step] = between(up_down + left_right)
         step, swing = half, swing / fading
     heights -= heights.min(axis=(1, 2), keepdims=True)
-    return np.divide(heights, heights.max(axis=(1, 2), keepdims=True))
+    maps: NDArray[np.float64] = heights / heights.max(axis=(1, 2), keepdims=True)
+    return maps
 
 
 @dataclass(frozen=True)
@@ -250,7 +252,8 @@ class LowContrast(ImageCorruption):
     def change(self, images: NDArray[np.float32], amount: float, rng: Generator) -> NDArray[Any]:
         """Take contrast away."""
         mean = images.mean(axis=(2, 3), keepdims=True)
-        return np.add((images - mean) * amount, mean)
+        flat: NDArray[Any] = (images - mean) * amount + mean
+        return flat
 
 
 @dataclass(frozen=True)
@@ -273,7 +276,10 @@ class Saturation(ImageCorruption):
         red = np.array([0, 1, 1], np.float32)[:, None, None]
         away = np.where(span > 0, (value - images) / np.where(span > 0, span, 1), red)
         saturation = span / np.where(value > 0, value, 1)
-        return np.multiply(value, 1 - np.clip(saturation * amount[0] + amount[1], 0, 1) * away)
+        changed: NDArray[Any] = value * (
+            1 - np.clip(saturation * amount[0] + amount[1], 0, 1) * away
+        )
+        return changed
 
 
 class _Recoded(ImageCorruption):

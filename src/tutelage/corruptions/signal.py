@@ -187,7 +187,8 @@ class Drift(SignalCorruption):
         line = (amount * sign * facts.std[:, None] * np.linspace(0, 1, inputs.shape[-1])).astype(
             inputs.dtype
         )
-        return np.add(inputs, line)
+        drifted: Inputs = inputs + line
+        return drifted
 
 
 @dataclass(frozen=True)
