@@ -152,7 +152,10 @@ Folder = Annotated[
     str, typer.Argument(metavar="FOLDER", help="Of a study or experiment: runs/<name>, or a URL.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder to write to; <FOLDER>/tables unless told.")]
-Metric = Annotated[str | None, typer.Option(help="accuracy, macro_f1, nll, brier, ece, ...")]
+Metric = Annotated[
+    str | None,
+    typer.Option(help="accuracy, macro_f1, nll, brier, ece, damaged, damaged:Noise:3, ..."),
+]
 RESOLUTION = 0.5
 FileName = Annotated[
     str | None, typer.Option(help="Of the files; unless told, it says which options were given.")

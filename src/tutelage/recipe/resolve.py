@@ -13,6 +13,7 @@ from tutelage.data.choosing import few
 from tutelage.errors import UserError, unknown
 from tutelage.recipe.config import Recipe, Train
 from tutelage.recipe.data_spec import DataSpec
+from tutelage.recipe.evaluation import refuse_unfit_evaluation
 from tutelage.recipe.fold import Fold
 from tutelage.recipe.groups import groups_of, taught
 from tutelage.recipe.instantiate import build
@@ -207,6 +208,7 @@ def _refuse_unfit(recipe: Recipe, data: Fold) -> None:
     """
     dataset, names = data.dataset, data.dataset.class_names
     quantities = {"accuracy", "harmonic_mean", "mean", *groups_of(recipe, names), *recipe.transfer}
+    refuse_unfit_evaluation(recipe, data)
     for target, description in recipe.transfer.items():
         build("tutelage.data", description, f"transfer.{target}", method="load")
     for name, stage in recipe.stages.items():

@@ -208,7 +208,7 @@ def _alone(recipe: Recipe, tune: Tune) -> dict[str, Any]:
     stages = {name: stage for name, stage in content["stages"].items() if name in needed}
     own = {"folds": tune.folds, "seeds": tune.seeds}
     return content | {
-        "stages": stages, "protocol": "blind", "baseline": None, "transfer": {},
+        "stages": stages, "protocol": "blind", "baseline": None, "transfer": {}, "evaluate": {},
         **{key: value for key, value in own.items() if value is not None},
     }  # fmt: skip
 
