@@ -89,6 +89,7 @@ class Stage(Strict):
     teachers: list[str] = []
     teacher_epoch: Literal["best", "last"] = "best"
     start_from: str | None = None
+    quantise: Literal["int8"] | None = None
     distiller: dict[str, Described | None] = {}
     train: dict[str, Any] = {}
     seed: int | None = Field(None, ge=0, lt=2**63)
@@ -305,7 +306,7 @@ def _check_stage(name: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
         raise UserError(
             f"{place}.train_classes: found classes as well, whose samples alone are tested; allowed is one of both"
         )
-    given = ("teachers", "start_from", "train", "train_classes", "shots", "shown", "unlabelled")
+    given = ("teachers", "start_from", "quantise", "train", "train_classes", "shots", "shown", "unlabelled")
     stated = [key for key in given if getattr(stage, key)]
     if stage.run is not None and stated:
         raise UserError(
