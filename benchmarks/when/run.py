@@ -176,10 +176,10 @@ def main() -> None:
     said = ", ".join(f"{name} {count}" for name, count in lacking.items()) or "none"
     result = {
         "cells": found,
-        "missing runs": f"{said} (of 54 each); `tutelage study run recipes/hapt/studies/when.yaml` goes on with them.",
-        "what is shown": "Test accuracy in %, mean over folds; gains in points with the 95 % interval for new people, "
-        "decided after Holm's correction for the six ways to learn of a row; n.d. = not distinguishable. Fewer than "
-        "three folds have no interval.",
+        "missing": f"{said} (of 54 each); `tutelage study run recipes/hapt/studies/when.yaml` goes on.",
+        "shown": "Test accuracy in %, mean over folds; gains in points with the 95 % interval for new "
+        "people, decided after Holm's correction for the six ways to learn of a row; n.d. = not distinguishable. "
+        "Fewer than three folds have no interval.",
     }
     write(HERE, COMMAND, result, table(found, "minus alone"))
     _against_self(found)

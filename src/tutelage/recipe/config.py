@@ -15,7 +15,7 @@ from tutelage.recipe.reader import merge, read_override, read_yaml
 Described = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
 
-__all__ = ["Labelled", "Recipe", "Stage", "Strict", "Train", "load", "parse"]
+__all__ = ["Evaluate", "Labelled", "Recipe", "Stage", "Strict", "Train", "load", "parse"]
 
 
 class Strict(BaseModel):
@@ -89,6 +89,7 @@ class Stage(Strict):
     teachers: list[str] = []
     teacher_epoch: Literal["best", "last"] = "best"
     start_from: str | None = None
+    quantise: Literal["int8"] | None = None
     distiller: dict[str, Described | None] = {}
     train: dict[str, Any] = {}
     seed: int | None = Field(None, ge=0, lt=2**63)
@@ -99,6 +100,29 @@ class Stage(Strict):
     shown: Literal["labelled", "all"] | None = None
     unlabelled: bool = False
     published: dict[str, float] = {}
+
+
+class Evaluate(Strict):
+    """What is evaluated on damaged test inputs after training; no network depends on it.
+
+    Args:
+        corruptions: names or descriptions of :mod:`tutelage.corruptions`; ``name`` tells two of one type apart.
+        draws: how often each is drawn.
+        severities: which steps of the scale.
+        stages: whose networks: those that are compared, all, or these.
+    """
+
+    corruptions: list[str | Described] = []
+    draws: int = Field(3, ge=1, le=100)
+    severities: list[Annotated[int, Field(ge=1, le=100)]] = Field([1, 2, 3, 4, 5], min_length=1)
+    stages: Literal["students", "all"] | list[str] = "students"
+
+    @field_validator("severities")
+    @classmethod
+    def _in_order(cls, value: list[int]) -> list[int]:
+        if len(set(value)) != len(value):
+            raise ValueError("each severity is named once")
+        return sorted(value)
 
 
 class Recipe(Strict):
@@ -122,6 +146,7 @@ class Recipe(Strict):
     groups: Literal["base_novel"] | dict[str, list[str]] = {}
     transfer: dict[str, Described] = {}
     encoders: dict[str, Described] = {}
+    evaluate: Evaluate = Evaluate()
 
     @model_validator(mode="before")
     @classmethod
@@ -197,6 +222,11 @@ class Recipe(Strict):
                 "network": self.network_description(name),
             }
         return content
+
+    @property
+    def untested(self) -> "Recipe":
+        """The same recipe without what may be evaluated later, when everything is trained."""
+        return self.model_copy(update={"evaluate": Evaluate()})
 
     def needed_for(self, name: str) -> set[str]:
         """Return a stage, those it learns from or starts from, and those that they need."""
@@ -276,7 +306,7 @@ def _check_stage(name: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
         raise UserError(
             f"{place}.train_classes: found classes as well, whose samples alone are tested; allowed is one of both"
         )
-    given = ("teachers", "start_from", "train", "train_classes", "shots", "shown", "unlabelled")
+    given = ("teachers", "start_from", "quantise", "train", "train_classes", "shots", "shown", "unlabelled")
     stated = [key for key in given if getattr(stage, key)]
     if stage.run is not None and stated:
         raise UserError(
@@ -316,7 +346,9 @@ def _sentence(model: type[BaseModel], error: ValidationError, place: str) -> Use
 
 def _fields(model: type[BaseModel], loc: Sequence[str]) -> list[str]:
     """Return the keys that are allowed at a place inside a model."""
-    names: dict[str, type[BaseModel]] = {"stages": Stage, "train": Train, "labelled": Labelled}
+    names: dict[str, type[BaseModel]] = {
+        "stages": Stage, "train": Train, "evaluate": Evaluate, "labelled": Labelled
+    }  # fmt: skip
     for part in loc:
         model = names.get(part, model)
     extra = ["seed"] if model is Recipe else []

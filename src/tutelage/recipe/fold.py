@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from tutelage.data import DataSet
 from tutelage.data.split import Split
 from tutelage.errors import UserError, unknown
 from tutelage.modalities import Representation
-from tutelage.modalities.cache import Blocks, is_represented, represent
+from tutelage.modalities.cache import Blocks, fitted, is_represented, represent
 from tutelage.modalities.stored import Stored
 from tutelage.moments import Moments, resolution
 from tutelage.recipe.data_spec import DataSpec, Progress, hash_of, split_of
@@ -160,6 +160,24 @@ class Fold:
             train=self.split.train,
             folder=self.cache,
         )
+
+    def is_made(self, name: str) -> bool:
+        """Return whether a modality is made from the data set's own inputs, so that it can be made from others."""
+        return name == self.dataset.modality or not isinstance(self._modality(name), Stored)
+
+    def maker(self, name: str) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+        """Return what makes one modality of other inputs than the data set's, fitted on its training samples.
+
+        Args:
+            name: of a modality that :meth:`is_made`.
+        """
+        if name == self.dataset.modality:
+            return lambda inputs: inputs
+        made: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] = fitted(
+            self._modality(name), self.dataset.inputs, source=self.dataset.fingerprint,
+            train=self.split.train, folder=self.cache,
+        ).transform  # fmt: skip
+        return made
 
     def _modality(self, name: str) -> Any:
         return build(

@@ -12,6 +12,7 @@ import numpy as np
 from tutelage.errors import UserError, unknown
 from tutelage.recipe.config import Labelled, Recipe, Train
 from tutelage.recipe.data_spec import DataSpec
+from tutelage.recipe.evaluation import refuse_unfit_evaluation
 from tutelage.recipe.fold import Fold
 from tutelage.recipe.groups import groups_of, taught
 from tutelage.recipe.instantiate import build
@@ -186,6 +187,9 @@ class _Resolver:
         if shown == "labelled" and stage.shots is None and train.epoch_samples is None:
             # As many steps as those who are shown everything: what comes again is labelled, not the time.
             train = train.model_copy(update={"epoch_samples": len(data.split.train)})
+        content = content_of(network, f"stages.{name}.network")
+        if stage.quantise is not None:
+            network = {"type": "Quantised", "network": network}
         modality = stage.input or data.dataset.modality
         data.check_input(modality, f"stages.{name}.input")
         for augmented in train.augment:
@@ -195,7 +199,7 @@ class _Resolver:
             raise UserError(f"{place}: follows from the data; remove it from the recipe")
         spec = RunSpec(
             name, self.fold, data.split.name, seed, "", self.source, modality,
-            stage.crop or recipe.crop, network, content_of(network, f"stages.{name}.network"),
+            stage.crop or recipe.crop, network, content,
             recipe.objectives(name), train, tuple(stage.classes),
             taught(recipe, name, data.dataset.class_names),
             stage.train_classes if isinstance(stage.train_classes, str) else "", self.groups,
@@ -203,6 +207,7 @@ class _Resolver:
             teachers, start,
         )  # fmt: skip
         _refuse_short(spec, data)
+        _refuse_unsimulated(spec)
         return replace(spec, fingerprint=_fingerprint(spec, data))
 
 
@@ -214,6 +219,7 @@ def _refuse_unfit(recipe: Recipe, data: Fold) -> None:
     """
     names = data.dataset.class_names
     quantities = {"accuracy", "harmonic_mean", "mean", *groups_of(recipe, names), *recipe.transfer}
+    refuse_unfit_evaluation(recipe, data)
     for target, description in recipe.transfer.items():
         build("tutelage.data", description, f"transfer.{target}", method="load")
     for name, stage in recipe.stages.items():
@@ -247,6 +253,21 @@ def _refuse_short(spec: RunSpec, data: Fold) -> None:
         raise UserError(
             f"{spec.place}.train.batch_size: found {spec.train.batch_size}, which is more than the {count} "
             f"{what} (allowed: 2 to {count})"
+        )
+
+
+def _refuse_unsimulated(spec: RunSpec) -> None:
+    """Refuse a training in which int8 would not be simulated as a device computes it."""
+    if spec.network["type"] != "Quantised" or spec.run is not None:
+        return
+    if not spec.train.epochs:
+        raise UserError(
+            f"{spec.place}.quantise: nothing is trained, so no range of an activation is learned "
+            "(allowed: train.epochs of 1 or more)"
+        )
+    if spec.train.precision != "32-true":
+        raise UserError(
+            f"{spec.place}.quantise: int8 is simulated in 32-true; found train.precision {spec.train.precision}"
         )
 
 
