@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 COMMAND = "python -m benchmarks.when.run --study runs/hapt-when"
 METHODS = ("self", "kd", "ca-mkd", "annsp", "tpkd", "mglw-kd")
 TEACHERS = ("sig", "pi")
-SIZES = ("2k", "8k", "61k")
+SIZES = ("2k", "14k", "61k")
 LABELS = ("5", "20", "100", "all")
 WORDS = {"better": "better", "worse": "worse", "not distinguishable": "n.d."}
 
