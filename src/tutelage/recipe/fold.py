@@ -84,17 +84,12 @@ class Fold:
         train = _spread(sides[0], self.dataset.labels, count)
         rest = _spread(sides[1], self.dataset.labels, 16)
         chosen = np.concatenate([train, rest])
-        d = self.dataset
-        dataset = DataSet(
-            d.name, d.modality, np.asarray(d.inputs[chosen]), d.labels[chosen],
-            None if d.subjects is None else d.subjects[chosen], d.class_names, d.channel_names,
-            d.rate, d.window, synthetic=d.synthetic,
-            concepts={scope: np.asarray(values[chosen]) for scope, values in d.concepts.items()},
-            concept_names=d.concept_names,
-        )  # fmt: skip
+        dataset = self.dataset.take(chosen)
         ids = np.arange(len(chosen))
         split = Split(self.split.name, ids[: len(train)], ids[len(train) :], ids[:0])
-        return Fold(dataset, split, self.modalities, self.standardise, self.cache, chosen, len(d))
+        return Fold(
+            dataset, split, self.modalities, self.standardise, self.cache, chosen, len(self.dataset)
+        )
 
     def check_input(self, name: str, place: str) -> None:
         """Raise if there is no such modality."""
@@ -110,6 +105,11 @@ class Fold:
             content = self._modality(name).content
             parts += [content] if content else []
         return hashlib.sha256("|".join(parts).encode()).hexdigest()
+
+    @cached_property
+    def partly_labelled(self) -> bool:
+        """Whether training samples of the data set have no label."""
+        return bool((self.dataset.labels[self.split.train] < 0).any())
 
     @cached_property
     def train_hash(self) -> str:
