@@ -156,6 +156,7 @@ class RunRecord:
 
     Args:
         blind: the test split was not evaluated.
+        coefficients: what coefficients that are shares of the gradient became, by objective.
         unknown: what a later version wrote beside these keys: it is kept when the record is written again, and the
             ledger says so.
     """
@@ -179,6 +180,7 @@ class RunRecord:
     finished: Time | None = None
     seconds: Amount | None = None
     selected: Selected | None = None
+    coefficients: dict[str, Amount] = field(default_factory=dict)
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -191,7 +193,8 @@ class RunRecord:
     @property
     def content(self) -> dict[str, Any]:
         """What is written: the keys of this version, then those that were handed on."""
-        plain: dict[str, Any] = RUN.dump_python(self, mode="json", exclude={"unknown"})
+        silent = {"unknown"} | ({"coefficients"} if not self.coefficients else set())
+        plain: dict[str, Any] = RUN.dump_python(self, mode="json", exclude=silent)
         return plain | dict(self.unknown)
 
 
@@ -289,6 +292,15 @@ class Trace:
 
 
 @dataclass(frozen=True)
+class Gradient:
+    """What an objective added to the gradient of the student; see :class:`tutelage.objectives.GradientPart`."""
+
+    norm: Finite
+    share: Finite
+    cosine: Finite
+
+
+@dataclass(frozen=True)
 class Epoch:
     """One line of ``metrics.jsonl``; a value may be NaN in a run that diverged."""
 
@@ -299,6 +311,7 @@ class Epoch:
     test: dict[str, float | None] = field(default_factory=dict)
     learning_rate: float | None = None
     traces: dict[str, Trace] = field(default_factory=dict)
+    gradients: dict[str, Gradient] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

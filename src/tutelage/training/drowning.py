@@ -1,0 +1,48 @@
+"""Coefficients beside which the student would hardly hear its labels: said before anything is trained."""
+
+from collections.abc import Mapping
+
+from tutelage.objectives import Distiller
+from tutelage.recipe.resolve import RunSpec
+from tutelage.schedules import GradientShare
+from tutelage.steps.gradient_parts import labels_of
+from tutelage.types import Clock
+
+__all__ = ["drowning"]
+
+FACTOR = 10
+"""So many times the labels' gradient is worth a sentence."""
+
+
+def drowning(distiller: Distiller, reach: Mapping[str, float], spec: RunSpec) -> tuple[str, ...]:
+    """Return a sentence for each objective whose gradient is more than ten times that of the labels.
+
+    Args:
+        distiller: the objectives.
+        reach: objective -> norm of the gradient of its batch mean, before its coefficient.
+        spec: the run.
+    """
+    labels = labels_of(distiller)
+    if labels not in reach:
+        return ()
+    found = {n: _times(distiller, reach, labels, n, spec) for n in reach if n != labels}
+    return tuple(
+        f"{spec.place}.distiller.{name}: its gradient is {times:.0f} times that of {labels} in the one batch tried, "
+        f"which it would drown; a {1 / times:.2g}th of its coefficient would be as strong as {labels}, or state "
+        "coefficient: {type: GradientShare, share: 0.3}"
+        for name, times in found.items()
+        if times > FACTOR
+    )
+
+
+def _times(
+    distiller: Distiller, reach: Mapping[str, float], labels: str, name: str, spec: RunSpec
+) -> float:
+    """Return how many times the labels' gradient one is, where in training it is most."""
+    if isinstance(distiller.coefficients[name], GradientShare):
+        return 0.0
+    epochs = spec.train.epochs
+    clocks = [Clock(e, e, epochs) for e in range(0, epochs, max(1, epochs // 20))]
+    pairs = [(distiller.coefficient(name, c), distiller.coefficient(labels, c)) for c in clocks]
+    ratios = [float(mine) / float(other) for mine, other in pairs if float(other) > 0]
+    return max(ratios, default=0.0) * reach[name] / reach[labels]
