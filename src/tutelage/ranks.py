@@ -92,7 +92,11 @@ class Ranks:
     def gradient(self, loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Return the gradient of a loss of the whole batch, the sum over all processes; the graph is kept."""
         own = torch.autograd.grad(
-            loss / self.size, parameters, retain_graph=True, allow_unused=True, materialize_grads=True
+            loss / self.size,
+            parameters,
+            retain_graph=True,
+            allow_unused=True,
+            materialize_grads=True,
         )
         for gradient in own:
             dist.all_reduce(gradient)

@@ -26,11 +26,11 @@ __all__ = [
 ]
 
 
-class Quantity(ABC):
+class Quantity:
     """A number that a recipe does not state outright; the seat of a coefficient takes any of them."""
 
 
-class Schedule(Quantity):
+class Schedule(Quantity, ABC):
     """A number as a function of the clock."""
 
     @abstractmethod
@@ -191,7 +191,7 @@ class Piecewise(Schedule):
 class GradientShare(Quantity):
     """A coefficient that gives an objective this share of the student's gradient at the first steps.
 
-    It becomes a number before the first step and stays that number (:func:`tutelage.train.shares.settle`): norms of
+    It becomes a number before the first step and stays that number (``tutelage.train.shares.settle``): norms of
     gradients depend on data, network and batch size, so that a coefficient that was published for others may be a
     hundred times too large here. It is no schedule: the share is not held while training goes on, only logged.
 

@@ -7,8 +7,7 @@ import pytest
 import torch
 from lightning_fabric import Fabric
 
-from tests.execution.test_stacked_training import member
-from tests.execution.test_stacked_training import samples, teachers  # noqa: F401  (fixtures)
+from tests.execution.test_stacked_training import member, samples, teachers  # noqa: F401  (fixtures)
 from tutelage.errors import UserError
 from tutelage.objectives import Distiller, KnowledgeBinding, Labels, PerTeacher, Weighted
 from tutelage.schedules import GradientShare
@@ -31,9 +30,7 @@ def shared(number):
 def asked(one):
     """The coefficients of the first batches, by autograd, and their medians."""
     found = []
-    run = TrainingRun(
-        one.training, one.step, one.settings, CPU, one.record, State(epoch=0)
-    ).begin()
+    run = TrainingRun(one.training, one.step, one.settings, CPU, one.record, State(epoch=0)).begin()
     student, distiller = one.training.student, one.training.distiller
     for batch, outputs, clock in run:
         view = View(student(batch), outputs, batch, clock)
@@ -137,4 +134,6 @@ def test_what_leaves_nothing_to_others_is_refused():
     with pytest.raises(ValueError, match=r"share: 1 must be"):
         GradientShare(1)
     with pytest.raises(ValueError, match=r"objectives\.soft\.coefficient: GradientShare"):
-        KnowledgeBinding({"labels": Weighted(Labels()), "soft": Weighted(soft(), GradientShare(0.6))})
+        KnowledgeBinding(
+            {"labels": Weighted(Labels()), "soft": Weighted(soft(), GradientShare(0.6))}
+        )

@@ -20,7 +20,7 @@ COLUMNS = ("loss", "accuracy", "classes_predicted")
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
-    """An objective and the coefficient it is multiplied by: a number or a schedule, >= 0, or a share of the gradient."""
+    """An objective and its coefficient: a number or schedule, >= 0, or a share of the gradient."""
 
     objective: Objective
     coefficient: float | Quantity = 1.0
@@ -33,8 +33,8 @@ class GradientPart:
     Args:
         norm: of coefficient · gradient of its batch mean, over all parameters of the student.
         share: of the sum of these norms over all objectives, in [0, 1].
-        cosine: of its gradient and that of the labels, in [-1, 1]; below zero they are in conflict. None for the labels
-            themselves, and where there are none, or one of both gradients is zero.
+        cosine: of its gradient and that of the labels, in [-1, 1]; below zero they are in conflict. None for the
+            labels themselves, and where there are none, or one of both gradients is zero.
     """
 
     norm: float

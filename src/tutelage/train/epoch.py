@@ -101,7 +101,7 @@ class TrainingEpoch:
 
     @property
     def gradients(self) -> dict[str, dict[str, float | None]]:
-        """What each objective added to the gradient, the mean over the steps that were measured; often none was."""
+        """What each objective added to the gradient, mean over measured steps; many epochs have none."""
         steps = self.measured
         return {
             name: {

@@ -79,9 +79,9 @@ def solve(
     for name in shares:
         if not 0 < norms[name] < float("inf") or not 0 < whole < float("inf"):
             raise UserError(
-                f"distiller.{name}.coefficient: GradientShare finds no gradient to take a share of: its own has norm "
-                f"{norms[name]:g}, those of the other objectives, with their coefficients, {known:g} in the first "
-                "steps; allowed: a number"
+                f"distiller.{name}.coefficient: GradientShare finds no gradient to take a share of: its own has "
+                f"norm {norms[name]:g}, those of the other objectives, with their coefficients, {known:g} in the "
+                "first steps; allowed: a number"
             )
     return {name: share * whole / norms[name] for name, share in shares.items()}
 

@@ -27,12 +27,23 @@ def drowning(distiller: Distiller, reach: Mapping[str, float], spec: RunSpec) ->
         return ()
     found = {n: _times(distiller, reach, labels, n, spec) for n in reach if n != labels}
     return tuple(
-        f"{spec.place}.distiller.{name}: its gradient is {times:.0f} times that of {labels} in the one batch tried, "
-        f"which it would drown; a {1 / times:.2g}th of its coefficient would be as strong as {labels}, or state "
-        "coefficient: {type: GradientShare, share: 0.3}"
+        f"{spec.place}.distiller.{name}: its gradient is {times:.0f} times that of {labels} in the one small "
+        f"batch that was tried{_by(distiller, name)}, so the student would hardly hear its labels"
+        f"{_equal(distiller, name, times)}; "
+        "coefficient: {type: GradientShare, share: 0.3} asks for a share of the gradient instead"
         for name, times in found.items()
         if times > FACTOR
     )
+
+
+def _by(distiller: Distiller, name: str) -> str:
+    stated = distiller.coefficients[name]
+    return f" (coefficient {stated:g})" if isinstance(stated, float | int) else ""
+
+
+def _equal(distiller: Distiller, name: str, times: float) -> str:
+    stated = distiller.coefficients[name]
+    return f" ({stated / times:.2g} would be as strong)" if isinstance(stated, float | int) else ""
 
 
 def _times(
