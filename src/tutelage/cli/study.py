@@ -75,12 +75,14 @@ def run(
     trust: Trust = False,
 ) -> None:
     """Train what is missing; the same command goes on after it was stopped, and several share the work."""
-    from tutelage.cli.progress import Screen, duration
+    from tutelage.cli.progress import Screen
     from tutelage.execution.engines import engine_of
     from tutelage.execution.estimation import estimate, refuse_unfit
     from tutelage.execution.stack_engine import stacking
     from tutelage.execution.workers import RunConfig
+    from tutelage.report import write_study_report
     from tutelage.study.run import plan_study, run_study
+    from tutelage.study.status import duration
 
     loaded = _loaded(study, overrides or [], runs, name)
     with Screen() as screen:
@@ -96,6 +98,8 @@ def run(
         folder = run_study(loaded, planned, screen, workers)
     done = sum(task.key in planned.complete for task in planned.tasks)
     typer.echo(f"{folder}: {done} of {len(planned.tasks)} runs are complete")
+    if not any(cell.recipe.protocol == "blind" for cell in loaded.cells):
+        typer.echo(f"report: {write_study_report(folder)}")
     for line in screen.failed:
         typer.echo(line, err=True)
     if screen.failed:
