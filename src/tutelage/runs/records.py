@@ -12,7 +12,6 @@ from pydantic import BeforeValidator, Field, TypeAdapter
 from tutelage.runs.schema import (
     Amount,
     Count,
-    Finite,
     FoldName,
     Fraction,
     Names,
@@ -280,48 +279,6 @@ class ExperimentRecord:
         return plain
 
 
-@dataclass(frozen=True)
-class Trace:
-    """Mean of a recorded value over the training samples of an epoch, and of each class.
-
-    None stands for a class that was not seen, and for a value that is not finite.
-    """
-
-    mean: Finite
-    by_class: tuple[Finite, ...]
-
-
-@dataclass(frozen=True)
-class Gradient:
-    """What an objective added to the gradient of the student; see :class:`tutelage.objectives.GradientPart`."""
-
-    norm: Finite
-    share: Finite
-    cosine: Finite
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One line of ``metrics.jsonl``; a value may be NaN in a run that diverged."""
-
-    epoch: int
-    step: int
-    train: dict[str, float | None]
-    validation: dict[str, float | None] = field(default_factory=dict)
-    test: dict[str, float | None] = field(default_factory=dict)
-    learning_rate: float | None = None
-    traces: dict[str, Trace] = field(default_factory=dict)
-    gradients: dict[str, Gradient] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class EpochSeconds:
-    """One line of ``timing.jsonl``."""
-
-    epoch: int
-    seconds: Amount
-
-
 def _as_value(value: object) -> object:
     return str(value) if isinstance(value, int | float) else value
 
@@ -355,8 +312,6 @@ class StudyRecord:
 RUN = TypeAdapter(RunRecord)
 EXPERIMENT = TypeAdapter(ExperimentRecord)
 EVALUATIONS = TypeAdapter(dict[Split, Evaluation])
-EPOCH = TypeAdapter(Epoch)
-SECONDS = TypeAdapter(EpochSeconds)
 VISIT = TypeAdapter(VisitRecord)
 STUDY = TypeAdapter(StudyRecord)
 RUN_KEYS = frozenset(key.name for key in fields(RunRecord)) - {"unknown"}

@@ -16,13 +16,10 @@ from tutelage.files import replacing
 from tutelage.models import On
 from tutelage.recipe.networks import save_network
 from tutelage.runs.folder import checkpoint_of, known_record, now, write_record
+from tutelage.runs.logs import EPOCH, SECONDS, Epoch, EpochSeconds
 from tutelage.runs.predictions import SampleTraces
 from tutelage.runs.records import (
-    EPOCH,
     EVALUATIONS,
-    SECONDS,
-    Epoch,
-    EpochSeconds,
     Failure,
     RunRecord,
     Selected,
