@@ -149,8 +149,8 @@ def check(
         specs = {n: resolve(loaded, n, fold, trust=trust) for n, fold in data_folds.items()}
         first = next(iter(specs))
         checked = examine(specs[first], data_folds[first])
-    runs = sum(len(of_fold) for of_fold in specs.values())
-    show_checks(recipe, dataset, list(data_folds.values()), checked, runs)
+    count = sum(len(of_fold) for of_fold in specs.values())
+    show_checks(recipe, dataset, list(data_folds.values()), checked, count)
 
 
 @app.command("list")

@@ -89,7 +89,7 @@ def _surveys(recipe: Recipe, planned: Plan) -> list[TeacherSurvey]:
                 name
             )
     found = []
-    for (teachers, weights), learners in kinds.items():
+    for (teachers, stated), learners in kinds.items():
         every = [
             _hear(spec, teachers, recipe, specs, planned.complete)
             for (stage, _, _), spec in specs.items()
@@ -98,7 +98,7 @@ def _surveys(recipe: Recipe, planned: Plan) -> list[TeacherSurvey]:
         heard = [each for each in every if each is not None]
         if heard:
             names = planned.kept.dataset(next(iter(specs.values())).data).class_names
-            found.append(survey(alone, learners, heard, names, dict(weights) or None))
+            found.append(survey(alone, learners, heard, names, dict(stated) or None))
     return found
 
 
@@ -147,13 +147,18 @@ def _tell(found: TeacherSurvey, number: int, folder: Path) -> None:
 
 
 def _show(table: Table) -> None:
+    """Print a table without its spreads: a terminal is narrow, the files have everything."""
     from rich.table import Table as Shown
 
     shown = Shown(box=None, pad_edge=False)
-    for column in table.columns:
-        shown.add_column(column.heading, justify="left" if column.left else "right")
+    for column in table.columns[:-1]:
+        shown.add_column(column.title, justify="left" if column.left else "right")
+        if column.key == "gain":
+            shown.add_column("95 %", justify="right", no_wrap=True)
     for row in table.rows:
-        shown.add_row(*(cell.plain for cell in row.cells))
+        cells = [cell.text for cell in row.cells[:-1]]
+        cells.insert(3, row.cells[2].sub)
+        shown.add_row(*cells)
     Console().print(shown, markup=False, highlight=False)
 
 

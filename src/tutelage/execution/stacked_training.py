@@ -292,7 +292,7 @@ def _measured(
         together = torch.stack([part.mean() for part in parts]).sum().reshape(1)
         flat = gradients_of([together], every)[0]
         sizes = [sum(p.numel() for p in parameters[i]) for i in going]
-        for i, name, own in zip(going, names, flat.split(sizes), strict=True):
+        for i, name, own in zip(going, names, torch.split(flat, sizes), strict=True):
             gathered[i][name] = own
     for i in turns:
         parts_of = gradient_parts(gathered[i], runs[i].training.distiller, clocks[i])

@@ -23,7 +23,7 @@ def drowning(distiller: Distiller, reach: Mapping[str, float], spec: RunSpec) ->
         spec: the run.
     """
     labels = labels_of(distiller)
-    if labels not in reach:
+    if labels is None or labels not in reach:
         return ()
     found = {n: _times(distiller, reach, labels, n, spec) for n in reach if n != labels}
     return tuple(

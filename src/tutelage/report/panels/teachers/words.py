@@ -2,7 +2,7 @@
 
 from tutelage.report.verdicts import evidence_words, subject_sentence
 from tutelage.report.wording import listed, minus, percent, plural, signed
-from tutelage.statistics.paired import PairedDifference
+from tutelage.statistics.paired import FEWEST_UNITS, PairedDifference
 from tutelage.statistics.spreads import mean_of_folds
 from tutelage.study.teachers import ORACLE, TeacherSurvey
 
@@ -21,19 +21,18 @@ def sentences(found: TeacherSurvey) -> tuple[str, ...]:
 
 def verdict(found: TeacherSurvey) -> str:
     """Say whether soft targets can be expected to help."""
-    gain, alone = found.gains[found.best], found.student
-    name = found.best
-    shown = f"{signed(100 * gain.mean)} points{_interval(gain)}, {evidence_words(gain)}"
+    gain, alone, name = found.gains[found.best], found.student, found.best
     what = "mixture" if len(found.teachers) > 1 else "teacher"
+    shown = f"{signed(100 * gain.mean)} points; {_interval(gain)}{evidence_words(gain)}"
     if gain.verdict == "better":
         return (
-            f"The best {what} ({name}) is {minus(100 * gain.mean)} points above {alone} on validation"
-            f"{_interval(gain)}, {evidence_words(gain)}."
+            f"The best {what} ({name}) is {minus(100 * gain.mean)} points above {alone} on validation "
+            f"({_interval(gain)}{evidence_words(gain)})."
         )
-    if gain.mean <= 0 or gain.verdict == "worse":
+    if gain.mean <= 0:
         return (
             f"No {what} is better than {alone} on validation: expect nothing from soft targets on these subjects "
-            f"(the best, {name}: {shown})."
+            f"(the best, {name}: {shown}).{_not_excluded(gain)}"
         )
     return (
         f"Whether soft targets can help is not decided here: the best {what} ({name}) and {alone} are not "
@@ -41,12 +40,20 @@ def verdict(found: TeacherSurvey) -> str:
     )
 
 
+def _not_excluded(gain: PairedDifference) -> str:
+    """Say what an interval leaves open that reaches beyond a point."""
+    if gain.units < FEWEST_UNITS or gain.interval is None:
+        return " That is too little evidence to say anything of other people."
+    high = gain.interval.high
+    return f" A gain of up to {minus(100 * high)} points is not excluded." if high > 0.01 else ""
+
+
 def _interval(gain: PairedDifference) -> str:
     if gain.interval is None:
         return ""
     low, high = (signed(100 * end) for end in (gain.interval.low, gain.interval.high))
     about = "new people" if gain.question == "new people" else "this split, trained again"
-    return f" (95 % {low} to {high}, for {about})"
+    return f"95 % {low} to {high} for {about}, "
 
 
 def _people(found: TeacherSurvey) -> str:
@@ -85,7 +92,7 @@ def _rescues(found: TeacherSurvey) -> str:
 def _left_out(found: TeacherSurvey) -> str:
     changes = {name: found.without(name) for name in found.teachers}
     told = [
-        f"without {name} {signed(100 * one.mean)} points{_interval(one)}"
+        f"without {name} {signed(100 * one.mean)} points ({_interval(one)}{evidence_words(one)})"
         for name, one in changes.items()
         if one is not None
     ]
