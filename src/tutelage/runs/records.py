@@ -192,8 +192,7 @@ class RunRecord:
     @property
     def content(self) -> dict[str, Any]:
         """What is written: the keys of this version, then those that were handed on."""
-        silent = {"unknown"} | ({"coefficients"} if not self.coefficients else set())
-        plain: dict[str, Any] = RUN.dump_python(self, mode="json", exclude=silent)
+        plain: dict[str, Any] = RUN.dump_python(self, mode="json", exclude={"unknown"})
         return plain | dict(self.unknown)
 
 
