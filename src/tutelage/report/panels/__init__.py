@@ -20,6 +20,7 @@ PANELS = (
     "published",
     "differences",
     "teachers",
+    "robustness",
     "curves",
     "learning",
     "confusion",
