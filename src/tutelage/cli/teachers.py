@@ -73,7 +73,8 @@ def teaching(recipe: Recipe) -> Recipe:
     alone = recipe.reference()
     wanted = set().union(*(recipe.needed_for(name) for name in (alone, *teachers)))
     stages = {name: stage for name, stage in recipe.stages.items() if name in wanted}
-    return recipe.model_copy(update={"stages": stages, "baseline": alone, "transfer": {}})
+    changes = {"stages": stages, "baseline": alone, "transfer": {}}
+    return recipe.untested.model_copy(update=changes)
 
 
 def _surveys(recipe: Recipe, planned: Plan) -> list[TeacherSurvey]:
