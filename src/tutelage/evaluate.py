@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from tutelage.batches import Samples, batches
-from tutelage.modes import evaluating
+from tutelage.modes import device_of, evaluating
 
 __all__ = [
     "assess",
@@ -37,7 +37,7 @@ def predict(
 
     The network's mode is put back afterwards.
     """
-    device = next(network.parameters()).device
+    device = device_of(network)
     logits = []
     with evaluating(network), torch.no_grad():
         for batch in batches(samples, index, batch_size):

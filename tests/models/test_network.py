@@ -121,6 +121,7 @@ def test_all_networks_have_one_base():
         WideResNet,
     )
     assert answers == {cls.__name__: "decode" for cls in staged} | {
+        "Answered": "",
         "ConceptBottleneck": "fitexplain",
         "ConceptTransformer": "decodeexplain",
         "DistilledClip": "adopt",

@@ -1,5 +1,6 @@
 """Networks: students and teachers on signals and images, with named features."""
 
+from tutelage.models.answered import Answered
 from tutelage.models.concept_bottleneck import ConceptBottleneck
 from tutelage.models.concept_transformer import ConceptTransformer
 from tutelage.models.distilled_clip import DistilledClip
@@ -20,6 +21,7 @@ from tutelage.models.vgg import VGG
 from tutelage.models.wide_resnet import WideResNet
 
 __all__ = [
+    "Answered",
     "CifarResNet",
     "ConceptBottleneck",
     "ConceptTransformer",

@@ -60,8 +60,21 @@ class Train(Strict):
     stop_constant: bool = True
 
 
+class StoredAnswers(Strict):
+    """What a teacher said elsewhere, in files; a bare path is that of its logits."""
+
+    logits: str
+    embedding: str | None = None
+    scale: Literal["logits", "probabilities"] = "logits"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _path(cls, value: Any) -> Any:
+        return {"logits": value} if isinstance(value, str) else value
+
+
 class Stage(Strict):
-    """One network to train, or to take from an earlier run."""
+    """One network to train, or to take from an earlier run; or what a teacher said elsewhere."""
 
     input: str | None = None
     crop: int | None = Field(None, ge=1)
@@ -74,6 +87,7 @@ class Stage(Strict):
     train: dict[str, Any] = {}
     seed: int | None = Field(None, ge=0, lt=2**63)
     run: str | None = None
+    stored: StoredAnswers | None = None
     trust: bool = False
     train_classes: str | list[str] = []
     shots: int | None = Field(None, ge=1)
@@ -132,6 +146,8 @@ class Recipe(Strict):
             )
         for name, stage in self.stages.items():
             _check_stage(name, stage, self.stages)
+            if stage.stored:
+                _check_stored(name, stage, self.modalities)
         if self.baseline is not None and self.baseline not in self.stages:
             raise unknown("baseline", "stage", self.baseline, self.stages)
         if not self.stages:
@@ -143,8 +159,14 @@ class Recipe(Strict):
             )
         return self
 
+    def inputs(self) -> dict[str, Described]:
+        """Return all modalities: those that are made from the data, and the stored answers of teachers."""
+        return {**self.modalities, **{n: _answers(s.stored) for n, s in self.stages.items() if s.stored}}
+
     def train_settings(self, name: str) -> Train:
-        """Return the training settings of a stage: the recipe's, with the stage's own on top."""
+        """Return the training settings of a stage: the recipe's, with the stage's own on top; none for answers."""
+        if self.stages[name].stored:
+            return Train(epochs=0)
         merged = merge(self.train.model_dump(), self.stages[name].train)
         return parse(Train, merged, f"stages.{name}.train")
 
@@ -162,6 +184,8 @@ class Recipe(Strict):
     def network_description(self, name: str) -> Described:
         """Return the network of a stage: the recipe's, its own, or, without a ``type``, the recipe's changed."""
         own = self.stages[name].network
+        if self.stages[name].stored:
+            return {"type": "Answered"}
         if own and "type" not in own:
             return merge(self.network, own)
         return dict(own or self.network)
@@ -263,6 +287,25 @@ def _check_stage(name: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
         )
 
 
+def _answers(stored: StoredAnswers) -> Described:
+    said = {"path": stored.logits, "embedding": stored.embedding, "scale": stored.scale}
+    return {"type": "tutelage.modalities.answers.Answers", **said}
+
+
+def _check_stored(name: str, stage: Stage, modalities: Mapping[str, Described]) -> None:
+    """Refuse whatever would be done with a network where there are answers alone."""
+    stated = stage.model_fields_set - {"stored", "published"}
+    used = sorted(key for key in stated if getattr(stage, key) != Stage.model_fields[key].default)
+    if used:
+        raise UserError(
+            f"stages.{name}.stored: answers are taken as they are; remove {', '.join(used)}"
+        )
+    if name in modalities:
+        raise UserError(
+            f"stages.{name}.stored: {quoted(name)} is the name of a modality; give the stage another name"
+        )
+
+
 def _refuse_circles(stages: Mapping[str, Stage]) -> None:
     graph = {
         name: [*stage.teachers, *([stage.start_from] if stage.start_from else [])]
@@ -295,7 +338,7 @@ def _sentence(model: type[BaseModel], error: ValidationError, place: str) -> Use
 
 def _fields(model: type[BaseModel], loc: Sequence[str]) -> list[str]:
     """Return the keys that are allowed at a place inside a model."""
-    names: dict[str, type[BaseModel]] = {"stages": Stage, "train": Train}
+    names: dict[str, type[BaseModel]] = {"stages": Stage, "train": Train, "stored": StoredAnswers}
     for part in loc:
         model = names.get(part, model)
     extra = ["seed"] if model is Recipe else []

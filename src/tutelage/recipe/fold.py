@@ -20,7 +20,8 @@ from tutelage.data.split import Split
 from tutelage.errors import UserError, unknown
 from tutelage.modalities import Representation
 from tutelage.modalities.cache import Blocks, is_represented, represent
-from tutelage.modalities.stored import Stored
+from tutelage.modalities.answers import Answers, missing
+from tutelage.modalities.stored import OnDisk
 from tutelage.moments import Moments, resolution
 from tutelage.recipe.data_spec import DataSpec, Progress, hash_of, split_of
 from tutelage.recipe.instantiate import build
@@ -101,6 +102,22 @@ class Fold:
         names = [self.dataset.modality, *self.modalities]
         if name not in names:
             raise unknown(place, "modality", name, names)
+        if name != self.dataset.modality and isinstance(made := self._modality(name), Answers):
+            self._refuse_unasked(self._stored(made, name), f"stages.{name}.stored")
+
+    def _refuse_unasked(self, values: npt.NDArray[Any], place: str) -> None:
+        unasked = self.split.train[missing(values)[self.split.train]]
+        if len(unasked):
+            raise UserError(
+                f"{place}: has no answer for {len(unasked)} of the {len(self.split.train)} training samples of "
+                f"{self.split.name}, such as sample {unasked[0]} (allowed: answers for all of them)"
+            )
+
+    def answered(self, name: str, index: npt.NDArray[np.int64]) -> bool:
+        """Return whether every one of these samples has a value; stored answers may lack a side of the split."""
+        if name == self.dataset.modality or not isinstance(made := self._modality(name), Answers):
+            return True
+        return not missing(self._stored(made, name))[index].any()
 
     def key(self, name: str) -> str:
         """Return the hash of everything the values of a modality depend on."""
@@ -128,7 +145,7 @@ class Fold:
         if name == self.dataset.modality:
             return self.dataset.inputs
         modality = self._modality(name)
-        if isinstance(modality, Stored):
+        if isinstance(modality, OnDisk):
             return self._stored(modality, name)
         if self.picked is not None:  # a dry run: a few samples, not worth a place in the cache
             modality.fit(self.dataset.inputs[self.split.train])
@@ -151,7 +168,7 @@ class Fold:
 
     def has(self, name: str) -> bool:
         """Return whether the values of a modality are there already, so that nothing has to be computed."""
-        if name == self.dataset.modality or isinstance(modality := self._modality(name), Stored):
+        if name == self.dataset.modality or isinstance(modality := self._modality(name), OnDisk):
             return True
         return is_represented(
             modality,
@@ -173,12 +190,13 @@ class Fold:
         source = self._modality(name).encoder
         return None if source is None else Remembering(source, self.cache / "texts")
 
-    def _stored(self, modality: Stored, name: str) -> npt.NDArray[Any]:
-        values = modality.open(f"modalities.{name}")
+    def _stored(self, modality: OnDisk, name: str) -> npt.NDArray[Any]:
+        place = f"stages.{name}.stored" if isinstance(modality, Answers) else f"modalities.{name}"
+        values = modality.open(place, len(self.dataset.class_names))
         total = self.total or len(self.dataset)
         if len(values) != total:
             raise UserError(
-                f"modalities.{name}: {modality.path} holds {len(values)} samples, but the data set has "
+                f"{place}: {modality.path} holds {len(values)} samples, but the data set has "
                 f"{total} windows; all modalities must be made from the same windows"
             )
         if self.picked is not None:
