@@ -75,9 +75,7 @@ def _state(path: str) -> tuple[str, int, int]:
 
 
 @lru_cache(maxsize=4)
-def _read(
-    place: str, states: tuple[tuple[str, int, int], ...], classes: int, scale: str
-) -> Values:
+def _read(place: str, states: tuple[tuple[str, int, int], ...], classes: int, scale: str) -> Values:
     (logits, *_), *rest = states
     values = _vectors(logits, place)
     if values.shape[1] != classes:

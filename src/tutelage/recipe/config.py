@@ -161,7 +161,10 @@ class Recipe(Strict):
 
     def inputs(self) -> dict[str, Described]:
         """Return all modalities: those that are made from the data, and the stored answers of teachers."""
-        return {**self.modalities, **{n: _answers(s.stored) for n, s in self.stages.items() if s.stored}}
+        return {
+            **self.modalities,
+            **{n: _answers(s.stored) for n, s in self.stages.items() if s.stored},
+        }
 
     def train_settings(self, name: str) -> Train:
         """Return the training settings of a stage: the recipe's, with the stage's own on top; none for answers."""

@@ -179,8 +179,18 @@ class Fold:
         )
 
     def _modality(self, name: str) -> Any:
+        d = self.dataset
+        given = {
+            "rate": d.rate,
+            "channel_names": list(d.channel_names),
+            "class_names": list(d.class_names),
+        }
         return build(
-            "tutelage.modalities", self.modalities[name], f"modalities.{name}", base=Representation
+            "tutelage.modalities",
+            self.modalities[name],
+            f"modalities.{name}",
+            base=Representation,
+            given=given,
         )
 
     def encoder(self, name: str) -> EncoderSource | None:

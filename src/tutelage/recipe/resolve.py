@@ -181,7 +181,9 @@ class _Resolver:
         recipe, stage, data = self.recipe, self.recipe.stages[name], self.data
         network, train = recipe.network_description(name), recipe.train_settings(name)
         modality = name if stage.stored else stage.input or data.dataset.modality
-        refuse_stale(train, [t for t in teachers if recipe.stages[t].stored], f"stages.{name}.train")
+        refuse_stale(
+            train, [t for t in teachers if recipe.stages[t].stored], f"stages.{name}.train"
+        )
         data.check_input(modality, f"stages.{name}.input")
         for augmented in train.augment:
             data.check_input(augmented, f"stages.{name}.train.augment")
