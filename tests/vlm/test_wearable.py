@@ -38,12 +38,13 @@ def recording(rate, unit, windows, seed, seconds=3.0):
     random = np.random.default_rng(seed)
     labels = np.arange(windows) % 3
     t = np.arange(round(rate * seconds)) / rate
-    x = np.zeros((windows, 3, len(t)))
-    for window, label in zip(x, labels, strict=True):
-        phase = random.uniform(0, 2 * np.pi, 3)[:, None]
-        window += 0.4 * (label > 0) * np.sin(2 * np.pi * HERTZ[label] * t + phase)
-        window += random.normal(0, 0.05, window.shape)
-        window[2] += 1
+    phase = random.uniform(0, 2 * np.pi, (windows, 3, 1))
+    shake = 0.4 * (labels > 0) * np.ones(windows)
+    x = shake[:, None, None] * np.sin(
+        2 * np.pi * np.array(HERTZ)[labels][:, None, None] * t + phase
+    )
+    x += random.normal(0, 0.05, x.shape)
+    x[:, 2] += 1
     return (x * (GRAVITY if unit == "m/s2" else 1)).astype(np.float32), labels
 
 

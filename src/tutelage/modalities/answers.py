@@ -18,7 +18,7 @@ _SUM = 1e-3  # how far probabilities in half precision may sum from 1
 
 
 class Answers(OnDisk):
-    """Logits of every sample, and an embedding after them, as one vector: the input of :class:`~tutelage.models.Answered`.
+    """Logits of every sample, and an embedding after them, as one vector: what ``Answered`` reads.
 
     Args:
         path: ``.npy``, [N, C], in the order of the data set; a row of NaN is a sample that was not asked.
@@ -52,8 +52,8 @@ class Answers(OnDisk):
         """Return the answers.
 
         Raises:
-            UserError: a file is missing or no array of numbers, has other columns than classes, holds numbers that are
-                not finite, or something else than ``scale`` says.
+            UserError: a file is missing or no array of numbers, has other columns than classes, holds numbers
+                that are not finite, or something else than ``scale`` says.
         """
         for path in self._paths:
             if not Path(path).is_file():
@@ -80,7 +80,8 @@ def _read(place: str, states: tuple[tuple[str, int, int], ...], classes: int, sc
     values = _vectors(logits, place)
     if values.shape[1] != classes:
         raise UserError(
-            f"{place}: {logits} holds {values.shape[1]} columns (allowed: {classes}, one for each class of the data "
+            f"{place}: {logits} holds {values.shape[1]} columns (allowed: {classes}, one for each class of "
+            "the data "
             "set, in its order)"
         )
     parts = [_logits(values, scale, logits, place)]
@@ -88,7 +89,8 @@ def _read(place: str, states: tuple[tuple[str, int, int], ...], classes: int, sc
         parts.append(_vectors(embedding, place))
         if len(parts[1]) != len(values) or (missing(parts[1]) != missing(values)).any():
             raise UserError(
-                f"{place}: {embedding} holds other samples than {logits} (allowed: the same {len(values)} rows, NaN "
+                f"{place}: {embedding} holds other samples than {logits} (allowed: the same {len(values)} "
+                "rows, NaN "
                 "where the other has NaN)"
             )
     return np.concatenate(parts, axis=1, dtype=np.float32)
@@ -106,7 +108,8 @@ def _vectors(path: str, place: str) -> npt.NDArray[Any]:
     if wrong.any():
         row = int(wrong.argmax())
         raise UserError(
-            f"{place}: {path} is not finite at sample {row} (allowed: finite numbers, or NaN in the whole row of a "
+            f"{place}: {path} is not finite at sample {row} (allowed: finite numbers, or NaN in the whole "
+            "row of a "
             "sample that was not asked)"
         )
     return values
@@ -121,7 +124,8 @@ def _logits(values: npt.NDArray[Any], scale: str, path: str, place: str) -> Valu
         if odd.any():
             row = int(np.flatnonzero(~missing(values))[odd.argmax()])
             raise UserError(
-                f"{place}.scale: probabilities, but sample {row} of {path} has negative ones or ones that do not sum "
+                f"{place}.scale: probabilities, but sample {row} of {path} has negative ones or ones that "
+                "do not sum "
                 "to 1 (allowed: logits)"
             )
         with np.errstate(invalid="ignore"):

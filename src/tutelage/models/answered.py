@@ -33,7 +33,8 @@ class Answered(Network):
         super().__init__()
         if channels < classes:
             raise UserError(
-                f"Answered: reads {channels} numbers of a sample (allowed: {classes} or more, the logits of all classes)"
+                f"Answered: reads {channels} numbers of a sample (allowed: {classes} or more, the logits of "
+                f"all classes)"
             )
         self.classes = classes
 

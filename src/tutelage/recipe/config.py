@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from tutelage.errors import UserError, near, quoted, unknown
 from tutelage.recipe.names import refuse_names
 from tutelage.recipe.reader import merge, read_override, read_yaml
+from tutelage.recipe.stored_answers import StoredAnswers, check_stored
 
 Described = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
@@ -58,19 +59,6 @@ class Train(Strict):
         return value
 
     stop_constant: bool = True
-
-
-class StoredAnswers(Strict):
-    """What a teacher said elsewhere, in files; a bare path is that of its logits."""
-
-    logits: str
-    embedding: str | None = None
-    scale: Literal["logits", "probabilities"] = "logits"
-
-    @model_validator(mode="before")
-    @classmethod
-    def _path(cls, value: Any) -> Any:
-        return {"logits": value} if isinstance(value, str) else value
 
 
 class Stage(Strict):
@@ -147,7 +135,7 @@ class Recipe(Strict):
         for name, stage in self.stages.items():
             _check_stage(name, stage, self.stages)
             if stage.stored:
-                _check_stored(name, stage, self.modalities)
+                check_stored(name, stage, self.modalities)
         if self.baseline is not None and self.baseline not in self.stages:
             raise unknown("baseline", "stage", self.baseline, self.stages)
         if not self.stages:
@@ -163,7 +151,7 @@ class Recipe(Strict):
         """Return all modalities: those that are made from the data, and the stored answers of teachers."""
         return {
             **self.modalities,
-            **{n: _answers(s.stored) for n, s in self.stages.items() if s.stored},
+            **{n: s.stored.modality() for n, s in self.stages.items() if s.stored},
         }
 
     def train_settings(self, name: str) -> Train:
@@ -287,25 +275,6 @@ def _check_stage(name: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
     if stage.run is not None and stated:
         raise UserError(
             f"{place}.run: an earlier run is taken as it is; remove {', '.join(stated)}"
-        )
-
-
-def _answers(stored: StoredAnswers) -> Described:
-    said = {"path": stored.logits, "embedding": stored.embedding, "scale": stored.scale}
-    return {"type": "tutelage.modalities.answers.Answers", **said}
-
-
-def _check_stored(name: str, stage: Stage, modalities: Mapping[str, Described]) -> None:
-    """Refuse whatever would be done with a network where there are answers alone."""
-    stated = stage.model_fields_set - {"stored", "published"}
-    used = sorted(key for key in stated if getattr(stage, key) != Stage.model_fields[key].default)
-    if used:
-        raise UserError(
-            f"stages.{name}.stored: answers are taken as they are; remove {', '.join(used)}"
-        )
-    if name in modalities:
-        raise UserError(
-            f"stages.{name}.stored: {quoted(name)} is the name of a modality; give the stage another name"
         )
 
 

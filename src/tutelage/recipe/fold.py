@@ -19,8 +19,8 @@ from tutelage.data import DataSet
 from tutelage.data.split import Split
 from tutelage.errors import UserError, unknown
 from tutelage.modalities import Representation
-from tutelage.modalities.cache import Blocks, is_represented, represent
 from tutelage.modalities.answers import Answers, missing
+from tutelage.modalities.cache import Blocks, is_represented, represent
 from tutelage.modalities.stored import OnDisk
 from tutelage.moments import Moments, resolution
 from tutelage.recipe.data_spec import DataSpec, Progress, hash_of, split_of

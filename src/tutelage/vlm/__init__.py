@@ -1,4 +1,4 @@
-"""Dual encoders of images or signals and text: published ones, and small ones trained here; and encoders of signals alone.
+"""Dual encoders of images or signals and text, published or trained here; and encoders of signals alone.
 
 ``__all__`` names the sources a recipe may state: ``encoder: {type: OpenClip, model: ViT-L-14, weights: openai}``.
 """

@@ -161,7 +161,8 @@ def _fill(model: nn.Module, state: dict[str, Tensor], path: str) -> None:
     wrong = {name for name in wrong if not name.endswith("num_batches_tracked")}
     if wrong:
         raise UserError(
-            f"weights: {path} does not fit {type(model).__name__} exactly (differs: {', '.join(sorted(wrong)[:3])})"
+            f"weights: {path} does not fit {type(model).__name__} exactly (differs: "
+            f"{', '.join(sorted(wrong)[:3])})"
         )
     model.load_state_dict({n: v for n, v in state.items() if n in own}, strict=False)
 
