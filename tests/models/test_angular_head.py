@@ -16,7 +16,8 @@ from tutelage.models import VGG, AngularHead, CifarResNet, MobileNetV2, Timm, Wi
 from tutelage.objectives import MarginLabels
 from tutelage.recipe.networks import load_network
 from tutelage.report import write_report
-from tutelage.runs.open_set import OpenSet, check_open_set
+from tutelage.runs.integrity import check_open_set
+from tutelage.runs.open_set import OpenSet
 from tutelage.runs.predictions import Predictions
 from tutelage.types import Batch, Clock, View
 

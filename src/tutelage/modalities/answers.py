@@ -81,8 +81,7 @@ def _read(place: str, states: tuple[tuple[str, int, int], ...], classes: int, sc
     if values.shape[1] != classes:
         raise UserError(
             f"{place}: {logits} holds {values.shape[1]} columns (allowed: {classes}, one for each class of "
-            "the data "
-            "set, in its order)"
+            "the data set, in its order)"
         )
     parts = [_logits(values, scale, logits, place)]
     for embedding, *_ in rest:
@@ -90,8 +89,7 @@ def _read(place: str, states: tuple[tuple[str, int, int], ...], classes: int, sc
         if len(parts[1]) != len(values) or (missing(parts[1]) != missing(values)).any():
             raise UserError(
                 f"{place}: {embedding} holds other samples than {logits} (allowed: the same {len(values)} "
-                "rows, NaN "
-                "where the other has NaN)"
+                "rows, NaN where the other has NaN)"
             )
     return np.concatenate(parts, axis=1, dtype=np.float32)
 
@@ -109,8 +107,7 @@ def _vectors(path: str, place: str) -> npt.NDArray[Any]:
         row = int(wrong.argmax())
         raise UserError(
             f"{place}: {path} is not finite at sample {row} (allowed: finite numbers, or NaN in the whole "
-            "row of a "
-            "sample that was not asked)"
+            "row of a sample that was not asked)"
         )
     return values
 
@@ -125,11 +122,11 @@ def _logits(values: npt.NDArray[Any], scale: str, path: str, place: str) -> Valu
             row = int(np.flatnonzero(~missing(values))[odd.argmax()])
             raise UserError(
                 f"{place}.scale: probabilities, but sample {row} of {path} has negative ones or ones that "
-                "do not sum "
-                "to 1 (allowed: logits)"
+                "do not sum to 1 (allowed: logits)"
             )
         with np.errstate(invalid="ignore"):
-            return np.log(np.maximum(values, np.finfo(np.float32).tiny)).astype(np.float32)
+            logs = np.log(np.maximum(values, np.finfo(np.float32).tiny))
+        return np.asarray(logs, np.float32)
     if len(known) and not odd.any():
         raise UserError(
             f"{place}.scale: logits, but every row of {path} is positive and sums to 1 (allowed: probabilities)"

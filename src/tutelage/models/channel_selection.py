@@ -48,10 +48,7 @@ class ChannelSelection(Network):
             x = torch.zeros(1, *shape)
             stem = network.stem(x.unsqueeze(2) if network.dimensions == 1 else x)
             sizes = [stem.shape[1], *(stage.shape[1] for stage in network.encode(x).values())]
-        self.gates = nn.ModuleList(nn.Linear(before, after) for before, after in pairwise(sizes))
-        for gate in self.gates:
-            nn.init.normal_(gate.weight, 0.0, 0.1 / gate.in_features**0.5)
-            nn.init.ones_(gate.bias)
+        self.gates = nn.ModuleList(_gate(before, after) for before, after in pairwise(sizes))
 
     def start(self, other: Network) -> None:
         """Take the weights of the network inside, or of the same selection.
@@ -94,3 +91,11 @@ class ChannelSelection(Network):
         features = self.encode(x)
         logits, features["embedding"] = self.decode(features[self.last])
         return Output(logits, features)
+
+
+def _gate(before: int, after: int) -> nn.Linear:
+    """Return a gate that begins near 1 for every channel."""
+    gate = nn.Linear(before, after)
+    nn.init.normal_(gate.weight, 0.0, 0.1 / before**0.5)
+    nn.init.ones_(gate.bias)
+    return gate

@@ -26,7 +26,6 @@ from tutelage.runs.holes import (
     unambiguous,
 )
 from tutelage.runs.location import below
-from tutelage.runs.open_set import check_open_set
 from tutelage.runs.records import EXPERIMENT, Entry, Evaluation, ExperimentRecord, Split
 from tutelage.runs.run import Run
 from tutelage.runs.schema import UnreadableError, read
@@ -190,5 +189,5 @@ def _checked(run: Run) -> Run:
             said = f"{run.folder}/predictions-{split}.npz"
             integrity.check_predictions(evaluation, predictions, said)
         integrity.check_groups(evaluation, data.groups, data.class_names, predictions, where)
-        check_open_set(evaluation.open_set, predictions, data.class_names, where)
+        integrity.check_open_set(evaluation.open_set, predictions, data.class_names, where)
     return run
