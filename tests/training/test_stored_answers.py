@@ -191,3 +191,13 @@ def test_nothing_else_is_said_of_a_stage_with_answers(tmp_path):
     content = taught(tmp_path, a={"stored": {"logit": "x.npy"}}, alone={})
     with pytest.raises(UserError, match=r"stages\.a\.stored"):
         parse(Recipe, content, "")
+
+
+def test_answers_to_damaged_inputs_are_not_made_up(tmp_path):
+    np.save(tmp_path / "logits.npy", np.ones((SAMPLES, 3)))
+    stages = {"a": {"stored": stored(tmp_path)}, "alone": {}, "base": {"teachers": ["a"]}}
+    content = taught(tmp_path, **stages) | {"evaluate": {"corruptions": ["Noise"], "stages": "all"}}
+    del content["distiller"]["near"]
+    with pytest.raises(UserError, match=r"stage 'a' reads 'a', which was computed elsewhere"):
+        examine(content, tmp_path)
+    examine(content | {"evaluate": {"corruptions": ["Noise"]}}, tmp_path)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tutelage.errors import UserError
+from tutelage.files import is_file
 from tutelage.modalities.stored import OnDisk, read_array
 from tutelage.vlm.base import digest_of
 
@@ -56,7 +57,7 @@ class Answers(OnDisk):
                 that are not finite, or something else than ``scale`` says.
         """
         for path in self._paths:
-            if not Path(path).is_file():
+            if not is_file(Path(path)):
                 raise UserError(f"{place}: {path} does not exist")
         states = tuple(map(_state, self._paths))
         return _read(place, states, classes, self.scale)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tutelage.errors import UserError
+from tutelage.files import is_file
 from tutelage.modalities.base import Representation
 
 __all__ = ["OnDisk", "Stored", "read_array"]
@@ -72,7 +73,7 @@ def read_array(path: str, place: str) -> npt.NDArray[Any]:
     Raises:
         UserError: the file is missing, or is no plain array.
     """
-    if not Path(path).is_file():
+    if not is_file(Path(path)):
         raise UserError(f"{place}: {path} does not exist")
     try:
         values: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)

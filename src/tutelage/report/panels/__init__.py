@@ -20,6 +20,7 @@ PANELS = (
     "transfer",
     "published",
     "differences",
+    "robustness",
     "curves",
     "confusion",
     "people",
