@@ -19,7 +19,7 @@ from tutelage.report import write_report
 from tutelage.runs.integrity import check_open_set
 from tutelage.runs.open_set import OpenSet
 from tutelage.runs.predictions import Predictions
-from tutelage.types import Batch, Clock, View
+from tutelage.types import Batch, Clock, Output, View
 
 SIGNAL, IMAGE = (2, 32), (3, 32, 32)
 
@@ -110,6 +110,20 @@ def test_the_loss_of_a_batch_by_hand(form, margin, scale):
         logits = [length * (harder if c == labels[i] else v) for c, v in enumerate(cosine)]
         expected = np.log(np.sum(np.exp(logits))) - logits[labels[i]]
         assert found[i].item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_samples_without_a_label_do_not_count():
+    torch.manual_seed(3)
+    output = AngularHead(3, SIGNAL, network=Vectors())(torch.randn(4, *SIGNAL))
+    labels = torch.tensor([0, -1, 2, -1])
+
+    def loss(rows, of):
+        one = Output(output.logits[rows], {k: v[rows] for k, v in output.features.items()})
+        return MarginLabels()(View(one, {}, Batch({}, of, torch.arange(len(of))), Clock()))
+
+    some, known = loss([0, 1, 2, 3], labels), loss([0, 2], labels[[0, 2]])
+    assert some[[1, 3]].tolist() == [0, 0]
+    assert some.mean().item() == pytest.approx(known.mean().item())
 
 
 def test_margins_out_of_range_and_other_heads_are_refused():

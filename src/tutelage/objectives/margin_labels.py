@@ -53,10 +53,13 @@ class MarginLabels(Objective):
         plain = value_at(self.plain, view.clock)
 
         def loss(labels: Tensor) -> Tensor:
+            known, classes = labels >= 0, labels.clamp_min(0)
             behind = losses.with_margin(
-                cosine, labels, margin=self.margin, form=self.form, plain=plain
+                cosine, classes, margin=self.margin, form=self.form, plain=plain
             )
-            return losses.cross_entropy(length * behind, labels)
+            values = losses.cross_entropy(length * behind, classes)
+            # As for Labels: the mean is over the samples of the batch that have a label.
+            return values.where(known, 0.0) * (len(labels) / known.sum().clamp_min(1))
 
         total: Tensor = view.batch.by_label(loss)
         return total
