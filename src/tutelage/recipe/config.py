@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from tutelage.errors import UserError, near, quoted, unknown
 from tutelage.recipe.names import refuse_names
 from tutelage.recipe.reader import merge, read_override, read_yaml
+from tutelage.recipe.stored_answers import StoredAnswers, check_stored
 
 Described = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
@@ -80,7 +81,7 @@ class Labelled(Strict):
 
 
 class Stage(Strict):
-    """One network to train, or to take from an earlier run."""
+    """One network to train, or to take from an earlier run; or what a teacher said elsewhere."""
 
     input: str | None = None
     crop: int | None = Field(None, ge=1)
@@ -94,6 +95,7 @@ class Stage(Strict):
     train: dict[str, Any] = {}
     seed: int | None = Field(None, ge=0, lt=2**63)
     run: str | None = None
+    stored: StoredAnswers | None = None
     trust: bool = False
     train_classes: str | list[str] = []
     shots: int | None = Field(None, ge=1)
@@ -178,6 +180,8 @@ class Recipe(Strict):
             )
         for name, stage in self.stages.items():
             _check_stage(name, stage, self.stages)
+            if stage.stored:
+                check_stored(name, stage, self.modalities)
         if self.baseline is not None and self.baseline not in self.stages:
             raise unknown("baseline", "stage", self.baseline, self.stages)
         if not self.stages:
@@ -189,8 +193,17 @@ class Recipe(Strict):
             )
         return self
 
+    def inputs(self) -> dict[str, Described]:
+        """Return all modalities: those that are made from the data, and the stored answers of teachers."""
+        return {
+            **self.modalities,
+            **{n: s.stored.modality() for n, s in self.stages.items() if s.stored},
+        }
+
     def train_settings(self, name: str) -> Train:
-        """Return the training settings of a stage: the recipe's, with the stage's own on top."""
+        """Return the training settings of a stage: the recipe's, with the stage's own on top; none for answers."""
+        if self.stages[name].stored:
+            return Train(epochs=0)
         merged = merge(self.train.model_dump(), self.stages[name].train)
         return parse(Train, merged, f"stages.{name}.train")
 
@@ -208,6 +221,8 @@ class Recipe(Strict):
     def network_description(self, name: str) -> Described:
         """Return the network of a stage: the recipe's, its own, or, without a ``type``, the recipe's changed."""
         own = self.stages[name].network
+        if self.stages[name].stored:
+            return {"type": "Answered"}
         if own and "type" not in own:
             return merge(self.network, own)
         return dict(own or self.network)
@@ -356,7 +371,8 @@ def _sentence(model: type[BaseModel], error: ValidationError, place: str) -> Use
 def _fields(model: type[BaseModel], loc: Sequence[str]) -> list[str]:
     """Return the keys that are allowed at a place inside a model."""
     names: dict[str, type[BaseModel]] = {
-        "stages": Stage, "train": Train, "evaluate": Evaluate, "labelled": Labelled
+        "stages": Stage, "train": Train, "evaluate": Evaluate, "labelled": Labelled,
+        "stored": StoredAnswers,
     }  # fmt: skip
     for part in loc:
         model = names.get(part, model)

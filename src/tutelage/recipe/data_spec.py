@@ -48,7 +48,7 @@ class DataSpec:
         ]
         chooses = any(t.epochs and t.average is None and t.select != "last" for t in trains)
         return cls(
-            recipe.data, recipe.split, recipe.modalities, recipe.standardise, recipe.protocol, chooses
+            recipe.data, recipe.split, recipe.inputs(), recipe.standardise, recipe.protocol, chooses
         )  # fmt: skip
 
     def splitter(self) -> Any:

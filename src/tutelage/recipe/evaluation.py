@@ -95,8 +95,9 @@ def refuse_unfit_evaluation(recipe: Recipe, data: Fold) -> None:
                 f"of {name}"
             )
     for stage in found:
-        read = recipe.stages[stage].input or data.dataset.modality
-        if not _is_made(read, recipe.modalities, data):
+        own = stage if recipe.stages[stage].stored else data.dataset.modality
+        read = recipe.stages[stage].input or own
+        if not _is_made(read, recipe.inputs(), data):
             raise UserError(
                 f"{_PLACE}: stage {stage!r} reads {read!r}, which was computed elsewhere, so there is none of "
                 "damaged inputs (allowed: evaluate.stages without it)"

@@ -26,6 +26,8 @@ def labels_of(recipe: Recipe, name: str, data: Fold) -> tuple[Labelled | None, S
     training sample has a label, both ways of showing are the same, and it is ``all``.
     """
     stage = recipe.stages[name]
+    if stage.stored is not None:  # it has been asked already
+        return None, "all"
     if stage.shots is not None:
         return Labelled(per_class=stage.shots), "labelled"
     if recipe.labelled is None and not data.partly_labelled:

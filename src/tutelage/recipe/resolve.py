@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -172,6 +172,7 @@ class _Resolver:
         """Return the run of a stage; those it needs are resolved first."""
         stage = self.recipe.stages[name]
         own = seed if stage.seed is None else stage.seed
+        own = 0 if stage.stored else own  # nothing is drawn
         if (name, own) not in self.specs:
             teachers = {teacher: self.spec(teacher, own) for teacher in stage.teachers}
             start = self.spec(stage.start_from, own) if stage.start_from else None
@@ -190,7 +191,10 @@ class _Resolver:
         content = content_of(network, f"stages.{name}.network")
         if stage.quantise is not None:
             network = {"type": "Quantised", "network": network}
-        modality = stage.input or data.dataset.modality
+        modality = name if stage.stored else stage.input or data.dataset.modality
+        refuse_stale(
+            train, [t for t in teachers if recipe.stages[t].stored], f"stages.{name}.train"
+        )
         data.check_input(modality, f"stages.{name}.input")
         for augmented in train.augment:
             data.check_input(augmented, f"stages.{name}.train.augment")
@@ -236,6 +240,23 @@ def _refuse_unfit(recipe: Recipe, data: Fold) -> None:
                 f"{place}.unlabelled: found false, but split {data.split.name!r} trains on test samples, whose "
                 "labels must be hidden (allowed: true)"
             )
+
+
+def refuse_stale(train: Train, stored: Sequence[str], place: str) -> None:
+    """Refuse to ask teachers anew of whom there are answers alone.
+
+    Raises:
+        UserError: they would have to run, or to see changed inputs.
+    """
+    if not stored:
+        return
+    who = f"teacher {stored[0]!r} has said what it has to say (stored)"
+    if train.teachers == "live":
+        raise UserError(f"{place}.teachers: live, but {who} (allowed: auto, cached)")
+    if train.augment_teachers and (train.augment or train.mix is not None):
+        raise UserError(
+            f"{place}.augment_teachers: true, but {who}, of the samples as they are (allowed: false)"
+        )
 
 
 def _refuse_short(spec: RunSpec, data: Fold) -> None:

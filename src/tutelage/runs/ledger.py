@@ -219,4 +219,5 @@ def _checked(run: Run) -> Run:
             said = f"{run.folder}/predictions-{split}.npz"
             integrity.check_predictions(evaluation, predictions, said)
         integrity.check_groups(evaluation, data.groups, data.class_names, predictions, where)
+        integrity.check_open_set(evaluation.open_set, predictions, data.class_names, where)
     return run
