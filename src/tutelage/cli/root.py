@@ -55,6 +55,7 @@ SLOTS = {
     "modalities": "tutelage.modalities",
     "encoders": "tutelage.vlm",
     "augmentations": "tutelage.augment",
+    "corruptions": "tutelage.corruptions",
     "averages": "tutelage.averaging",
     "data": "tutelage.data",
     "splits": "tutelage.data.splits",
@@ -90,7 +91,7 @@ def run(
         usual = folder_name(recipe, overrides or [])
         own = name or own_name(
             runs / usual / "experiment.json", usual, loaded.model_dump(mode="json"),
-            lambda content: parse(Recipe, content, ""),
+            lambda content: parse(Recipe, content, "").untested,
         )  # fmt: skip
         if own not in (name, usual):
             typer.echo(f"{runs / usual} keeps the recipe as it was; this one has {runs / own}")

@@ -9,9 +9,10 @@ from tutelage.report.wording import human, listed, percent, plural, signed
 from tutelage.runs.run import Run
 from tutelage.statistics.paired import Verdict
 from tutelage.statistics.spreads import mean_of_folds
-from tutelage.study.aggregate import Aggregation, lower_is_better, metric_of
+from tutelage.study.aggregate import Aggregation
 from tutelage.study.contrasts import Contrast, StudyComparison
 from tutelage.study.ledger import StudyLedger
+from tutelage.study.metrics import lower_is_better, metric_of
 
 NAMED_UP_TO = 4
 
@@ -89,8 +90,7 @@ def _chosen(compared: Sequence[Contrast], how: Aggregation) -> Contrast | None:
 
 def _validated(runs: Sequence[Run], how: Aggregation) -> float | None:
     metric, sign = metric_of(how.metric), -1.0 if lower_is_better(how.metric) else 1.0
-    values = {run.key: metric(run.evaluations["validation"]) for run in runs
-              if "validation" in run.evaluations}  # fmt: skip
+    values = {run.key: metric(run, "validation") for run in runs}
     known = {key: sign * value for key, value in values.items() if value is not None}
     return mean_of_folds(known) if known and len(known) == len(runs) else None
 
@@ -125,7 +125,7 @@ def _facts(ledger: StudyLedger, chosen: Contrast | None, how: Aggregation) -> tu
     metric = metric_of(how.metric)
     for name, side in ((chosen.b, 1), (chosen.a, 0)):
         runs = [pair[side] for pair in chosen.runs]
-        values = {run.key: metric(run.evaluations[how.split]) for run in runs}
+        values = {run.key: metric(run, how.split) for run in runs}
         mean = mean_of_folds({key: value for key, value in values.items() if value is not None})
         shown = percent(mean) if how.scale > 1 else f"{mean:.3f}"
         label = f"{name}: {how.metric_title} on {how.split}{', %' if how.scale > 1 else ''}"
