@@ -112,7 +112,13 @@ def write_results(study: StudyLedger) -> None:
         (HERE / "flash.csv").write_text(drawn.data)
     facts = {"machine": machine(), "rows": rows}
     (HERE / "results.json").write_text(json.dumps(facts, indent=1) + "\n")
-    lines = ["`python -m benchmarks.ship.run`", "", *summary(rows), ""]
+    lines = [
+        "`tutelage study run recipes/hapt/studies/ship.yaml` (here with `set.folds=[0] --name hapt-ship`), then "
+        "`python -m benchmarks.ship.run`",
+        "",
+        *summary(rows),
+        "",
+    ]
     lines.append("Machine: " + ", ".join(f"{k} {v}" for k, v in facts["machine"].items()) + ".")
     (HERE / "results.md").write_text("\n".join(lines) + "\n")
 

@@ -10,7 +10,8 @@ __all__ = ["device_section"]
 
 _CAPTION = (
     "A ring is the mean over folds of the mean over seeds, its bar the 95 % interval for these folds trained "
-    "again, a small dot one run; a filled ring is on the front. Other people are not in the bar."
+    "again, a small dot one run; a filled ring is on the front. Other people are not in the bar; one that "
+    "meets the border goes on."
 )
 
 
