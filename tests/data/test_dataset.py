@@ -30,7 +30,7 @@ REFUSED = {
     "float labels": ({"labels": np.zeros(N)}, "labels: found type float64, allowed is int64"),
     "small labels": ({"labels": np.zeros(N, np.int32)}, "int32"),
     "high label": ({"labels": np.array([0, 1, 2, 0, 0, 0])}, "labels: found 2, allowed is 0 to 1"),
-    "low label": ({"labels": np.array([0, 1, -1, 0, 0, 0])}, "labels: found -1"),
+    "low label": ({"labels": np.array([0, 1, -2, 0, 0, 0])}, "labels: found -2"),
     "few subjects": ({"subjects": np.array(["a"])}, "subjects: found shape"),
     "number subjects": ({"subjects": np.arange(N)}, "subjects: found type int64"),
     "object subjects": ({"subjects": np.array(["a"] * N, object)}, "subjects: found type object"),

@@ -12,7 +12,7 @@ from tutelage.cli import main
 from tutelage.cli import study as study_commands
 from tutelage.cli.groups import AskingGroup, SentenceGroup
 from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs, Trust
-from tutelage.errors import UserError, unknown
+from tutelage.errors import unknown
 
 app = typer.Typer(
     name="tutelage",
@@ -169,31 +169,33 @@ def report(
 @app.command()
 def data(
     loader: Annotated[
-        str, typer.Argument(help="A data set, such as Hapt; see: tutelage list data")
+        str,
+        typer.Argument(
+            help="A data set, such as Hapt (see: tutelage list data), or a recipe file."
+        ),
     ],
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Its arguments: window=100")
     ] = None,
     home: DataHome = None,
+    *,
+    page: Annotated[
+        Path | None, typer.Option(help="HTML page to write, with a few windows drawn.")
+    ] = None,
 ) -> None:
-    """Fetch and parse a data set, check it, and show its classes and subjects."""
-    import yaml
-
-    from tutelage import data as datasets
+    """Fetch and parse a data set, check it, and show its classes, subjects and channels."""
     from tutelage.cli.progress import Screen
     from tutelage.data.prepare import describe
-    from tutelage.recipe.instantiate import build
+    from tutelage.recipe.data_spec import load_data
+    from tutelage.recipe.reader import described_data
 
-    pairs = [argument.partition("=") for argument in arguments or []]
-    for key, sign, _ in pairs:
-        if not sign:
-            raise UserError(f"data {loader}: found {key!r}; allowed: KEY=VALUE, such as window=100")
-    described = {"type": loader} | {key: yaml.safe_load(value) for key, _, value in pairs}
     with Screen() as screen:
-        dataset = build("tutelage.data", described, "data", method="load").load(
-            home or datasets.home(), screen.progress
-        )
+        dataset = load_data(described_data(loader, arguments or []), home, screen.progress)
     typer.echo(str(describe(dataset)))
+    if page is not None:
+        from tutelage.report.dataset import write_data_page
+
+        typer.echo(f"page: {write_data_page(dataset, page)}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ Bools = NDArray[np.bool_]
 Strings = NDArray[np.str_]
 
 _NOBODY = {"", "nan", "none", "null", "<na>", "nat"}  # what tables make of a missing name
+UNLABELLED = -1  # label of a sample without one
 COLOURS = ("red", "green", "blue")
 _QUOTED = 80  # characters of a wrong value in a sentence
 _CHUNK = 1 << 24  # bytes read at once from a memory-map
@@ -39,7 +40,7 @@ class DataSet:
         modality: ``signal`` or ``image``.
         inputs: signals [N, channels, time] float32, or images [N, 3, height, width] uint8 (RGB);
             may be a read-only memory-map.
-        labels: class numbers, [N] int64, from 0.
+        labels: class numbers, [N] int64, from 0; -1 (``UNLABELLED``) where there is no label.
         subjects: who each sample comes from, [N] strings, or None.
         class_names: one per class, by number.
         channel_names: one per channel.
@@ -57,6 +58,8 @@ class DataSet:
             [N, rows, columns, M] of images: equal cells of the input. Empty, one of them, or both.
         concept_names: M names for each of ``concepts``.
         sessions: on which occasion each sample was taken, [N] strings, or None.
+        units: of each channel, "" where it is not known; empty where none is.
+        notes: sentences about how the data were read; no part of the fingerprint.
 
     Raises:
         UserError: the parts do not fit together.
@@ -80,6 +83,8 @@ class DataSet:
     concepts: Mapping[str, np.ndarray] = field(default_factory=dict)
     concept_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sessions: Strings | None = None
+    units: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_inputs()
@@ -112,10 +117,11 @@ class DataSet:
             raise self._refuse("inputs", f"{list(shape)} {self.inputs.dtype}", text + ", not empty")
         if self.modality == "image" and shape[1] != 3:
             raise self._refuse("inputs", f"{shape[1]} colour channels", "3 (RGB)")
-        if len(self.channel_names) != shape[1]:
-            raise self._refuse(
-                "channel_names", f"{len(self.channel_names)} names", f"{shape[1]}, one per channel"
-            )
+        for column in ("channel_names", "units"):
+            told = getattr(self, column)
+            if len(told) != shape[1] and (told or column == "channel_names"):
+                words = column.removeprefix("channel_")
+                raise self._refuse(column, f"{len(told)} {words}", f"{shape[1]}, one per channel")
         if self.modality == "signal":
             self._check_finite()
 
@@ -186,9 +192,10 @@ class DataSet:
         if len(set(names)) != len(names) or not names:
             raise self._refuse("class_names", list(names), "a different name for every class")
         low, high = int(self.labels.min()), int(self.labels.max())
-        if low < 0 or high >= len(names):
-            wrong = low if low < 0 else high
-            raise self._refuse("labels", wrong, f"0 to {len(names) - 1} ({len(names)} class names)")
+        if low < UNLABELLED or high >= len(names):
+            wrong = low if low < UNLABELLED else high
+            allowed = f"0 to {len(names) - 1} ({len(names)} class names), or -1 for none"
+            raise self._refuse("labels", wrong, allowed)
 
     def _check_windows(self) -> None:
         if self.window is not None and self.window != self.inputs.shape[-1]:
@@ -238,6 +245,8 @@ class DataSet:
         }  # fmt: skip
         if self.sessions is not None:
             header["sessions"] = self.sessions.tolist()
+        if self.units:
+            header["units"] = self.units
         state = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
         columns = [self.inputs, self.labels, self.recordings, self.starts, self.official_test]
         if self.official_validation is not None:
@@ -255,7 +264,8 @@ class DataSet:
 
     def summary(self) -> dict[str, Any]:
         """Return what a run record keeps of its data, ready for JSON."""
-        counts = np.bincount(self.labels, minlength=len(self.class_names))
+        labelled = self.labels[self.labels != UNLABELLED]
+        counts = np.bincount(labelled, minlength=len(self.class_names))
         return {
             "name": self.name,
             "modality": self.modality,
@@ -264,6 +274,7 @@ class DataSet:
             "classes": dict(zip(self.class_names, counts.tolist(), strict=True)),
             "channels": list(self.channel_names),
             "subjects": None if self.subjects is None else len(np.unique(self.subjects)),
+            "sessions": None if self.sessions is None else len(np.unique(self.sessions)),
             "rate": self.rate,
             "window": self.window,
             "official_test": None if self.official_test is None else int(self.official_test.sum()),
