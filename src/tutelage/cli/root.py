@@ -9,6 +9,7 @@ import tutelage
 from tutelage.cli import concepts as concept_commands
 from tutelage.cli import export as export_commands
 from tutelage.cli import main
+from tutelage.cli import start as start_commands
 from tutelage.cli import study as study_commands
 from tutelage.cli.groups import AskingGroup, SentenceGroup
 from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs, Trust
@@ -19,14 +20,16 @@ app = typer.Typer(
     cls=SentenceGroup,
     help="Many teachers, one small student: knowledge distillation that proves what it claims.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
 app.add_typer(concept_commands.app, name="concepts", cls=AskingGroup)
 app.add_typer(study_commands.app, name="study", cls=SentenceGroup)
-for command in (export_commands.ship, export_commands.predict, export_commands.stream):
+for command in (
+    export_commands.ship, export_commands.predict, export_commands.stream,
+    start_commands.new, start_commands.recipes, start_commands.doctor,
+):  # fmt: skip
     app.command()(command)
 
 
