@@ -9,14 +9,14 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constr
 .PHONY: help demo environment test test-edge quick lint format clean
 
 help:
-	@echo "make demo    make the environment, fetch the data, run recipes/hapt/three-teachers.yaml, write its report"
+	@echo "make demo    make the environment, fetch the data, run recipes/hapt/few-labels.yaml, write its report"
 	@echo "make test    make the environment and run every check: ruff, mypy, import-linter, pytest"
 	@echo "make quick   the fast tests alone"
 	@echo "make test-edge  the tests of files for devices, with their tools in an environment of its own"
 	@echo "make format  format the code"
 
 demo: environment
-	$(BIN)/tutelage run recipes/hapt/three-teachers.yaml
+	$(BIN)/tutelage run recipes/hapt/few-labels.yaml
 
 environment: $(VENV)/.core
 

@@ -27,8 +27,10 @@ def test_five_commands_lead_from_recordings_to_a_report(tmp_path):
     for command in commands:
         _, *words = command.split()
         words += SMALL.get(words[0], [])
-        done = subprocess.run([sys.executable, "-m", "tutelage", *words], cwd=tmp_path, text=True,
-                              env=os.environ | {"PYTHONPATH": source}, check=False, capture_output=True)  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-m", "tutelage", *words], cwd=tmp_path, capture_output=True, text=True,
+            env=os.environ | {"PYTHONPATH": source}, check=False,
+        )  # fmt: skip
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     (report,) = (tmp_path / "runs").glob("my-study-recipe*/report/index.html")
     assert "my-study" in report.read_text()

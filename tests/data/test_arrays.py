@@ -65,7 +65,7 @@ def test_image_arrays(tmp_path):
             {"X": signals(), "y": np.full(5, -2)},
             "labels: found -2, allowed are class numbers from 0",
         ),
-        ({"X": signals(), "y": np.full(5, -1)}, "y: found no label; name the classes"),
+        ({"X": signals(), "y": np.full(5, -1)}, "found -1 everywhere"),
         ({"X": signals().astype(object), "y": np.zeros(5, int)}, "pickled objects are refused"),
         ({"X": signals(int), "y": np.zeros(5, int)}, "inputs: found .* int64"),
         (

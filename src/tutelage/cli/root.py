@@ -13,7 +13,7 @@ from tutelage.cli import start as start_commands
 from tutelage.cli import study as study_commands
 from tutelage.cli.groups import AskingGroup, SentenceGroup
 from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs, Trust
-from tutelage.errors import unknown
+from tutelage.errors import UserError, unknown
 
 app = typer.Typer(
     name="tutelage",
@@ -58,6 +58,7 @@ SLOTS = {
     "modalities": "tutelage.modalities",
     "encoders": "tutelage.vlm",
     "augmentations": "tutelage.augment",
+    "corruptions": "tutelage.corruptions",
     "averages": "tutelage.averaging",
     "data": "tutelage.data",
     "splits": "tutelage.data.splits",
@@ -93,7 +94,7 @@ def run(
         usual = folder_name(recipe, overrides or [])
         own = name or own_name(
             runs / usual / "experiment.json", usual, loaded.model_dump(mode="json"),
-            lambda content: parse(Recipe, content, ""),
+            lambda content: parse(Recipe, content, "").untested,
         )  # fmt: skip
         if own not in (name, usual):
             typer.echo(f"{runs / usual} keeps the recipe as it was; this one has {runs / own}")
@@ -111,8 +112,29 @@ def check(
     data: DataHome = None,
     *,
     trust: Trust = False,
+    teachers: Annotated[
+        bool, typer.Option("--teachers", help="Say what trained teachers know together, instead.")
+    ] = False,
+    train: Annotated[
+        bool, typer.Option("--train", help="With --teachers: train those that are missing.")
+    ] = False,
+    runs: Runs = Path("runs"),
+    device: Device = "auto",
+    jobs: Jobs = 0,
 ) -> None:
     """Build everything in a recipe and try one batch of every stage; nothing is trained."""
+    if train and not teachers:
+        raise UserError(
+            "--train: found without --teachers; allowed: both (tutelage run trains all)"
+        )
+    if teachers:
+        from tutelage.cli.teachers import check_teachers
+        from tutelage.execution.workers import RunConfig
+
+        check_teachers(
+            recipe, overrides or [], RunConfig(runs, data, device, jobs, 1, trust), train
+        )
+        return
     from tutelage.cli.progress import Screen, show_checks
     from tutelage.data import home
     from tutelage.recipe.config import load
@@ -131,8 +153,8 @@ def check(
         specs = {n: resolve(loaded, n, fold, trust=trust) for n, fold in data_folds.items()}
         first = next(iter(specs))
         checked = examine(specs[first], data_folds[first])
-    runs = sum(len(of_fold) for of_fold in specs.values())
-    show_checks(recipe, dataset, list(data_folds.values()), checked, runs)
+    count = sum(len(of_fold) for of_fold in specs.values())
+    show_checks(recipe, dataset, list(data_folds.values()), checked, count)
 
 
 @app.command("list")
@@ -160,13 +182,36 @@ def list_(
 
 @app.command()
 def report(
-    experiment: Annotated[Path, typer.Argument(help="Folder of an experiment: runs/<name>.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Of an experiment or a study: runs/<name>.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder to write to.")] = None,
+    *,
+    cells: Annotated[bool, typer.Option(help="Of a study: also the reports of its cells.")] = True,
 ) -> None:
-    """Write the report of an experiment: one HTML page, and its tables as Markdown, LaTeX and CSV."""
-    from tutelage.report import write_report
+    """Write the report of an experiment or a study: one HTML page, and its tables as Markdown, LaTeX and CSV."""
+    from tutelage.report import write_report, write_study_report
 
-    typer.echo(write_report(experiment, out))
+    if (folder / "study.json").is_file():
+        typer.echo(write_study_report(folder, out, cells=cells))
+    else:
+        typer.echo(write_report(folder, out))
+
+
+@app.command()
+def serve(
+    runs: Annotated[Path, typer.Argument(help="Folder of studies and experiments.")] = Path("runs"),
+    port: Annotated[int, typer.Option(help="0 takes one that is free.", min=0, max=65535)] = 8080,
+) -> None:
+    """Show runs while they are trained: progress, curves, holes, time left; on this machine alone."""
+    from tutelage.report.serve.server import ADDRESS, live_server
+
+    with live_server(runs, port) as server:
+        typer.echo(f"http://{ADDRESS}:{server.server_address[1]}  (Ctrl-C ends it)")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            typer.echo("ended")
 
 
 @app.command()

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tutelage.data.dataset import COLOURS, UNLABELLED, DataSet, Ints, Strings
+from tutelage.data.dataset import COLOURS, DataSet, Ints, Strings
 from tutelage.data.guard import array, fits_memory, lines
 from tutelage.data.loader import Loader, one_of, user_folder
-from tutelage.data.names import text_labels
+from tutelage.data.names import NONE, text_labels
 from tutelage.data.store import Progress
 from tutelage.errors import UserError, unknown
 
@@ -140,7 +140,7 @@ def _labelled(place: str, values: Any, classes: tuple[str, ...]) -> tuple[Ints, 
     for name in names:
         if name not in classes:
             raise unknown(place, "class", name, classes)
-    lookup = np.array([*(classes.index(name) for name in names), UNLABELLED], np.int64)
+    lookup = np.array([*(classes.index(name) for name in names), NONE], np.int64)
     return lookup[labels], classes
 
 
@@ -190,9 +190,11 @@ def _numbered_classes(path: str, labels: Ints) -> tuple[str, ...]:
     Raises:
         UserError: labels that begin at 1, or are no class numbers.
     """
-    known = labels[labels != UNLABELLED]
+    known = labels[labels != NONE]
     if not len(known):
-        raise UserError(f"{path}: found no label; name the classes in classes.txt")
+        raise UserError(
+            f"{path}: labels: found -1 everywhere, allowed are some samples with a label"
+        )
     low, high = int(known.min()), int(known.max())
     if low < 0 or high >= len(labels):
         raise UserError(

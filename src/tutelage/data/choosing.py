@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tutelage.data.dataset import UNLABELLED, DataSet, Ints, Strings
+from tutelage.data.dataset import DataSet, Ints, Strings
 from tutelage.data.names import natural
 from tutelage.errors import UserError
 
@@ -98,7 +98,7 @@ def choose_validation(
         )
     free = [free[i] for i in np.random.default_rng(seed).permutation(len(free))]
     owner = column(dataset, place)
-    classes = {name: set(dataset.labels[owner == name].tolist()) - {UNLABELLED} for name in free}
+    classes = {name: set(dataset.labels[owner == name].tolist()) for name in free}
     chosen: list[str] = []
     covered: set[int] = set()
     for _ in range(number):
@@ -168,7 +168,6 @@ def few(
 
 
 def tested(dataset: DataSet) -> Ints:
-    """Return the samples of the official test part, or all of them where there is none."""
-    official = dataset.official_test
-    everyone = np.arange(len(dataset))
-    return everyone if official is None or not official.any() else np.flatnonzero(official)
+    """Return the samples of the official test part, or all where there is none; only those with a label."""
+    official, known = dataset.official_test, dataset.labels >= 0
+    return np.flatnonzero(known if official is None or not official.any() else known & official)

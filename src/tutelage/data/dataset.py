@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,7 +18,6 @@ Bools = NDArray[np.bool_]
 Strings = NDArray[np.str_]
 
 _NOBODY = {"", "nan", "none", "null", "<na>", "nat"}  # what tables make of a missing name
-UNLABELLED = -1  # label of a sample without one
 COLOURS = ("red", "green", "blue")
 _QUOTED = 80  # characters of a wrong value in a sentence
 _CHUNK = 1 << 24  # bytes read at once from a memory-map
@@ -40,7 +39,7 @@ class DataSet:
         modality: ``signal`` or ``image``.
         inputs: signals [N, channels, time] float32, or images [N, 3, height, width] uint8 (RGB);
             may be a read-only memory-map.
-        labels: class numbers, [N] int64, from 0; -1 (``UNLABELLED``) where there is no label.
+        labels: class numbers, [N] int64, from 0; -1 where a sample has no label.
         subjects: who each sample comes from, [N] strings, or None.
         class_names: one per class, by number.
         channel_names: one per channel.
@@ -192,10 +191,13 @@ class DataSet:
         if len(set(names)) != len(names) or not names:
             raise self._refuse("class_names", list(names), "a different name for every class")
         low, high = int(self.labels.min()), int(self.labels.max())
-        if low < UNLABELLED or high >= len(names):
-            wrong = low if low < UNLABELLED else high
-            allowed = f"0 to {len(names) - 1} ({len(names)} class names), or -1 for none"
-            raise self._refuse("labels", wrong, allowed)
+        if low < -1 or high >= len(names):
+            wrong = low if low < -1 else high
+            raise self._refuse(
+                "labels", wrong, f"0 to {len(names) - 1} ({len(names)} class names), or -1 for none"
+            )
+        if high < 0:
+            raise self._refuse("labels", "-1 everywhere", "some samples with a label")
 
     def _check_windows(self) -> None:
         if self.window is not None and self.window != self.inputs.shape[-1]:
@@ -262,11 +264,25 @@ class DataSet:
                 state.update(np.ascontiguousarray(part, dtype=little).data)
         return state.hexdigest()
 
+    def take(self, index: Ints) -> "DataSet":
+        """Return the data set of these samples, in this order."""
+
+        def of(values: Any) -> Any:
+            return None if values is None else np.asarray(values[index])
+
+        return replace(
+            self, inputs=of(self.inputs), labels=of(self.labels), subjects=of(self.subjects),
+            sessions=of(self.sessions), recordings=of(self.recordings), starts=of(self.starts),
+            official_test=of(self.official_test), official_validation=of(self.official_validation),
+            concepts={scope: of(values) for scope, values in self.concepts.items()},
+        )  # fmt: skip
+
     def summary(self) -> dict[str, Any]:
-        """Return what a run record keeps of its data, ready for JSON."""
-        labelled = self.labels[self.labels != UNLABELLED]
-        counts = np.bincount(labelled, minlength=len(self.class_names))
-        return {
+        """Return what a run record keeps of its data, ready for JSON; ``unlabelled`` where some have no label."""
+        known = self.labels >= 0
+        counts = np.bincount(self.labels[known], minlength=len(self.class_names))
+        unlabelled = {} if known.all() else {"unlabelled": int((~known).sum())}
+        return unlabelled | {
             "name": self.name,
             "modality": self.modality,
             "samples": len(self),

@@ -7,7 +7,7 @@ import numpy as np
 
 from tutelage.data.channels import range_notes, ranges_of, units_of
 from tutelage.data.copies import prints_of
-from tutelage.data.dataset import UNLABELLED, DataSet
+from tutelage.data.dataset import DataSet
 from tutelage.data.names import natural
 from tutelage.inert import printable
 
@@ -94,9 +94,9 @@ def describe(dataset: DataSet) -> Description:
     """Return counts by class and subject, or by class and official part."""
     groups = _groups(dataset)
     table = np.zeros((len(dataset.class_names), len(groups)), np.int64)
+    known = dataset.labels >= 0
     for column, members in enumerate(groups.values()):
-        labels = dataset.labels[members]
-        table[:, column] = np.bincount(labels[labels != UNLABELLED], minlength=len(table))
+        table[:, column] = np.bincount(dataset.labels[members & known], minlength=len(table))
     totals = table.sum(1)
     rows = tuple(
         (name, *table[number].tolist(), int(totals[number]), float(totals[number] / len(dataset)))
@@ -164,14 +164,16 @@ def _notes(dataset: DataSet, groups: list[str], table: np.ndarray) -> tuple[str,
     for scope, names in dataset.concept_names.items():
         more = ", ..." if len(names) > _SHOWN else ""
         notes.append(f"{len(names)} annotated concepts, {scope}: {', '.join(names[:_SHOWN])}{more}")
-    unlabelled = int((dataset.labels == UNLABELLED).sum())
-    if unlabelled:
-        notes.append(f"{unlabelled} samples have no label; they are never validated or tested with")
     totals = table.sum(1)
+    without = len(dataset) - int(totals.sum())
+    if without:
+        notes.append(
+            f"{without:,} samples without a label: on the training side only, never in validation or test"
+        )
     empty = [dataset.class_names[number] for number in np.flatnonzero(totals == 0)]
     if empty:
         notes.append(f"no samples of {', '.join(empty)}")
-        if empty[0] == dataset.class_names[0] and dataset.labels.min() > 0:
+        if empty[0] == dataset.class_names[0] and dataset.labels[dataset.labels >= 0].min() > 0:
             notes.append(
                 "labels begin above 0: are they numbered from 1? Then class 0 is never learned"
             )

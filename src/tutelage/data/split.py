@@ -1,11 +1,11 @@
 """What a split is: sample numbers of three sides; and who makes one."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from tutelage.data.dataset import UNLABELLED, DataSet, Ints
+from tutelage.data.dataset import DataSet, Ints
 from tutelage.errors import UserError
 
 
@@ -50,17 +50,7 @@ class Splitter(Protocol):
 def unseen_classes(dataset: DataSet, split: Split) -> tuple[str, ...]:
     """Return the classes of the test side that training never sees."""
     missing = np.setdiff1d(dataset.labels[split.test], dataset.labels[split.train])
-    return tuple(dataset.class_names[number] for number in missing if number != UNLABELLED)
-
-
-def judged_by_labels(dataset: DataSet, split: Split) -> Split:
-    """Return the split without unlabelled samples on the sides that are judged by labels; training keeps them."""
-    validation, test = (
-        side[dataset.labels[side] != UNLABELLED] for side in (split.validation, split.test)
-    )
-    if len(validation) == len(split.validation) and len(test) == len(split.test):
-        return split
-    return replace(split, validation=validation, test=test)
+    return tuple(dataset.class_names[number] for number in missing)
 
 
 def refuse_one_class(dataset: DataSet, split: Split) -> None:
@@ -69,7 +59,8 @@ def refuse_one_class(dataset: DataSet, split: Split) -> None:
     Raises:
         UserError: the training side has one class only.
     """
-    classes = np.setdiff1d(dataset.labels[split.train], [UNLABELLED])
+    labels = dataset.labels[split.train]
+    classes = np.unique(labels[labels >= 0])
     if len(classes) == 1:
         raise UserError(
             f"split {split.name!r} of data set {dataset.name!r}: found one class on the training side, "

@@ -2,23 +2,26 @@
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from tutelage.errors import UserError, one_line
 from tutelage.export.facts import ModelFacts, Quantisation
-from tutelage.export.flatbuffer import with_metadata
+from tutelage.export.device import DeviceForm
+from tutelage.export.flatbuffer import with_metadata, without_marks
 from tutelage.export.onnx import Scores
 from tutelage.export.tools import lite_converter, lite_interpreter, lite_quantiser
 from tutelage.models import On
 
-__all__ = ["quantise_lite", "write_lite"]
+__all__ = ["quantise_lite", "write_learned_lite", "write_lite"]
 
 
 def write_lite(network: On, facts: ModelFacts, path: Path) -> None:
@@ -32,19 +35,50 @@ def write_lite(network: On, facts: ModelFacts, path: Path) -> None:
     Raises:
         UserError: the converter does not know a layer, or the extra ``edge`` is not installed.
     """
-    converter = lite_converter()
-    example = torch.zeros(1, *facts.shape)
     # The converter writes weights as they lie in memory, whatever their strides say.
     plain = deepcopy(network).to(memory_format=torch.contiguous_format)
+    content = _converted(Scores(plain).eval(), type(network.network).__name__, facts, path)
+    path.write_bytes(with_metadata(content, facts.metadata()))
+
+
+def _converted(network: nn.Module, kind: str, facts: ModelFacts, path: Path) -> bytes:
+    """Return a network as a float file; ``path`` is written meanwhile."""
+    converter = lite_converter()
+    example = torch.zeros(1, *facts.shape)
     try:
         with _quietly():
-            converter.convert(Scores(plain).eval(), (example,)).export(str(path))
+            converter.convert(network, (example,)).export(str(path))
     except Exception as error:  # the converter raises whatever the layer made it raise
         raise UserError(
-            f"{path.name}: TensorFlow Lite cannot take {type(network.network).__name__} ({one_line(error, 200)}); "
+            f"{path.name}: TensorFlow Lite cannot take {kind} ({one_line(error, 200)}); "
             "allowed: --formats onnx, or a convolutional network"
         ) from error
-    path.write_bytes(with_metadata(path.read_bytes(), facts.metadata()))
+    return path.read_bytes()
+
+
+def write_learned_lite(network: On, facts: ModelFacts, path: Path) -> ModelFacts:
+    """Write a network trained with simulated int8 as a full integer file, with the ranges that training learned.
+
+    Args:
+        network: on a :class:`~tutelage.models.Quantised`, in evaluation mode, on the CPU.
+        facts: of it.
+        path: of the file.
+
+    Returns:
+        The facts with scales and zero points, as they stand in the file.
+
+    Raises:
+        UserError: the converter does not know a layer, or the extra ``edge`` is not installed.
+    """
+    form = DeviceForm(network, "values").to(memory_format=torch.contiguous_format).eval()
+    kind = type(network.network.get_submodule("plain")).__name__
+    content, ranges = without_marks(_converted(form, kind, facts, path))
+    path.write_bytes(content)
+    learned = {
+        name: {"min": np.float32([[low]]), "max": np.float32([[high]])}
+        for name, (low, high) in ranges.items()
+    }
+    return _quantised(path, facts, path, lambda _: learned)
 
 
 def quantise_lite(
@@ -64,13 +98,20 @@ def quantise_lite(
     Raises:
         UserError: an operator cannot be quantised, or the extra ``edge`` is not installed.
     """
+    shown = [{"args_0": window[None]} for window in windows]
+    return _quantised(source, facts, path, lambda q: q.calibrate({"serving_default": shown}))
+
+
+def _quantised(
+    source: Path, facts: ModelFacts, path: Path, ranges: Callable[[Any], Any]
+) -> ModelFacts:
+    """Write a float file as a full integer one, with the ranges that a quantiser is given."""
     tool = lite_quantiser()
     try:
         with _quietly():
             quantiser = tool.quantizer.Quantizer(str(source))
             quantiser.load_quantization_recipe(tool.recipe.static_wi8_ai8())
-            shown = [{"args_0": window[None]} for window in windows]
-            result = quantiser.quantize(quantiser.calibrate({"serving_default": shown}))
+            result = quantiser.quantize(ranges(quantiser))
     except Exception as error:  # likewise
         raise UserError(
             f"{path.name}: cannot be quantised ({one_line(error, 200)}); allowed: --formats without int8"

@@ -13,12 +13,12 @@ from tutelage import checkpoint
 from tutelage.errors import UserError, unknown
 from tutelage.export.cost import FileCost, cost_of
 from tutelage.export.facts import ModelFacts
-from tutelage.export.lite import header, quantise_lite, write_lite
+from tutelage.export.lite import header, quantise_lite, write_learned_lite, write_lite
 from tutelage.export.models import LiteModel, Model, OnnxModel
-from tutelage.export.onnx import export_onnx, label_onnx, quantise_onnx
+from tutelage.export.onnx import export_onnx, label_onnx, quantise_onnx, write_learned_onnx
 from tutelage.export.parity import FLOAT, LOSS, Parity, parity_of
 from tutelage.files import replacing_folder
-from tutelage.models import On
+from tutelage.models import On, Quantised
 
 __all__ = ["FORMATS", "ReferenceWindows", "Shipped", "write_package"]
 
@@ -29,6 +29,7 @@ FILES = {
     "tflite": "model.tflite", "tflite-int8": "model.int8.tflite", "c": "model.h",
 }  # fmt: skip
 _NEEDS = {"onnx-int8": "onnx", "tflite-int8": "tflite", "c": "tflite-int8"}
+_FLOAT = ("onnx", "tflite")
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,27 @@ class Shipped:
     losses: tuple[str, ...] = ()
 
 
-def chosen_formats(wanted: Sequence[str]) -> tuple[str, ...]:
+def chosen_formats(wanted: Sequence[str], learned: bool = False) -> tuple[str, ...]:
     """Return the wanted formats with those they are made from, in the order they are made; all for none.
 
+    Args:
+        wanted: names.
+        learned: the network was trained with simulated int8, so no float file says what it says.
+
     Raises:
-        UserError: there is no such format.
+        UserError: there is no such format, or not of this network.
     """
     for name in wanted:
         if name not in FORMATS:
             raise unknown("--formats", "format", name, FORMATS)
+    if learned:
+        coded = [name for name in FORMATS if name not in _FLOAT]
+        for name in set(wanted) & set(_FLOAT):
+            raise UserError(
+                f"--formats: {name} is a float file, but the network was trained as int8 (allowed: {', '.join(coded)})"
+            )
+        wanted = {*(wanted or coded), *({"tflite-int8"} if "c" in wanted else ())}
+        return tuple(name for name in coded if name in wanted)
     needed = set(wanted or FORMATS)
     while more := {_NEEDS[name] for name in needed if name in _NEEDS} - needed:
         needed |= more
@@ -113,7 +126,8 @@ def write_package(
         UserError: the folder is there; a format cannot be written; a float file differs from the run; an int8 file
             loses too much.
     """
-    wanted = chosen_formats(formats)
+    learned = isinstance(network.network, Quantised)
+    wanted = chosen_formats(formats, learned)
     if folder.exists() and not force:
         raise UserError(
             f"{folder}: is there already; --force replaces it, --to FOLDER writes elsewhere"
@@ -126,7 +140,7 @@ def write_package(
         shipped = _fill(
             part, network, facts, evidence, wanted, accept_loss, progress or (lambda *_: None)
         )
-        keep = {FILES[name] for name in (formats or FORMATS)}
+        keep = {FILES[name] for name in (formats or wanted)}
         for name in wanted:
             if FILES[name] not in keep:
                 (part / FILES[name]).unlink()
@@ -177,14 +191,20 @@ def _fill(
 def _write(
     name: str, network: On, facts: ModelFacts, evidence: ReferenceWindows, folder: Path, path: Path
 ) -> ModelFacts:
+    learned = isinstance(network.network, Quantised)
     if name == "onnx":
         export_onnx(network, facts.shape, path)
+        label_onnx(path, facts.metadata())
+    elif name == "onnx-int8" and learned:
+        write_learned_onnx(network, facts.shape, path)
         label_onnx(path, facts.metadata())
     elif name == "onnx-int8":
         quantise_onnx(folder / FILES["onnx"], evidence.shown, path)
         label_onnx(path, facts.metadata())
     elif name == "tflite":
         write_lite(network, facts, path)
+    elif learned:
+        return write_learned_lite(network, facts, path)
     else:
         return quantise_lite(folder / FILES["tflite"], facts, evidence.shown, path)
     return facts

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from tutelage import data as datasets
 from tutelage import seals
 from tutelage.data import DataSet, leakage
-from tutelage.data.split import Split, judged_by_labels, refuse_one_class
+from tutelage.data.split import Split, refuse_one_class
+from tutelage.data.unlabelled import count_labelled, split_labelled
 from tutelage.errors import UserError
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.instantiate import build
@@ -80,7 +81,7 @@ def folds(recipe: Recipe, dataset: DataSet) -> list[int]:
     Raises:
         UserError: there is no such fold.
     """
-    count = DataSpec.of(recipe).splitter().count(dataset)
+    count = count_labelled(DataSpec.of(recipe).splitter(), dataset)
     if recipe.folds == "all":
         return list(range(count))
     for fold in recipe.folds:
@@ -98,7 +99,7 @@ def split_of(spec: DataSpec, dataset: DataSet, fold: int, cache: Path) -> Split:
     Raises:
         UserError: the split leaks, or there is no validation under the honest protocol.
     """
-    split = judged_by_labels(dataset, spec.splitter().split(dataset, fold))
+    split = split_labelled(spec.splitter(), dataset, fold)
     if spec.protocol == "blind" and len(split.validation) == 0:
         raise UserError(
             "split.validation: found 0; under protocol: blind nothing else is evaluated (allowed: 1 or more)"

@@ -1,18 +1,19 @@
 """One pass over the training split."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from math import isfinite
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from tutelage.augment import augmented, of_mixtures
-from tutelage.batches import batches, class_aware, order
+from tutelage.batches import again, batches, class_aware, order
 from tutelage.losses import cross_entropy
-from tutelage.objectives import Losses
+from tutelage.objectives import GradientPart, Losses
 from tutelage.seeds import derive, generator
 from tutelage.steps.base import Device
 from tutelage.train.guard import refuse_non_finite
@@ -42,12 +43,17 @@ class TrainingEpoch:
         self.random = generator(settings.seed, "augment", start.epoch)
         draws = generator(settings.seed, "order", start.epoch)
         if settings.sampler == "class_aware":
-            self.ids = class_aware(training.train, training.samples.labels, draws)
+            self.ids = class_aware(
+                training.train, training.samples.labels, draws, count=settings.epoch_samples
+            )
+        elif settings.epoch_samples is not None:
+            self.ids = again(training.train, settings.epoch_samples, draws)
         else:
             self.ids = order(training.train, draws)
         self.rows: list[Tensor] = []
         self.surprise: list[Tensor] = []
         self.traced: dict[str, list[Tensor]] = {}
+        self.measured: list[Mapping[str, GradientPart]] = []
         self.predicted = torch.zeros(len(training.samples.class_names), device=device.device)
 
     def __iter__(self) -> Iterator[tuple[Batch, Mapping[str, Output], Clock]]:
@@ -86,6 +92,8 @@ class TrainingEpoch:
         self.surprise.append(known.detach().float().mean())
         parts = [part.detach().float().mean() for part in losses.parts.values()]
         self.rows.append(torch.stack([losses.total.detach().float().mean(), *parts, hits.mean()]))
+        if losses.gradients:
+            self.measured.append(losses.gradients)
         for name, values in losses.traces.items():
             self.traced.setdefault(name, []).append(values.detach().float())
 
@@ -94,6 +102,18 @@ class TrainingEpoch:
         """The student's cross entropy with the labels in each step; its total loss where they are hidden."""
         losses: list[float] = torch.stack(self.surprise).nan_to_num(1e30, 1e30).tolist()
         return losses
+
+    @property
+    def gradients(self) -> dict[str, dict[str, float | None]]:
+        """What each objective added to the gradient, mean over measured steps; many epochs have none."""
+        steps = self.measured
+        return {
+            name: {
+                key: _mean([getattr(step[name], key) for step in steps])
+                for key in ("norm", "share", "cosine")
+            }
+            for name in (steps[0] if steps else ())
+        }
 
     def result(self) -> tuple[dict[str, float], Tensor, dict[str, Tensor]]:
         """Return the means of the epoch, the ids in the order they were seen, and the traces of each.
@@ -112,15 +132,22 @@ class TrainingEpoch:
         return means | {"classes_predicted": float(self.predicted.sum())}, seen, traces
 
 
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean of those that are known and finite, or None."""
+    known = [value for value in values if value is not None and isfinite(value)]
+    return sum(known) / len(known) if known else None
+
+
 def summary(
     traces: Mapping[str, Tensor], training: Training, index: Tensor
 ) -> dict[str, dict[str, Any]]:
     """Return the mean of each trace, over all samples and per class (None for a class not seen)."""
     labels, classes = training.samples.labels[index], len(training.samples.class_names)
-    counts = torch.bincount(labels, minlength=classes) * training.labelled
+    known = labels >= 0
+    counts = torch.bincount(labels[known], minlength=classes)
     means = {}
     for name, values in traces.items():
-        sums = torch.zeros(classes).index_add_(0, labels, values)
+        sums = torch.zeros(classes).index_add_(0, labels[known], values[known])
         by_class = [float(s / n) if n else None for s, n in zip(sums, counts, strict=True)]
         means[name] = {"mean": float(values.mean()), "by_class": by_class}
     return means

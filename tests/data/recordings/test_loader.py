@@ -8,7 +8,6 @@ from tests.data.recordings.made import put, recordings, table
 from tutelage.data import Hapt, Recordings
 from tutelage.data.hapt import ACTIVITIES, CHANNELS, TRANSITIONS, read_package
 from tutelage.data.recordings import Annotations
-from tutelage.data.split import judged_by_labels
 from tutelage.data.splits import OfficialSplit, RandomSplit, SessionOut, TimeSplit
 from tutelage.errors import UserError
 
@@ -143,19 +142,7 @@ def test_rows_without_a_label_give_windows_without_one_where_they_are_kept(tmp_p
     assert sum(found.summary()["classes"].values()) == 54
     dropped = recordings(tmp_path / "a.csv", subject="who").load(tmp_path)
     assert np.bincount(dropped.labels).tolist() == [27, 27]
-    split = TimeSplit(test=0.3, validation=0.2).split(found)
-    judged = judged_by_labels(found, split)
-    assert (found.labels[split.test] == -1).any()
-    assert not (found.labels[judged.test] == -1).any()
-    assert judged.train is split.train
-
-
-def test_recordings_without_any_label_name_their_classes(tmp_path):
-    frame = table().drop(columns="activity")
-    found = recordings(frame, label=None, unlabelled="keep", classes=("rest", "walk")).load(
-        tmp_path
-    )
-    assert set(found.labels.tolist()) == {-1}
+    assert found.summary()["unlabelled"] == 36
 
 
 def test_people_sessions_and_parts_from_paths_and_columns(tmp_path):

@@ -52,7 +52,7 @@ class Plan:
         """
         there = rows.labels.known
         if self.classes:
-            wanted = [] if self.unlabelled else [name for name in self.classes if name not in there]
+            wanted = [name for name in self.classes if name not in there]
             if wanted:
                 raise unknown("Recordings.classes", "label", wanted[0], there)
             return self.classes

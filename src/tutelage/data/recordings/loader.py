@@ -123,10 +123,10 @@ class Recordings(Loader):
             self.annotations is not None,
             "label" in fields_of(self._patterns),
         ]
-        if sum(ways) > 1 or (not any(ways) and (self.unlabelled == "drop" or not self.classes)):
+        if sum(ways) != 1:
             raise UserError(
                 f"Recordings.label: found {'several of' if sum(ways) > 1 else 'none of'} label, annotations and "
-                "{label} in the path, allowed is one; or none, with classes and unlabelled: keep"
+                "{label} in the path, allowed is one of them"
             )
         if self.annotations is not None and self.time is None:
             raise UserError(
