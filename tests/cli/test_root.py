@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.data.recordings.made import put as put_table
+from tests.data.recordings.made import table
 from tests.recipe.test_mistakes import put
 from tests.training.small import write
 from tutelage import checkpoint
@@ -135,6 +137,29 @@ def test_data_shows_classes_and_subjects():
         "takes no 'subject'; did you mean 'subjects'"
         in tutelage("data", "SyntheticWearable", "subject=3").output
     )
+
+
+def test_data_of_a_recipe_with_a_page_where_nothing_is_alive(tmp_path):
+    evil = "<script>alert(1)</script>"
+    for who in ("a", "=b"):
+        frame = table(labels=(evil, "$\\frac$")).rename(columns={"x": "<b>acc"})
+        put_table(frame, tmp_path / "raw" / f"{who}.csv")
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        f"data: {{type: Recordings, files: '{tmp_path}/raw/{{subject}}.csv', channels: [<b>acc, y],\n"
+        "  time: t, label: activity, window: 20}\nsplit: {}\n"
+    )
+    result = tutelage("data", recipe, "hop=5", "--page", tmp_path / "page.html", "--data", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "2 subjects" in result.output
+    page = (tmp_path / "page.html").read_text()
+    assert "<script" not in page
+    assert "<b>acc" not in page
+    assert "&lt;script&gt;" in page
+    assert "%0A%3Db" not in page  # of the data below a figure: no cell is a formula
+    assert "sample" in page
+    wrong = tutelage("data", recipe, "hop")
+    assert "found 'hop'; allowed: KEY=VALUE" in wrong.output
 
 
 def test_help_loads_nothing_heavy():

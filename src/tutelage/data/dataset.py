@@ -57,6 +57,8 @@ class DataSet:
             [N, rows, columns, M] of images: equal cells of the input. Empty, one of them, or both.
         concept_names: M names for each of ``concepts``.
         sessions: on which occasion each sample was taken, [N] strings, or None.
+        units: of each channel, "" where it is not known; empty where none is.
+        notes: sentences about how the data were read; no part of the fingerprint.
 
     Raises:
         UserError: the parts do not fit together.
@@ -80,6 +82,8 @@ class DataSet:
     concepts: Mapping[str, np.ndarray] = field(default_factory=dict)
     concept_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sessions: Strings | None = None
+    units: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_inputs()
@@ -112,10 +116,11 @@ class DataSet:
             raise self._refuse("inputs", f"{list(shape)} {self.inputs.dtype}", text + ", not empty")
         if self.modality == "image" and shape[1] != 3:
             raise self._refuse("inputs", f"{shape[1]} colour channels", "3 (RGB)")
-        if len(self.channel_names) != shape[1]:
-            raise self._refuse(
-                "channel_names", f"{len(self.channel_names)} names", f"{shape[1]}, one per channel"
-            )
+        for column in ("channel_names", "units"):
+            told = getattr(self, column)
+            if len(told) != shape[1] and (told or column == "channel_names"):
+                words = column.removeprefix("channel_")
+                raise self._refuse(column, f"{len(told)} {words}", f"{shape[1]}, one per channel")
         if self.modality == "signal":
             self._check_finite()
 
@@ -242,6 +247,8 @@ class DataSet:
         }  # fmt: skip
         if self.sessions is not None:
             header["sessions"] = self.sessions.tolist()
+        if self.units:
+            header["units"] = self.units
         state = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
         columns = [self.inputs, self.labels, self.recordings, self.starts, self.official_test]
         if self.official_validation is not None:
@@ -283,6 +290,7 @@ class DataSet:
             "classes": dict(zip(self.class_names, counts.tolist(), strict=True)),
             "channels": list(self.channel_names),
             "subjects": None if self.subjects is None else len(np.unique(self.subjects)),
+            "sessions": None if self.sessions is None else len(np.unique(self.sessions)),
             "rate": self.rate,
             "window": self.window,
             "official_test": None if self.official_test is None else int(self.official_test.sum()),

@@ -10,11 +10,12 @@ from tutelage.data.copies import without_copies
 from tutelage.data.dataset import DataSet, Ints
 from tutelage.data.split import Split, Splitter
 from tutelage.data.subject_splits import GroupedFolds, LeaveOneSubjectOut, NamedSubjects, SessionOut
+from tutelage.data.time_split import TimeSplit
 from tutelage.errors import UserError, unknown, within
 
 __all__ = [
-    "LeaveOneSubjectOut", "GroupedFolds", "NamedSubjects", "SessionOut", "OfficialSplit", "RandomSplit", "Thinned",
-    "FewShot", "Transductive",
+    "LeaveOneSubjectOut", "GroupedFolds", "NamedSubjects", "SessionOut", "TimeSplit", "OfficialSplit",
+    "RandomSplit", "Thinned", "FewShot", "Transductive",
 ]  # fmt: skip
 
 

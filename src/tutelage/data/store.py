@@ -23,6 +23,7 @@ Progress = Callable[[str, float], None]
 
 _FORMAT = 3  # raise it when the meaning of a stored file, or a default of a loader, changes
 _CONCEPTS = "concepts-"  # before the scope, in the name of an array
+_PLACES = ("folder", "files")  # arguments that say where raw files are
 _ARRAYS = (
     "inputs", "labels", "subjects", "recordings", "starts", "official_test", "official_validation",
     "sessions",
@@ -89,7 +90,7 @@ def key(loader: object, content: object) -> str:
     arguments = {
         field.name: value
         for field in fields(loader)  # type: ignore[arg-type]
-        if (value := getattr(loader, field.name)) != field.default and field.name != "folder"
+        if field.name not in _PLACES and (value := getattr(loader, field.name)) != field.default
     }
     text = json.dumps(
         [_FORMAT, type(loader).__name__, arguments, content], sort_keys=True, default=str
@@ -133,8 +134,8 @@ def open_saved(folder: Path) -> DataSet:
     """
     try:
         meta = json.loads((folder / "dataset.json").read_text())
-        for name in ("class_names", "channel_names"):
-            meta[name] = tuple(meta[name])
+        for name in ("class_names", "channel_names", "units", "notes"):
+            meta[name] = tuple(meta.get(name, ()))
         stored = meta.pop("arrays")
         names = meta.get("concept_names", {})
         meta["concept_names"] = {scope: tuple(listed) for scope, listed in names.items()}

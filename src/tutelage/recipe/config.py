@@ -276,6 +276,10 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         UserError: the file is missing or no YAML, or anything in it is wrong; one sentence.
     """
     content = read_yaml(path, "recipe")
+    if "recipe" in content and "stages" not in content:
+        raise UserError(
+            f"{path}: is a study, not a recipe; tutelage study run {path} carries it out"
+        )
     for override in overrides:
         content = merge(content, read_override(override))
     return parse(Recipe, content, "")

@@ -104,6 +104,8 @@ def load_study(path: Path, overrides: Sequence[str] = (), name: str | None = Non
     """
     refuse_names([] if name is None else [name], "--name")
     content = read_yaml(path, "study")
+    if "stages" in content and "recipe" not in content:
+        raise UserError(f"{path}: is a recipe, not a study; tutelage run {path} carries it out")
     for override in overrides:
         content = merge(content, read_override(override))
     file = parse(_File, content, "study")
