@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -28,6 +28,19 @@ def blocks(array: np.ndarray) -> Iterator[np.ndarray]:
     rows = max(1, _CHUNK // max(1, array[:1].nbytes))
     for start in range(0, len(array), rows):
         yield array[start : start + rows]
+
+
+def in_units(names: Sequence[str], units: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of channels with their units, as far as they are known.
+
+    Example:
+        >>> in_units(["acc-x", "pulse"], ["g", ""])
+        ('acc-x (g)', 'pulse')
+    """
+    known = units or [""] * len(names)
+    return tuple(
+        f"{name} ({unit})" if unit else name for name, unit in zip(names, known, strict=True)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +70,7 @@ class DataSet:
             [N, rows, columns, M] of images: equal cells of the input. Empty, one of them, or both.
         concept_names: M names for each of ``concepts``.
         sessions: on which occasion each sample was taken, [N] strings, or None.
+        channel_units: the unit of each channel, such as ``g``; empty where nobody says them.
 
     Raises:
         UserError: the parts do not fit together.
@@ -80,6 +94,7 @@ class DataSet:
     concepts: Mapping[str, np.ndarray] = field(default_factory=dict)
     concept_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sessions: Strings | None = None
+    channel_units: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_inputs()
@@ -115,6 +130,10 @@ class DataSet:
         if len(self.channel_names) != shape[1]:
             raise self._refuse(
                 "channel_names", f"{len(self.channel_names)} names", f"{shape[1]}, one per channel"
+            )
+        if self.channel_units and len(self.channel_units) != shape[1]:
+            raise self._refuse(
+                "channel_units", f"{len(self.channel_units)} units", f"{shape[1]}, one per channel"
             )
         if self.modality == "signal":
             self._check_finite()
@@ -228,7 +247,8 @@ class DataSet:
     def fingerprint(self) -> str:
         """SHA-256 (hex) over contents and metadata; equal data give equal fingerprints.
 
-        ``source`` is left out: the same data fetched from two places are the same data.
+        ``source`` is left out: the same data fetched from two places are the same data. So are units, which say of
+        the same numbers what they are.
         """
         header: dict[str, Any] = {
             "name": self.name, "modality": self.modality, "classes": self.class_names,
@@ -263,6 +283,7 @@ class DataSet:
             "shape": list(self.inputs.shape[1:]),
             "classes": dict(zip(self.class_names, counts.tolist(), strict=True)),
             "channels": list(self.channel_names),
+            **({"units": list(self.channel_units)} if self.channel_units else {}),
             "subjects": None if self.subjects is None else len(np.unique(self.subjects)),
             "rate": self.rate,
             "window": self.window,

@@ -33,11 +33,13 @@ class Arrays(Loader):
         folder: where the files are; relative to the working directory.
         name: what the data set is called in records.
         rate: samples per second (Hz) of signals, if known.
+        units: of the channels in their order, such as ``[g, g, g]``, if known.
     """
 
     folder: str
     name: str = "arrays"
     rate: float | None = None
+    units: tuple[str, ...] = ()
 
     def _load(self, cache: Path, progress: Progress) -> DataSet:
         files = {
@@ -82,6 +84,7 @@ class Arrays(Loader):
             starts=_whole(columns["starts"]),
             official_test=columns["test"],
             source="arrays of the user",
+            channel_units=self.units,
         )
 
 

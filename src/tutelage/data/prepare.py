@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.data.dataset import DataSet, blocks
+from tutelage.data.dataset import DataSet, blocks, in_units
 from tutelage.data.names import natural
 
 _SHOWN = 5  # concepts that are named
@@ -86,7 +86,8 @@ def _ranges(dataset: DataSet) -> tuple[tuple[str, float, float], ...]:
     """Return name, least and greatest value of every channel."""
     parts = [(part.min(axis=(0, 2)), part.max(axis=(0, 2))) for part in blocks(dataset.inputs)]
     low, high = (np.stack(ends).astype(np.float64) for ends in zip(*parts, strict=True))
-    ends = zip(dataset.channel_names, low.min(0).tolist(), high.max(0).tolist(), strict=True)
+    names = in_units(dataset.channel_names, dataset.channel_units)
+    ends = zip(names, low.min(0).tolist(), high.max(0).tolist(), strict=True)
     return tuple(ends)
 
 

@@ -130,8 +130,12 @@ def _write(dataset: DataSet, folder: Path) -> None:
     (folder / "dataset.json").write_text(json.dumps(meta, indent=1))
 
 
-def open_saved(folder: Path) -> DataSet:
+def open_saved(folder: Path, units: tuple[str, ...] = ()) -> DataSet:
     """Return a data set written by :func:`save`; its inputs stay on disk as a memory-map.
+
+    Args:
+        folder: where it is.
+        units: of its channels, where it was stored before data sets kept them.
 
     Raises:
         UserError: a file is damaged.
@@ -140,6 +144,7 @@ def open_saved(folder: Path) -> DataSet:
         meta = json.loads((folder / "dataset.json").read_text())
         for name in ("class_names", "channel_names"):
             meta[name] = tuple(meta[name])
+        meta["channel_units"] = tuple(meta.get("channel_units") or units)
         stored = meta.pop("arrays")
         names = meta.get("concept_names", {})
         meta["concept_names"] = {scope: tuple(listed) for scope, listed in names.items()}
@@ -164,7 +169,11 @@ def open_saved(folder: Path) -> DataSet:
 
 
 def cached(
-    folder: Path, loader: object, content: object, build: Callable[[Path], DataSet]
+    folder: Path,
+    loader: object,
+    content: object,
+    build: Callable[[Path], DataSet],
+    units: tuple[str, ...] = (),
 ) -> DataSet:
     """Return the stored data set for these arguments and files, built at the first time.
 
@@ -176,6 +185,7 @@ def cached(
         content: stands for the raw files, part of the key.
         build: returns the data set; inputs that may be larger than memory it writes as ``inputs.npy`` into the
             folder it is given.
+        units: of the channels.
     """
     place = folder / f"{type(loader).__name__.lower()}-{key(loader, content)}"
     if not place.exists():
@@ -186,7 +196,7 @@ def cached(
                     shutil.rmtree(stale, ignore_errors=True)
                 with replacing_folder(place) as scratch:
                     _write(build(scratch), scratch)
-    return open_saved(place)
+    return open_saved(place, units)
 
 
 def _state(path: Path) -> list[int]:

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from tutelage.errors import UserError, one_line
 from tutelage.export.facts import ModelFacts, Quantisation
 from tutelage.export.flatbuffer import with_metadata
+from tutelage.export.layers import layer_that_fails
 from tutelage.export.onnx import Scores
 from tutelage.export.tools import lite_converter, lite_interpreter, lite_quantiser
 from tutelage.models import On
@@ -40,11 +42,23 @@ def write_lite(network: On, facts: ModelFacts, path: Path) -> None:
         with _quietly():
             converter.convert(Scores(plain).eval(), (example,)).export(str(path))
     except Exception as error:  # the converter raises whatever the layer made it raise
-        raise UserError(
-            f"{path.name}: TensorFlow Lite cannot take {type(network.network).__name__} ({one_line(error, 200)}); "
-            "allowed: --formats onnx, or a convolutional network"
-        ) from error
+        raise _refused(plain, example, path, error) from error
     path.write_bytes(with_metadata(path.read_bytes(), facts.metadata()))
+
+
+def _refused(network: On, example: Tensor, path: Path, error: Exception) -> UserError:
+    converter = lite_converter()
+
+    def attempt(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        with _quietly():
+            converter.convert(module, inputs)
+
+    layer = layer_that_fails(network, example, attempt)
+    return UserError(
+        f"{path.name}: TensorFlow Lite cannot take {type(network.network).__name__}"
+        f"{f', for its layer {layer}' * bool(layer)} ({one_line(error, 200)}); allowed: --formats onnx, or a "
+        "convolutional network"
+    )
 
 
 def quantise_lite(
@@ -104,7 +118,7 @@ def header(content: bytes, facts: ModelFacts) -> str:
             "#ifndef TUTELAGE_MODEL_H",
             "#define TUTELAGE_MODEL_H",
             "",
-            f"#define TUTELAGE_CHANNELS {facts.shape[0]}  /* {_c_text(', '.join(facts.channels))} */",
+            f"#define TUTELAGE_CHANNELS {facts.shape[0]}  /* {_c_text(facts.inputs)} */",
             f"#define TUTELAGE_SAMPLES {facts.shape[-1]}",
             f"#define TUTELAGE_CLASSES {len(facts.class_names)}",
             "/* code = round(value / scale) + zero_point, clipped to -128..127; [channels][samples] */",

@@ -2,19 +2,22 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tutelage.errors import UserError, library, one_line
+from tutelage.errors import UserError, one_line
 from tutelage.export.facts import KEY
-from tutelage.export.tools import onnx_runtime
+from tutelage.export.layers import layer_that_fails
+from tutelage.export.tools import onnx_exporter, onnx_runtime
 from tutelage.models import On
 
 __all__ = ["PARITY", "Scores", "export_onnx", "label_onnx", "quantise_onnx"]
 
+_HOW: dict[str, Any] = {"dynamo": True, "external_data": False, "verbose": False}
 PARITY = 1e-4  # largest difference of a score, relative to the largest score where that is above 1
 
 
@@ -42,27 +45,17 @@ def export_onnx(network: On, input_shape: Sequence[int], path: Path) -> float:
         network, spec = load_network(run / "best.safetensors")
         export_onnx(network, spec["input_shape"], Path("student.onnx"))
     """
-    library("onnxscript", "export", "export")  # torch's exporter needs it
+    onnx_exporter()
     runtime = onnx_runtime()
     network.eval()
     example, other = (_random(network, (count, *input_shape)) for count in (2, 3))
-    batch = torch.export.Dim("batch", min=1)
     try:
         torch.onnx.export(
-            Scores(network).eval(),
-            (example,),
-            str(path),
-            input_names=["input"],
-            output_names=["logits"],
-            dynamic_shapes=({0: batch},),
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+            Scores(network).eval(), (example,), str(path), input_names=["input"], output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), **_HOW,
+        )  # fmt: skip
     except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
-        raise UserError(
-            f"{path}: {type(network.network).__name__} cannot be exported: {one_line(error)}"
-        ) from error
+        raise _refused(network, example, path, error) from error
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (found,) = session.run(["logits"], {"input": other.numpy()})
     with torch.no_grad():
@@ -73,6 +66,17 @@ def export_onnx(network: On, input_shape: Sequence[int], path: Path) -> float:
             f"{path}: scores differ by {apart:.2g} from those in torch (allowed: {PARITY})"
         )
     return apart
+
+
+def _refused(network: On, example: Tensor, path: Path, error: Exception) -> UserError:
+    def attempt(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        torch.onnx.export(module, inputs, None, **_HOW)
+
+    layer = layer_that_fails(network, example, attempt)
+    return UserError(
+        f"{path.name}: {type(network.network).__name__} cannot be exported"
+        f"{f', for its layer {layer}' * bool(layer)}: {one_line(error)} (allowed: a network whose layers ONNX has)"
+    )
 
 
 def _random(network: On, shape: tuple[int, ...]) -> Tensor:

@@ -5,13 +5,19 @@ from typing import Any
 from tutelage.errors import library
 
 __all__ = [
-    "lite_converter", "lite_interpreter", "lite_quantiser", "lite_schema", "micro_runtime", "onnx_runtime",
+    "lite_converter", "lite_interpreter", "lite_quantiser", "lite_schema", "micro_runtime", "onnx_exporter",
+    "onnx_runtime",
 ]  # fmt: skip
 
 
 def onnx_runtime() -> Any:
     """Return ``onnxruntime``."""
     return library("onnxruntime", "an ONNX file", "export")
+
+
+def onnx_exporter() -> Any:
+    """Return ``onnxscript``, which torch's exporter needs."""
+    return library("onnxscript", "an ONNX file", "export")
 
 
 def lite_interpreter() -> Any:
