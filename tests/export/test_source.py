@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 from tutelage.cli.root import app
 from tutelage.errors import UserError
 from tutelage.export import load_model
-from tutelage.export.choosing import find_source
+from tutelage.export.choosing import find_source, of_experiment
 from tutelage.export.source import evidence_of, load_run
 from tutelage.statistics.spreads import mean_of_folds
 from tutelage.study.ledger import read_study
@@ -30,8 +31,10 @@ def test_the_run_of_a_method_that_is_best_on_validation_is_taken(runs: Path) -> 
     assert source.run is best
     named = find_source(source.run.folder)
     assert (named.run.fingerprint, named.chosen, named.picked) == (source.run.fingerprint, "", "")
-    assert source.picked.endswith(
-        f"has the best validation accuracy of its {len(source.siblings)} runs"
+    assert source.picked == ""
+    more = replace(source.experiment, runs=(*source.experiment.runs, replace(source.run, seed=1)))
+    assert of_experiment(more, "alone").picked == (
+        "fold 0, seed 0 has the best validation accuracy of its 2 runs"
     )
 
 

@@ -11,7 +11,7 @@ from tutelage.runs.run import Run
 from tutelage.statistics.spreads import mean_of_folds
 from tutelage.study.ledger import StudyCell, StudyLedger, read_study
 
-__all__ = ["ShippedRun", "find_source"]
+__all__ = ["ShippedRun", "find_source", "of_experiment"]
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def find_source(path: Path, method: str | None = None) -> ShippedRun:
     if (path / "study.json").is_file():
         return _of_study(path, method)
     if (path / "experiment.json").is_file():
-        return _of_experiment(read_experiment(path), method)
+        return of_experiment(read_experiment(path), method)
     if (path / "run.json").is_file():
         return _of_run(path)
     raise UserError(f"{path}: is no folder of a run, an experiment or a study")
@@ -74,7 +74,7 @@ def _of_run(path: Path) -> ShippedRun:
     raise UserError(f"{path}: no experiment.json above it lists it as a complete run")
 
 
-def _of_experiment(
+def of_experiment(
     experiment: Experiment, method: str | None, compared: Sequence[str] | None = None
 ) -> ShippedRun:
     """Return the best run of a stage; of the best of those that are compared, where none is named."""
@@ -169,7 +169,7 @@ def _of_study(path: Path, method: str | None) -> ShippedRun:
 
 def _in_cell(cell: StudyCell, stage: str | None, study: StudyLedger) -> ShippedRun:
     assert cell.experiment is not None, "the cell has runs"
-    return _of_experiment(cell.experiment, stage, study.compared(cell))
+    return of_experiment(cell.experiment, stage, study.compared(cell))
 
 
 def _stages(cells: Mapping[str, StudyCell]) -> list[str]:
