@@ -23,7 +23,8 @@ def test_arrays_with_all_optional_files(tmp_path):
     )  # fmt: skip
     (tmp_path / "classes.txt").write_text("rest\nwalk slowly\n\nrun\n")
     (tmp_path / "channels.txt").write_text("left\nright")
-    found = Arrays(str(tmp_path), rate=25.0, name="mine").load()
+    found = Arrays(str(tmp_path), rate=25.0, name="mine", units=("g", "V")).load()
+    assert found.channel_units == ("g", "V")
     assert isinstance(found.inputs, np.memmap)
     np.testing.assert_array_equal(found.inputs, signals())
     assert (found.name, found.rate, found.window, found.modality) == ("mine", 25.0, 8, "signal")
