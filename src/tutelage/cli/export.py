@@ -66,17 +66,18 @@ def ship(
     from tutelage.execution.workers import RunConfig
     from tutelage.export.card import write_card
     from tutelage.export.choosing import find_source
-    from tutelage.export.formats import refuse_missing_tools
+    from tutelage.export.formats import chosen_formats, refuse_missing_tools
     from tutelage.export.package import refuse_existing, write_package
     from tutelage.export.refit import refit as train_again
     from tutelage.export.source import evidence_of
 
     wanted = [name.strip() for name in formats.split(",") if name.strip()]
-    refuse_missing_tools(wanted)
+    chosen_formats(wanted)
     config = RunConfig(data=data, accelerator=device)
     source = find_source(run, method)
     folder = to or Path("shipped") / f"{source.experiment.record.name}-{source.run.stage}"
     refuse_existing(folder, force)
+    refuse_missing_tools(wanted)
     for why in filter(None, (source.chosen, "" if refit else source.picked)):
         typer.echo(f"chosen by validation: {why}")
     with Screen() as screen:

@@ -150,10 +150,14 @@ def _of_study(path: Path, method: str | None) -> ShippedRun:
     name, _, stage = (method or "").partition("/")
     if name in cells:
         return _in_cell(cells[name], stage or None, study)
-    having = {each: cell for each, cell in cells.items() if cell.of(name)}
+    having = {each: cell for each, cell in cells.items() if _has(cell, method, study)}
     if method is not None and (stage or not having):
-        raise unknown("--method", "cell", name, [*cells, *_stages(cells)])
-    sources = {each: _in_cell(cell, method, study) for each, cell in (having or cells).items()}
+        raise unknown("--method", "cell or stage", name, [*cells, *_stages(cells)])
+    sources = {each: _in_cell(cell, method, study) for each, cell in having.items()}
+    if not sources:
+        raise UserError(
+            f"{path}: no cell has a complete student that reads what a device has; run the study again"
+        )
     best = max(sources, key=lambda each: _level(sources[each].siblings))
     if len(sources) > 1 and _level(sources[best].siblings) < 0:
         raise UserError(
@@ -162,9 +166,18 @@ def _of_study(path: Path, method: str | None) -> ShippedRun:
         )
     if len(sources) == 1:
         return sources[best]
-    said = f"cell {best} has the best validation accuracy of {len(sources)} cells"
-    inside = sources[best].chosen
-    return replace(sources[best], chosen=f"{said}; in it {inside}" if inside else said)
+    said = [f"cell {best} has the best validation accuracy of {len(sources)} cells"]
+    if sources[best].chosen:
+        said.append(f"in it {sources[best].chosen}")
+    if study.missing:
+        said.append(f"{len(study.missing)} runs or cells of the study are missing")
+    return replace(sources[best], chosen="; ".join(said))
+
+
+def _has(cell: StudyCell, stage: str | None, study: StudyLedger) -> bool:
+    """Return whether a cell has complete runs of a stage, or of one that is compared where none is named."""
+    assert cell.experiment is not None, "the cell has runs"
+    return bool(cell.of(stage) if stage else _scores(cell.experiment, study.compared(cell)))
 
 
 def _in_cell(cell: StudyCell, stage: str | None, study: StudyLedger) -> ShippedRun:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +43,7 @@ class Format:
     Args:
         file: its name.
         write: writes it; returns the facts as they stand in it.
-        needs: the tools of other people; each raises a sentence where it is not installed.
+        needs: the tools of other people.
         source: the format it is made from; empty where that is the network.
         coded: its numbers are int8, so it may differ a little.
         runs: it can be asked about windows.
@@ -52,7 +51,7 @@ class Format:
 
     file: str
     write: Callable[[Making], ModelFacts]
-    needs: tuple[Callable[[], Any], ...] = ()
+    needs: tuple[tools.Tool, ...] = ()
     source: str = ""
     coded: bool = False
     runs: bool = True
@@ -120,4 +119,4 @@ def refuse_missing_tools(wanted: Sequence[str]) -> None:
     """
     for name in chosen_formats(wanted):
         for tool in FORMATS[name].needs:
-            tool()
+            tool.refuse_missing()

@@ -1,8 +1,5 @@
 """TensorFlow Lite files: float, and full integer for microcontrollers."""
 
-import contextlib
-import io
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +14,7 @@ from tutelage.export.facts import ModelFacts, Quantisation
 from tutelage.export.flatbuffer import with_metadata
 from tutelage.export.layers import layer_that_fails
 from tutelage.export.onnx import Scores
-from tutelage.export.tools import lite_converter, lite_interpreter, lite_quantiser
+from tutelage.export.tools import heard, lite_converter, lite_interpreter, lite_quantiser
 from tutelage.models import On
 
 __all__ = ["quantise_lite", "write_lite"]
@@ -39,7 +36,7 @@ def write_lite(network: On, facts: ModelFacts, path: Path) -> None:
     # The converter writes weights as they lie in memory, whatever their strides say.
     plain = deepcopy(network).to(memory_format=torch.contiguous_format)
     try:
-        with _quietly():
+        with heard():
             converter.convert(Scores(plain).eval(), (example,)).export(str(path))
     except Exception as error:  # the converter raises whatever the layer made it raise
         raise _refused(plain, example, path, error) from error
@@ -50,7 +47,7 @@ def _refused(network: On, example: Tensor, path: Path, error: Exception) -> User
     converter = lite_converter()
 
     def attempt(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        with _quietly():
+        with heard():
             converter.convert(module, inputs)
 
     layer = layer_that_fails(network, example, attempt)
@@ -80,7 +77,7 @@ def quantise_lite(
     """
     tool = lite_quantiser()
     try:
-        with _quietly():
+        with heard():
             quantiser = tool.quantizer.Quantizer(str(source))
             quantiser.load_quantization_recipe(tool.recipe.static_wi8_ai8())
             shown = [{"args_0": window[None]} for window in windows]
@@ -147,13 +144,6 @@ def _c_text(text: str) -> str:
         chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\*?' else f"\\{byte:03o}"
         for byte in text.encode()
     )
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep the converters' progress to ourselves."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield
 
 
 def balanced(

@@ -1,11 +1,8 @@
 """An int8 file in the interpreter of microcontrollers: what it allocates, how long it takes, what it says."""
 
-import os
 import re
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ from numpy.typing import NDArray
 
 from tutelage.errors import UserError
 from tutelage.export.models import LiteModel, decoded
-from tutelage.export.tools import micro_runtime
+from tutelage.export.tools import heard, micro_runtime
 
 __all__ = ["SECONDS", "Arena", "MicroRun", "run_micro"]
 
@@ -80,7 +77,7 @@ def run_micro(path: Path, windows: NDArray[np.float32], seconds: float = SECONDS
 def _opened(path: Path) -> tuple[Any, Arena]:
     runtime, said = micro_runtime(), ""
     for size in _ARENAS:
-        with _heard() as listen:
+        with heard() as listen:
             try:
                 interpreter = runtime.Interpreter.from_file(str(path), arena_size=size)
             except Exception as error:  # it says why on the process' own output
@@ -117,7 +114,7 @@ def _asked(
 
 
 def _allocations(show: Callable[[], None]) -> Arena:
-    with _heard() as listen:
+    with heard() as listen:
         show()
         said = listen()
     sizes = {
@@ -126,23 +123,3 @@ def _allocations(show: Callable[[], None]) -> Arena:
     if sizes.keys() != {"total", "head", "tail"}:
         raise UserError("the interpreter of microcontrollers did not report its arena")
     return Arena(**sizes)
-
-
-@contextmanager
-def _heard() -> Iterator[Callable[[], str]]:
-    """Yield what returns the text that was written to the process' own output, past Python."""
-    with tempfile.TemporaryFile() as file:
-
-        def listen() -> str:
-            file.seek(0)
-            return file.read().decode(errors="replace")
-
-        streams = [os.dup(1), os.dup(2)]
-        try:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-            yield listen
-        finally:
-            for number, stream in enumerate(streams, 1):
-                os.dup2(stream, number)
-                os.close(stream)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tutelage.errors import UserError
 from tutelage.export.facts import ModelFacts
-from tutelage.export.tools import lite_interpreter, onnx_runtime
+from tutelage.export.tools import heard, lite_interpreter, onnx_runtime
 
 __all__ = ["MODELS", "LiteModel", "Model", "OnnxModel", "Prediction"]
 
@@ -136,8 +136,9 @@ class LiteModel(Model):
 
         content = _bytes(path)
         super().__init__(ModelFacts.of_metadata(read_metadata(content, path), str(path)), str(path))
-        self.interpreter = lite_interpreter()(model_content=content, num_threads=threads)
-        self.interpreter.allocate_tensors()
+        with heard():
+            self.interpreter = lite_interpreter()(model_content=content, num_threads=threads)
+            self.interpreter.allocate_tensors()
 
     @cached_property
     def _ends(self) -> tuple[dict[str, Any], dict[str, Any]]:
