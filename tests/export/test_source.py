@@ -55,7 +55,7 @@ def test_a_study_gives_the_best_cell_and_names_it(runs: Path) -> None:
     named = find_source(runs / "study", stage)
     assert (named.experiment.record.name, named.run.stage) == (cell, stage)
     assert find_source(runs / "study", "half/base").run.stage == "base"
-    with pytest.raises(UserError, match=r"unknown cell 'hal'; did you mean 'half'"):
+    with pytest.raises(UserError, match=r"unknown cell or stage 'hal'; did you mean 'half'"):
         find_source(runs / "study", "hal")
     with pytest.raises(UserError, match=r"unknown method 'alon'; did you mean 'alone'"):
         find_source(runs / "first", "alon")
