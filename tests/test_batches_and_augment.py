@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tutelage.augment import CropFlip, Jitter, Missing, RandomResizedCrop, Scaling, Shift, augmented
-from tutelage.batches import Samples, batches, order
+from tutelage.batches import Samples, again, batches, class_aware, order
 from tutelage.errors import UserError
 from tutelage.models import On
 from tutelage.recipe.networks import load_network, make_network, save_network
@@ -28,6 +28,21 @@ def test_batches_keep_modalities_labels_and_ids_together():
         torch.testing.assert_close(batch.inputs["signal"][:, 0, 0], batch.index * 6.0)
         assert torch.equal(batch.labels, batch.index % 3)
     assert [len(b.labels) for b in batches(samples(), ids, 6)] == [6, 6, 6, 2]
+
+
+def test_few_samples_come_again_in_another_order_until_the_epoch_is_full():
+    ids = again(torch.arange(10), 25, generator(0, "order", 0)).tolist()
+    assert len(ids) == 25
+    assert sorted(ids[:10]) == sorted(ids[10:20]) == list(range(10))
+    assert ids[:10] != ids[10:20]
+    labels = torch.tensor([0] * 8 + [1] * 2)
+    balanced = class_aware(torch.arange(10), labels, generator(0, "order", 0), count=40)
+    assert labels[balanced].bincount().tolist() == [20, 20]
+
+
+def test_samples_without_a_label_are_of_no_class():
+    few = Samples({}, torch.tensor([0, -1, 2, 2, -1]), ("a", "b", "c"))
+    assert few.class_counts(torch.arange(5)).tolist() == [1, 0, 2]
 
 
 def test_orders_depend_on_seed_and_epoch_alone():

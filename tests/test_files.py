@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tutelage.files import UNFINISHED, replacing, replacing_folder
+from tutelage.files import UNFINISHED, is_file, is_folder, replacing, replacing_folder
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -63,3 +63,10 @@ def test_what_a_killed_process_left_of_a_folder_is_removed_by_the_next_one_that_
             assert killed.exists() and left.exists()
     with replacing_folder(path, alone=True) as part:
         assert list(tmp_path.glob(f"{UNFINISHED}*")) == [part]
+
+
+def test_a_name_that_no_file_can_have_is_none(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    assert is_file(tmp_path / "a") and is_folder(tmp_path)
+    for name in ("é" * 300, "x" * 10_000, "a\0b", "none"):
+        assert not is_file(tmp_path / name) and not is_folder(tmp_path / name)

@@ -12,7 +12,7 @@ from torch import Tensor
 from tutelage.errors import UserError
 from tutelage.types import Batch
 
-__all__ = ["Samples", "batches", "class_aware", "order"]
+__all__ = ["Samples", "again", "batches", "class_aware", "order"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Samples:
 
     Args:
         inputs: modality -> [N, ...]; may be backed by memory-mapped files (only the rows of a batch are read).
-        labels: [N], int64.
+        labels: [N], int64; -1 where there is none, or it is hidden.
         class_names: one per class.
         subjects: [N] strings, or None.
         fingerprints: modality -> hash of the content; what the teacher cache trusts.
@@ -64,8 +64,14 @@ class Samples:
         return replace(self, inputs=kept)
 
     def class_counts(self, index: Tensor) -> Tensor:
-        """Return the number of these samples per class, [C], int64."""
-        return torch.bincount(self.labels[index], minlength=len(self.class_names))
+        """Return the number of these samples per class, [C], int64; those without a label count nowhere."""
+        labels = self.labels[index]
+        return torch.bincount(labels[labels >= 0], minlength=len(self.class_names))
+
+
+def again(index: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """Return so many ids: all in random order, then all in another order, and so on."""
+    return torch.tensor(list(islice(_endless(index, generator), count)))
 
 
 def order(index: Tensor, generator: torch.Generator) -> Tensor:
@@ -74,7 +80,12 @@ def order(index: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def class_aware(
-    index: Tensor, labels: Tensor, generator: torch.Generator, *, group: int = 4
+    index: Tensor,
+    labels: Tensor,
+    generator: torch.Generator,
+    *,
+    group: int = 4,
+    count: int | None = None,
 ) -> Tensor:
     """Return as many ids, but of every class equally often: samples of rare classes come again and again.
 
@@ -86,6 +97,7 @@ def class_aware(
         labels: class of every sample of the data set, [N].
         generator: draws the orders.
         group: samples of a class in a row.
+        count: how many ids; None: as many as there are.
 
     Source:
         The sampler of OLTR and LFME (xiangly55/LFME ``ClassAwareSampler``), 4 samples of a class in a row.
@@ -93,10 +105,11 @@ def class_aware(
     classes = torch.unique(labels[index]).tolist()
     streams = [_endless(index[labels[index] == label], generator) for label in classes]
     ids: list[int] = []
-    while len(ids) < len(index):
+    count = len(index) if count is None else count
+    while len(ids) < count:
         for turn in torch.randperm(len(streams), generator=generator).tolist():
             ids += islice(streams[turn], group)
-    return torch.tensor(ids[: len(index)])
+    return torch.tensor(ids[:count])
 
 
 def _endless(index: Tensor, generator: torch.Generator) -> Iterator[int]:

@@ -1,10 +1,11 @@
 """Files and folders that appear whole or not at all, whatever happens while they are written."""
 
+import errno
 import os
 import re
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import inf
 from pathlib import Path
@@ -14,6 +15,8 @@ from zlib import crc32
 __all__ = [
     "UNFINISHED",
     "bytes_in_words",
+    "is_file",
+    "is_folder",
     "remove_abandoned",
     "remove_leftovers",
     "replacing",
@@ -75,6 +78,25 @@ def replacing_folder(path: Path, *, alone: bool = False) -> Iterator[Path]:
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     _sync(path.parent)
+
+
+def is_file(path: Path) -> bool:
+    """Return whether a file is there; a name longer than any file can have is that of none."""
+    return _is(Path.is_file, path)
+
+
+def is_folder(path: Path) -> bool:
+    """Return whether a folder is there; a name longer than any folder can have is that of none."""
+    return _is(Path.is_dir, path)
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    try:
+        return kind(path)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def remove_leftovers(folder: Path, before: float = inf) -> None:

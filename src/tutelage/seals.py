@@ -2,14 +2,14 @@
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from zlib import crc32
 
 from tutelage.files import replacing
 
-__all__ = ["intact", "kept", "seal", "tell_damaged"]
+__all__ = ["intact", "kept", "recall", "remember", "seal", "tell_damaged"]
 
 SUFFIX = ".seal"
 ALWAYS = 2**30  # bytes up to which a file is read through once per process: 0.4 s of CPU time
@@ -90,6 +90,27 @@ def kept(
     except OSError as error:
         logging.getLogger("tutelage").warning("%s: cannot be kept (%s)", path, error.strerror)
     return value
+
+
+def remember(path: Path, content: Mapping[str, Any]) -> None:
+    """Keep in a JSON file of a cache what takes long to find out."""
+    with replacing(path) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=1, allow_nan=False))
+    seal(path)
+
+
+def recall(path: Path) -> dict[str, Any]:
+    """Return what was remembered; nothing where the file is missing, or damaged, which is said."""
+    if not path.exists():
+        return {}
+    try:
+        content = json.loads(path.read_bytes()) if intact(path) else None
+    except (OSError, ValueError):
+        content = None
+    if isinstance(content, dict):
+        return content
+    tell_damaged(path)
+    return {}
 
 
 def _beside(path: Path) -> Path:

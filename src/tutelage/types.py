@@ -35,7 +35,7 @@ class Batch:
     Args:
         inputs: one tensor per modality, [B, ...] each (``signal``: [B, channels, time];
             images: [B, channels, height, width]).
-        labels: class numbers, [B], int64.
+        labels: class numbers, [B], int64; -1 where the label is hidden, or there is none.
         index: sample ids in the data set, [B], int64; the key of the teacher cache.
         concepts: what is annotated of the concepts, where the data set has them: ``global``, of the whole input,
             [B, M]; ``spatial``, of its places, [B, places, M] of a signal, [B, rows, columns, M] of an image;

@@ -48,6 +48,7 @@ EXAMPLES = {
     "FeatureDistance": {"student_tap": "common", "teacher_tap": "common"},
     "FeatureStatistics": {"student_tap": "common", "teacher_tap": "common"},
     "ProjectorDistance": {},
+    "PseudoLabels": {},
     "CurriculumLabels": {
         "classes": {"sig": ["a", "b"], "pi": ["c", "d", "e"]},
         "floors": {"sig": "many", "pi": 0.5},
@@ -66,7 +67,7 @@ EXAMPLES = {
         }
     },
 }
-# Adapters that are learned, or a contrast between samples: equal networks do not give zero.
+# Adapters that are learned, a contrast between samples, or hard answers: equal networks do not give zero.
 LEARNED: set[str] = {
     "AttentionFeature",
     "Hint",
@@ -75,6 +76,7 @@ LEARNED: set[str] = {
     "ContrastiveRepresentation",
     "DiscriminativeConsistent",
     "ProjectorDistance",
+    "PseudoLabels",
     "KnowledgeBinding",
 }
 # Asked of the student alone: what a teacher says does not count.

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tutelage import seals
 from tutelage.data import home, store
 from tutelage.errors import UserError
 
@@ -109,6 +110,54 @@ def test_damaged_copies_are_told(build, tmp_path, damage):
         store.open_saved(place)
 
 
+@pytest.mark.parametrize("file", ["dataset.json", "inputs.npy", "labels.npy"])
+@pytest.mark.parametrize("damage", ["byte", "cut", "gone"])
+def test_a_damaged_copy_is_made_again_with_one_line(build, tmp_path, caplog, file, damage):
+    def load():
+        return store.cached(tmp_path, Loader(), ["a"], lambda _: build())
+
+    fingerprint = load().fingerprint
+    (path,) = tmp_path.glob(f"loader-*/{file}")
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 1  # same size, and still a file of its kind
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(content if damage == "byte" else content[: len(content) // 2])
+    seals._checked.clear()  # as in a new process
+    assert load().fingerprint == fingerprint
+    (line,) = caplog.messages
+    assert line == f"{path.parent}: is damaged, and is made again"
+    caplog.clear()
+    again = load()
+    assert again.fingerprint == fingerprint and not caplog.messages
+    np.testing.assert_array_equal(again.inputs, build().inputs)
+
+
+def test_a_copy_of_an_earlier_version_is_accepted_and_sealed(build, tmp_path):
+    calls = []
+
+    def load():
+        return store.cached(tmp_path, Loader(), ["a"], lambda _: calls.append(1) or build())
+
+    load()
+    for path in tmp_path.glob("loader-*/*.seal"):
+        path.unlink()
+    seals._checked.clear()
+    load()
+    assert len(calls) == 1 and len(list(tmp_path.glob("loader-*/*.seal"))) >= 3
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"more": 1}', ""])
+def test_a_damaged_memory_of_hashes_is_made_again(tmp_path, content):
+    file, memory = tmp_path / "raw", tmp_path / ".hashes.json"
+    file.write_bytes(b"samples")
+    (known,) = store.stamps([file], memory)
+    memory.write_text(content)
+    assert store.stamps([file], memory) == [known]
+    assert seals.recall(memory).keys() == {str(file)}
+
+
 def test_key_depends_on_class_arguments_content_and_format(monkeypatch):
     keys = [
         store.key(Loader(), ["a"]), store.key(Loader(9), ["a"]), store.key(Loader(), ["b"]),
@@ -162,19 +211,3 @@ def test_a_full_disk_is_told_and_mistakes_pass_through(tmp_path):
         (tmp_path / "no" / "x").write_text("")
     with pytest.raises(UserError, match=r"^mine$"), store.usable(tmp_path):
         raise UserError("mine")
-
-
-def test_write_text_replaces_whole_files(tmp_path, monkeypatch):
-    path = tmp_path / "new" / "x.json"
-    store.write_text(path, "1")
-    store.write_text(path, "2")
-    assert path.read_text() == "2"
-
-    def fail(*_):
-        raise OSError("no")
-
-    monkeypatch.setattr(Path, "replace", fail)
-    with pytest.raises(OSError, match="no"):
-        store.write_text(path, "3")
-    assert path.read_text() == "2"
-    assert [one.name for one in path.parent.iterdir()] == ["x.json"]

@@ -128,9 +128,11 @@ def test_all_networks_have_one_base():
         "LinearProbe": "",
         "Network": "",
         "PromptedClip": "names",
+        "Quantised": "",
         "ReusedHead": "adopt",
         "Tapped": "",
         "Timm": "",
+        "TinierHAR": "decode",
     }
 
 

@@ -144,3 +144,15 @@ def test_weights_and_teachers_must_name_each_other():
         PerTeacher(SoftTargets(), Fixed(MIX | {"pia": 0.0}))(v)
     with pytest.raises(UserError, match="unknown teacher 'gif'; did you mean 'gaf'"):
         PerTeacher(SoftTargets(), teachers=["gif"])(v)
+
+
+def test_labels_count_only_samples_that_have_one():
+    v = view()
+    labels = v.batch.labels.clone()
+    labels[::2] = -1
+    some = replace(v, batch=replace(v.batch, labels=labels))
+    found, whole = Labels(label_smoothing=0.1)(some), Labels(label_smoothing=0.1)(v)
+    assert bool((found[::2] == 0).all())
+    torch.testing.assert_close(found.mean(), whole[1::2].mean())
+    none = replace(v, batch=replace(v.batch, labels=torch.full_like(labels, -1)))
+    assert float(Labels()(none).sum()) == 0.0

@@ -123,6 +123,39 @@ def test_each_array_may_be_missing_or_text(tmp_path, name):
                 read(path)
 
 
+ODD = {
+    "one value": lambda a: np.array(3.0),
+    "empty": lambda a: a[:0] if a.ndim else a,
+    "flat": lambda a: a.ravel(),
+    "another axis": lambda a: a[..., None],
+    "negative": lambda a: np.full(a.shape, -5),
+    "not finite": lambda a: np.full(a.shape, np.inf),
+    "huge": lambda a: np.full(a.shape, 2**62),
+    "complex": lambda a: np.full(a.shape, 1j),
+    "bytes": lambda a: np.full(a.shape, b"\xff"),
+    "time": lambda a: np.full(a.shape, np.datetime64("2020-01-01")),
+}
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of numbers that are cast
+@pytest.mark.parametrize("name", FILES)
+def test_an_odd_array_is_read_or_one_sentence(tmp_path, name):
+    made, read = FILES[name]
+    path, refused = tmp_path / name, 0
+    made().save(path)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    for key, values in arrays.items():
+        for change in ODD.values():
+            np.savez(path, **arrays | {key: change(values)})
+            try:
+                read(path)
+            except UserError as error:
+                refused += 1
+                assert str(path) in str(error) and "\n" not in str(error)
+    assert refused
+
+
 def test_a_header_says_which_streams_there_are(tmp_path):
     header = ExplanationHeader(
         {"text": StreamHeader(("round", "long"), (1,))}, 20, {"deletion": 0.5}

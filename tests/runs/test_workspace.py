@@ -296,6 +296,7 @@ def negative(values):
         (spoil("workspace.place", lambda a: -a), r"none below zero"),
         (spoil("workspace.logits", lambda a: a[:, 1:]), r"workspace.logits is \(30, 5\), expected \(30, 6\)"),
         (lambda stored: stored.pop("examples"), "not a file of inspected samples"),
+        (lambda stored: stored.pop("workspace.read"), "workspace.read is missing"),
         (spoil("index", lambda a: np.array([object()] * 30)), "not a file of inspected samples"),
         (spoil("index", lambda a: np.array(["a"] * 30)), "no such sample"),
     ],

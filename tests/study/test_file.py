@@ -59,6 +59,7 @@ def test_a_change_of_type_replaces_what_belonged_to_the_old_one():
     [
         ({"varies": {}}, "study: unknown key 'varies'; did you mean 'vary'"),
         ({"recipe": "none.yaml"}, "there is no such recipe file"),
+        ({"recipe": "é" * 300}, "there is no such recipe file"),
         ({"vary": {"share": {}}}, "vary.share: has no values"),
         ({"vary": {"share": {"a/b": {}}}}, "vary.share: found the name 'a/b'"),
         ({"vary": {"share": {"table": {}}}}, "two folders of the study would be called 'table'"),

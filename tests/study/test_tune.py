@@ -26,7 +26,7 @@ from tutelage.recipe.config import Recipe
 from tutelage.report.study.tuning import paragraph, write_tuning
 from tutelage.runs.ledger import read_experiment
 from tutelage.study.file import load_study
-from tutelage.study.tune import plateau, reach, read_tuning, search_of, tune
+from tutelage.study.tune import own_search, plateau, reach, read_tuning, search_of, tune
 from tutelage.study.tune.record import Again, Axis, Score, Setting, Tuning
 from tutelage.study.tune.space import dimension
 from tutelage.study.tune.store import Store
@@ -377,6 +377,16 @@ def test_another_search_is_not_mixed_in(searched):
     space = {"distiller.soft.term.temperature": {"low": 1.0, "high": 9.0}}
     with pytest.raises(UserError, match="holds a search with another space"):
         tune(study(searched, space=space), RunConfig(searched / "runs"))
+
+
+def test_an_edited_search_has_a_folder_of_its_own_and_a_longer_one_goes_on(searched):
+    runs = searched / "runs"
+    assert own_search(study(searched), runs).name == "search"
+    assert own_search(study(searched, budget={"runs": 99}), runs).name == "search"
+    space = {"distiller.soft.term.temperature": {"low": 1.0, "high": 9.0}}
+    other = own_search(study(searched, space=space), runs).name
+    assert other.startswith("search-") and not (runs / other).exists()
+    assert own_search(study(searched, space=space), runs).name == other
 
 
 def test_an_honest_run_continues_a_blind_one_and_leaves_it_blind(searched):

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tutelage.study.status import Status
     from tutelage.training.check import Checked
 
-__all__ = ["Screen", "duration", "show_checks", "show_estimate", "show_status"]
+__all__ = ["Screen", "show_checks", "show_estimate", "show_status"]
 
 
 class Screen:
@@ -137,6 +137,8 @@ def show_checks(
 
 def show_estimate(name: str, cells: int, found: Estimate) -> None:
     """Print what a study will take."""
+    from tutelage.study.status import duration
+
     console = Console()
 
     def say(text: str) -> None:
@@ -186,21 +188,4 @@ def show_status(found: Status) -> None:
     for cell in found.cells:
         for failure in cell.failures:
             console.print(f"{cell.name}: {failure}", style="red", markup=False, highlight=False)
-    waiting = sum(found.counts.get(state, 0) for state in ("running", "stopped", "missing"))
-    if not waiting:
-        text = "nothing is left"
-    elif found.left is None:
-        text = "time left: not known before a run of each stage is done"
-    else:
-        beside = max(1, found.parallel)
-        text = f"time left: about {duration(found.left / beside)} with {beside} side by side"
-        text += "" if found.parallel else "; nothing is running now"
-    console.print(text, markup=False, highlight=False)
-
-
-def duration(seconds: float) -> str:
-    """Return a time in words."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+    console.print(found.time_left, markup=False, highlight=False)

@@ -55,6 +55,7 @@ SLOTS = {
     "modalities": "tutelage.modalities",
     "encoders": "tutelage.vlm",
     "augmentations": "tutelage.augment",
+    "corruptions": "tutelage.corruptions",
     "averages": "tutelage.averaging",
     "data": "tutelage.data",
     "splits": "tutelage.data.splits",
@@ -90,7 +91,7 @@ def run(
         usual = folder_name(recipe, overrides or [])
         own = name or own_name(
             runs / usual / "experiment.json", usual, loaded.model_dump(mode="json"),
-            lambda content: parse(Recipe, content, ""),
+            lambda content: parse(Recipe, content, "").untested,
         )  # fmt: skip
         if own not in (name, usual):
             typer.echo(f"{runs / usual} keeps the recipe as it was; this one has {runs / own}")
@@ -157,13 +158,36 @@ def list_(
 
 @app.command()
 def report(
-    experiment: Annotated[Path, typer.Argument(help="Folder of an experiment: runs/<name>.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Of an experiment or a study: runs/<name>.")
+    ],
     out: Annotated[Path | None, typer.Option(help="Folder to write to.")] = None,
+    *,
+    cells: Annotated[bool, typer.Option(help="Of a study: also the reports of its cells.")] = True,
 ) -> None:
-    """Write the report of an experiment: one HTML page, and its tables as Markdown, LaTeX and CSV."""
-    from tutelage.report import write_report
+    """Write the report of an experiment or a study: one HTML page, and its tables as Markdown, LaTeX and CSV."""
+    from tutelage.report import write_report, write_study_report
 
-    typer.echo(write_report(experiment, out))
+    if (folder / "study.json").is_file():
+        typer.echo(write_study_report(folder, out, cells=cells))
+    else:
+        typer.echo(write_report(folder, out))
+
+
+@app.command()
+def serve(
+    runs: Annotated[Path, typer.Argument(help="Folder of studies and experiments.")] = Path("runs"),
+    port: Annotated[int, typer.Option(help="0 takes one that is free.", min=0, max=65535)] = 8080,
+) -> None:
+    """Show runs while they are trained: progress, curves, holes, time left; on this machine alone."""
+    from tutelage.report.serve.server import ADDRESS, live_server
+
+    with live_server(runs, port) as server:
+        typer.echo(f"http://{ADDRESS}:{server.server_address[1]}  (Ctrl-C ends it)")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            typer.echo("ended")
 
 
 @app.command()

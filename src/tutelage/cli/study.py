@@ -1,5 +1,6 @@
 """``tutelage study``: many experiments from one file. Heavy modules are imported inside the commands."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -75,12 +76,14 @@ def run(
     trust: Trust = False,
 ) -> None:
     """Train what is missing; the same command goes on after it was stopped, and several share the work."""
-    from tutelage.cli.progress import Screen, duration
+    from tutelage.cli.progress import Screen
     from tutelage.execution.engines import engine_of
     from tutelage.execution.estimation import estimate, refuse_unfit
     from tutelage.execution.stack_engine import stacking
     from tutelage.execution.workers import RunConfig
+    from tutelage.report import write_study_report
     from tutelage.study.run import plan_study, run_study
+    from tutelage.study.status import duration
 
     loaded = _loaded(study, overrides or [], runs, name)
     with Screen() as screen:
@@ -96,6 +99,8 @@ def run(
         folder = run_study(loaded, planned, screen, workers)
     done = sum(task.key in planned.complete for task in planned.tasks)
     typer.echo(f"{folder}: {done} of {len(planned.tasks)} runs are complete")
+    if not any(cell.recipe.protocol == "blind" for cell in loaded.cells):
+        typer.echo(f"report: {write_study_report(folder)}")
     for line in screen.failed:
         typer.echo(line, err=True)
     if screen.failed:
@@ -129,10 +134,10 @@ def tune(
     from tutelage.cli.progress import Screen
     from tutelage.execution.workers import RunConfig
     from tutelage.report.study.tuning import write_tuning
-    from tutelage.study.file import load_study
+    from tutelage.study.tune import own_search
     from tutelage.study.tune import tune as search
 
-    loaded = load_study(study, overrides or [], name)
+    loaded = _loaded(study, overrides or [], runs, name, own_search)
     with Screen() as screen:
 
         def tell(sentence: str) -> None:
@@ -147,7 +152,10 @@ Folder = Annotated[
     str, typer.Argument(metavar="FOLDER", help="Of a study or experiment: runs/<name>, or a URL.")
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder to write to; <FOLDER>/tables unless told.")]
-Metric = Annotated[str | None, typer.Option(help="accuracy, macro_f1, nll, brier, ece, ...")]
+Metric = Annotated[
+    str | None,
+    typer.Option(help="accuracy, macro_f1, nll, brier, ece, damaged, damaged:Noise:3, ..."),
+]
 RESOLUTION = 0.5
 FileName = Annotated[
     str | None, typer.Option(help="Of the files; unless told, it says which options were given.")
@@ -294,12 +302,18 @@ def import_(
     typer.echo(f"{out}: {len(claims)} numbers")
 
 
-def _loaded(path: Path, overrides: list[str], runs: Path, name: str | None) -> "Study":
+def _loaded(
+    path: Path,
+    overrides: list[str],
+    runs: Path,
+    name: str | None,
+    own: Callable[["Study", Path], "Study"] | None = None,
+) -> "Study":
     """Read a study file; an edited one has a folder of its own, unless a name was given."""
     from tutelage.study.file import load_study, own_study
 
     usual = load_study(path, overrides, name)
-    study = usual if name else own_study(usual, runs)
+    study = usual if name else (own or own_study)(usual, runs)
     if study.name != usual.name:
         typer.echo(
             f"{runs / usual.name} keeps the study as it was; this one has {runs / study.name}"

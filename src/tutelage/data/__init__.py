@@ -1,4 +1,4 @@
-"""Data sets, splits by subject, leakage scan and corruptions.
+"""Data sets, splits by subject and leakage scan.
 
 ``__all__`` names the loaders; a recipe's ``data: {type: Hapt, window: 128}`` is looked up there.
 """

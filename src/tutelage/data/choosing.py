@@ -168,7 +168,6 @@ def few(
 
 
 def tested(dataset: DataSet) -> Ints:
-    """Return the samples of the official test part, or all of them where there is none."""
-    official = dataset.official_test
-    everyone = np.arange(len(dataset))
-    return everyone if official is None or not official.any() else np.flatnonzero(official)
+    """Return the samples of the official test part, or all where there is none; only those with a label."""
+    official, known = dataset.official_test, dataset.labels >= 0
+    return np.flatnonzero(known if official is None or not official.any() else known & official)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -52,7 +52,7 @@ class DataSet:
         modality: ``signal`` or ``image``.
         inputs: signals [N, channels, time] float32, or images [N, 3, height, width] uint8 (RGB);
             may be a read-only memory-map.
-        labels: class numbers, [N] int64, from 0.
+        labels: class numbers, [N] int64, from 0; -1 where a sample has no label.
         subjects: who each sample comes from, [N] strings, or None.
         class_names: one per class, by number.
         channel_names: one per channel.
@@ -205,9 +205,13 @@ class DataSet:
         if len(set(names)) != len(names) or not names:
             raise self._refuse("class_names", list(names), "a different name for every class")
         low, high = int(self.labels.min()), int(self.labels.max())
-        if low < 0 or high >= len(names):
-            wrong = low if low < 0 else high
-            raise self._refuse("labels", wrong, f"0 to {len(names) - 1} ({len(names)} class names)")
+        if low < -1 or high >= len(names):
+            wrong = low if low < -1 else high
+            raise self._refuse(
+                "labels", wrong, f"0 to {len(names) - 1} ({len(names)} class names), or -1 for none"
+            )
+        if high < 0:
+            raise self._refuse("labels", "-1 everywhere", "some samples with a label")
 
     def _check_windows(self) -> None:
         if self.window is not None and self.window != self.inputs.shape[-1]:
@@ -273,10 +277,31 @@ class DataSet:
                 state.update(np.ascontiguousarray(part, dtype=little).data)
         return state.hexdigest()
 
+    def take(self, index: Ints) -> "DataSet":
+        """Return the data set of these samples, in this order."""
+        columns = (
+            "labels",
+            "subjects",
+            "sessions",
+            "recordings",
+            "starts",
+            "official_test",
+            "official_validation",
+        )
+        chosen = {name: getattr(self, name) for name in columns}
+        return replace(
+            self,
+            inputs=np.asarray(self.inputs[index]),
+            concepts={scope: np.asarray(values[index]) for scope, values in self.concepts.items()},
+            **{name: None if values is None else values[index] for name, values in chosen.items()},
+        )
+
     def summary(self) -> dict[str, Any]:
-        """Return what a run record keeps of its data, ready for JSON."""
-        counts = np.bincount(self.labels, minlength=len(self.class_names))
-        return {
+        """Return what a run record keeps of its data, ready for JSON; ``unlabelled`` where some have no label."""
+        known = self.labels >= 0
+        counts = np.bincount(self.labels[known], minlength=len(self.class_names))
+        unlabelled = {} if known.all() else {"unlabelled": int((~known).sum())}
+        return unlabelled | {
             "name": self.name,
             "modality": self.modality,
             "samples": len(self),

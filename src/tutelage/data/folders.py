@@ -25,7 +25,8 @@ class Arrays(Loader):
     """A folder with ``X.npy`` and ``y.npy``.
 
     ``X.npy`` is [N, channels, time] floating-point or [N, 3, height, width] uint8; ``y.npy`` is
-    [N] integers from 0. Optional: ``subjects.npy`` [N], ``test.npy`` [N] bool (your official test
+    [N] integers from 0, -1 where a sample has no label. Optional:
+    ``subjects.npy`` [N], ``test.npy`` [N] bool (your official test
     part), ``sessions.npy`` [N], ``recordings.npy`` and ``starts.npy`` [N] (to detect windows that overlap),
     ``classes.txt`` and ``channels.txt`` (one name a line).
 
@@ -126,11 +127,16 @@ def _numbered_classes(path: Path, labels: Ints) -> tuple[str, ...]:
     Raises:
         UserError: labels that begin at 1, or are no class numbers.
     """
-    low, high = int(labels.min()), int(labels.max())
+    known = labels[labels != -1]
+    if not len(known):
+        raise UserError(
+            f"{path}: labels: found -1 everywhere, allowed are some samples with a label"
+        )
+    low, high = int(known.min()), int(known.max())
     if low < 0 or high >= len(labels):
         raise UserError(
-            f"{path}: labels: found {low if low < 0 else high}, allowed are class numbers from 0, of which there "
-            f"cannot be more than the {len(labels)} samples"
+            f"{path}: labels: found {low if low < 0 else high}, allowed are class numbers from 0 (of which there "
+            f"cannot be more than the {len(labels)} samples), and -1 where a sample has no label"
         )
     if low > 0:
         raise UserError(

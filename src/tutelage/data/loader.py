@@ -9,6 +9,7 @@ from tutelage.data.dataset import DataSet
 from tutelage.data.store import Progress, cached, quiet, stamps, usable
 from tutelage.data.store import home as data_cache
 from tutelage.errors import UserError
+from tutelage.files import is_folder
 
 
 class Loader(ABC):
@@ -115,7 +116,7 @@ def user_folder(loader: Loader, folder: str) -> Path:
         UserError: there is no such folder.
     """
     path = Path(folder).expanduser()
-    if not path.is_dir():
+    if not is_folder(path):
         raise UserError(
             f"{loader.kind}.folder: found no folder {folder!r} (looked for {path.absolute()})"
         )

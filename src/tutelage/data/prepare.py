@@ -69,8 +69,9 @@ def describe(dataset: DataSet) -> Description:
     """Return counts by class and subject, or by class and official part."""
     groups = _groups(dataset)
     table = np.zeros((len(dataset.class_names), len(groups)), np.int64)
+    known = dataset.labels >= 0
     for column, members in enumerate(groups.values()):
-        table[:, column] = np.bincount(dataset.labels[members], minlength=len(table))
+        table[:, column] = np.bincount(dataset.labels[members & known], minlength=len(table))
     totals = table.sum(1)
     rows = tuple(
         (name, *table[number].tolist(), int(totals[number]), float(totals[number] / len(dataset)))
@@ -146,10 +147,15 @@ def _notes(dataset: DataSet, groups: list[str], table: np.ndarray) -> tuple[str,
         more = ", ..." if len(names) > _SHOWN else ""
         notes.append(f"{len(names)} annotated concepts, {scope}: {', '.join(names[:_SHOWN])}{more}")
     totals = table.sum(1)
+    without = len(dataset) - int(totals.sum())
+    if without:
+        notes.append(
+            f"{without:,} samples without a label: on the training side only, never in validation or test"
+        )
     empty = [dataset.class_names[number] for number in np.flatnonzero(totals == 0)]
     if empty:
         notes.append(f"no samples of {', '.join(empty)}")
-        if empty[0] == dataset.class_names[0] and dataset.labels.min() > 0:
+        if empty[0] == dataset.class_names[0] and dataset.labels[dataset.labels >= 0].min() > 0:
             notes.append(
                 "labels begin above 0: are they numbered from 1? Then class 0 is never learned"
             )

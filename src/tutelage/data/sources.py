@@ -8,13 +8,13 @@ import tarfile
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from functools import cached_property, partial
 from pathlib import Path
 from typing import final
 
+from tutelage import seals
 from tutelage.data.guard import content, member, readable, sized
-from tutelage.data.store import stamps, write_text
+from tutelage.data.store import stamps
 from tutelage.errors import UserError
 
 Content = Callable[[], bytes]
@@ -115,9 +115,7 @@ class Folder(Source):
         their state each time. An image that is overwritten in place by one of equal name and size
         is not noticed.
         """
-        known: dict[str, tuple[dict[str, int | None], str]] = {}
-        with suppress(OSError, ValueError):
-            known = json.loads(memory.read_text())
+        known = seals.recall(memory)
         place = str(self.path.resolve())
         times, digest = known.get(place, ({}, ""))
         tops = set(self.tops) <= set(times)
@@ -125,7 +123,7 @@ class Folder(Source):
             listing = json.dumps(sorted(self._sizes.items()))
             digest = hashlib.sha256(listing.encode()).hexdigest()
             known[place] = (self.times, digest)
-            write_text(memory, json.dumps(known))
+            seals.remember(memory, known)
         texts = [name for name in self.tops if (self.path / name).is_file()]
         hashes = stamps([self.path / name for name in texts], memory.with_name(".hashes.json"))
         return [digest, *zip(texts, hashes, strict=True)]

@@ -59,7 +59,8 @@ def refuse_one_class(dataset: DataSet, split: Split) -> None:
     Raises:
         UserError: the training side has one class only.
     """
-    classes = np.unique(dataset.labels[split.train])
+    labels = dataset.labels[split.train]
+    classes = np.unique(labels[labels >= 0])
     if len(classes) == 1:
         raise UserError(
             f"split {split.name!r} of data set {dataset.name!r}: found one class on the training side, "

@@ -5,18 +5,19 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from filelock import FileLock
 
+from tutelage import seals
 from tutelage.data.dataset import DataSet
 from tutelage.data.guard import regular
 from tutelage.errors import UserError
-from tutelage.files import UNFINISHED, replacing, replacing_folder
+from tutelage.files import UNFINISHED, replacing_folder
 
 Progress = Callable[[str, float], None]
 
@@ -67,9 +68,7 @@ def stamps(paths: Iterable[Path], memory: Path) -> list[str]:
         paths: the files.
         memory: a JSON file that remembers (size, time in ns, hash) of every path.
     """
-    known: dict[str, list[Any]] = {}
-    with suppress(OSError, ValueError):
-        known = json.loads(memory.read_text())
+    known = seals.recall(memory)
     found = []
     for path in paths:
         state = regular(path).stat()
@@ -77,14 +76,8 @@ def stamps(paths: Iterable[Path], memory: Path) -> list[str]:
         fresh = [state.st_size, state.st_mtime_ns] != old[:2]
         found.append(sha256(path) if fresh else old[2])
         known[str(path.resolve())] = [state.st_size, state.st_mtime_ns, found[-1]]
-    write_text(memory, json.dumps(known))
+    seals.remember(memory, known)
     return found
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file so that a reader sees the old text or the new, never a part."""
-    with replacing(path) as unfinished:
-        unfinished.write_text(text, encoding="utf-8")
 
 
 def key(loader: object, content: object) -> str:
@@ -128,6 +121,8 @@ def _write(dataset: DataSet, folder: Path) -> None:
             meta.setdefault("arrays", []).append(name)
     meta["fingerprint"] = [_state(folder / "inputs.npy"), dataset.fingerprint]
     (folder / "dataset.json").write_text(json.dumps(meta, indent=1))
+    for path in sorted(folder.iterdir()):
+        seals.seal(path)
 
 
 def open_saved(folder: Path, units: tuple[str, ...] = ()) -> DataSet:
@@ -175,7 +170,7 @@ def cached(
     build: Callable[[Path], DataSet],
     units: tuple[str, ...] = (),
 ) -> DataSet:
-    """Return the stored data set for these arguments and files, built at the first time.
+    """Return the stored data set for these arguments and files, built at the first time and when it is damaged.
 
     One process builds, the others wait. The fingerprint is computed here, once.
 
@@ -188,15 +183,30 @@ def cached(
         units: of the channels.
     """
     place = folder / f"{type(loader).__name__.lower()}-{key(loader, content)}"
-    if not place.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".lock"):
-            if not place.exists():
-                for stale in folder.glob(f"{UNFINISHED}*/"):  # of a process that was killed
-                    shutil.rmtree(stale, ignore_errors=True)
-                with replacing_folder(place) as scratch:
-                    _write(build(scratch), scratch)
-    return open_saved(place, units)
+    if (found := _whole(place, units)) is not None:
+        return found
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        if (found := _whole(place, units)) is not None:
+            return found
+        if place.exists():
+            seals.tell_damaged(place)
+        for stale in folder.glob(f"{UNFINISHED}*/"):  # of a process that was killed
+            shutil.rmtree(stale, ignore_errors=True)
+        with replacing_folder(place) as scratch:
+            _write(build(scratch), scratch)
+        return open_saved(place, units)
+
+
+def _whole(place: Path, units: tuple[str, ...]) -> DataSet | None:
+    """Return a stored data set, or None where there is none, or where a file of it is not what was written."""
+    about = place / "dataset.json"
+    try:
+        names = json.loads(about.read_bytes())["arrays"] if seals.intact(about) else []
+        intact = [seals.intact(place / f"{name}.npy") for name in names]
+        return open_saved(place, units) if intact and all(intact) else None
+    except (UserError, OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _state(path: Path) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from tutelage import checkpoint
+from tutelage import seals
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.kinds import kind_of
 from tutelage.execution.listener import Listener
@@ -66,9 +66,9 @@ def measure(
         kinds.setdefault(kind_of(task.spec), task)
     size = side_by_side(config, len(tasks))
     folder = config.cache / "costs"
-    known = {} if well else {kind: _known(folder, kind, size) for kind in kinds}
-    found = {kind: Cost.from_json(c["cost"]) for kind, c in known.items() if c is not None}
-    start = max((c["start"] for c in known.values() if c is not None), default=0.0)
+    known = {} if well else {kind: seals.recall(_place(folder, kind, size)) for kind in kinds}
+    found = {kind: Cost.from_json(c["cost"]) for kind, c in known.items() if c}
+    start = max((c["start"] for c in known.values() if c), default=0.0)
     wanted = {kind: task for kind, task in kinds.items() if kind not in found}
     if not wanted:
         return Costs(found, start)
@@ -76,10 +76,9 @@ def measure(
         new = _measure(wanted, replace(config, jobs=1), kept, listener, 0.0)
         return Costs(found | new, start, new.refused)
     new = _measure(wanted, replace(config, jobs=size), kept, listener, _SECONDS)
-    folder.mkdir(parents=True, exist_ok=True)
     for kind, cost in new.items():
         content = {"cost": cost.to_json(), "start": new.start}
-        checkpoint.write_json(folder / f"{_key(kind, size)}.json", content)
+        seals.remember(_place(folder, kind, size), content)
     return Costs(found | new, max(start, new.start), new.refused)
 
 
@@ -140,13 +139,8 @@ def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
 
 
-def _known(folder: Path, kind: str, size: int) -> Any:
-    path = folder / f"{_key(kind, size)}.json"
-    return checkpoint.read_json(path) if path.exists() else None
-
-
-def _key(kind: str, size: int) -> str:
+def _place(folder: Path, kind: str, size: int) -> Path:
     machine = environment("")
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
     parts = [kind, size, machine["processor"], machine["torch"], gpu, version("tutelage")]
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]
+    return folder / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]}.json"

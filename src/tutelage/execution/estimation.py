@@ -154,7 +154,11 @@ class _Run:
         done = _epochs_done(task.folder / spec.folder)
         left = max(0, train.epochs - done)
         monitored = watched + (tested if spec.data.protocol == "legacy" else 0)
-        epoch = cost.step * (taught // train.batch_size) + cost.predict * monitored + cost.epoch
+        epoch = (
+            cost.step * ((train.epoch_samples or taught) // train.batch_size)
+            + cost.predict * monitored
+            + cost.epoch
+        )
         self.seconds = cost.run + left * epoch + cost.predict * (watched + tested)
         classes = len(data.dataset.class_names)
         self.disk = int(

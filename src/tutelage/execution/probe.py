@@ -4,7 +4,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +93,10 @@ def probe(
         listener: not told; all workers are asked in the same way.
     """
     whole = kept.fold(spec.data, spec.fold)
-    shots = (spec.shots or 0) * len(whole.dataset.class_names)
-    data = whole.small(max(_STEPS * spec.train.batch_size, shots), spec.taken)
+    # A step costs the same, whoever has labels; and of a few samples no more can have them than there are.
+    train = spec.train.model_copy(update={"epoch_samples": None})
+    spec = replace(spec, labelled=None, shown="all", train=train)
+    data = whole.small(_STEPS * spec.train.batch_size, spec.taken)
     learned = StandIns(data)
     with tempfile.TemporaryDirectory(prefix="tutelage-probe-") as name:
         folder = Path(name)

@@ -16,11 +16,13 @@ from tutelage.recipe.names import refuse_names
 from tutelage.recipe.resolve import RunSpec, resolve
 from tutelage.runs.folder import code_version, read_record
 from tutelage.runs.records import EXPERIMENT, Entry, ExperimentRecord
+from tutelage.runs.robustness import AskedRecord, write_asked
 from tutelage.runs.schema import write
 from tutelage.runs.search import answers, run_folders
 from tutelage.training.check import check
 from tutelage.training.example_choice import write_example
 from tutelage.training.other_data import Target, evaluate_elsewhere, load_targets
+from tutelage.training.robustness import asked_of, evaluate_damaged
 from tutelage.training.single import relative
 from tutelage.training.student import load_learned
 
@@ -46,6 +48,8 @@ class ExperimentPlan:
         folder: of the experiment.
         specs: every run, each after those it needs.
         targets: other data sets that the networks are evaluated on.
+        recipe: what is carried out.
+        asked: what is evaluated on damaged test inputs; None for nothing.
     """
 
     record: ExperimentRecord
@@ -53,6 +57,8 @@ class ExperimentPlan:
     folder: Path
     specs: list[RunSpec]
     targets: list[Target]
+    recipe: Recipe
+    asked: AskedRecord | None
 
 
 @dataclass(eq=False)
@@ -202,7 +208,10 @@ def _experiment(
     )
     targets = load_targets(recipe.transfer, dataset, specs, config.data, listener.progress)
     folder = config.runs / parent / name
-    return ExperimentPlan(record, name if parent else "", folder, specs, targets)
+    asked = asked_of(recipe, kept.fold(source, specs[0].fold))
+    return ExperimentPlan(
+        record, name if parent else "", folder, specs, targets, recipe, asked
+    )  # fmt: skip
 
 
 def _by_ending(runs: Path) -> dict[str, list[Path]]:
@@ -232,14 +241,21 @@ def _finish(
     experiment: ExperimentPlan, planned: Plan, paths: Mapping[Key, Path], listener: Listener
 ) -> None:
     folder, first = experiment.folder, experiment.specs[0]
+    complete = {fingerprint: path for (fingerprint, _), path in planned.complete.items()}
     if experiment.targets:
-        complete = {fingerprint: path for (fingerprint, _), path in planned.complete.items()}
         transfer = evaluate_elsewhere(
             experiment.targets, experiment.specs, complete, folder,
             planned.config.accelerator, listener.progress,
         )  # fmt: skip
         experiment.record = replace(experiment.record, transfer=transfer)
         _write(experiment, paths)
+    write_asked(folder, experiment.asked)
+    if experiment.asked is not None:
+        evaluate_damaged(
+            experiment.recipe, experiment.asked, experiment.specs, complete,
+            lambda spec: planned.kept.fold(spec.data, spec.fold),
+            planned.config.accelerator, listener.progress,
+        )  # fmt: skip
     write_example(folder / "example.npz", planned.kept.fold(first.data, first.fold))
 
 

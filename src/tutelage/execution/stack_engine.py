@@ -18,7 +18,7 @@ from typing import Any
 import psutil
 import torch
 
-from tutelage import checkpoint
+from tutelage import seals
 from tutelage.errors import unknown
 from tutelage.execution.claim import run_outcome
 from tutelage.execution.data_cache import DataCache
@@ -72,8 +72,8 @@ def stacking(way: str, engine: Engine = make_workers) -> Engine:
 
 def known_seconds(spec: RunSpec, cache: Path, accelerator: str) -> Seconds | None:
     """Return what was measured of such runs on this machine, or None where nothing was."""
-    path = _memory(_kind(spec, accelerator), cache)
-    return Seconds(**checkpoint.read_json(path)["seconds"]) if path.exists() else None
+    known = seals.recall(_memory(_kind(spec, accelerator), cache))
+    return Seconds(**known["seconds"]) if known else None
 
 
 def ways_of(planned: Plan) -> list[str]:
@@ -171,14 +171,16 @@ class _Stacking:
             return 1
         if self.way == "auto":
             path = _memory(first.kind, first.context.cache)
-            if not path.exists():
+            if path in self._measuring:
+                return 1 if len(items) < _WORTH else 0
+            known = seals.recall(path)
+            if not known:
                 if len(items) < _WORTH:
                     return 1
-                if path not in self._measuring:
-                    asked = [item.asked for item in items[:_PROBED]]
-                    self._measuring[path] = self.workers.submit(measure_stack, asked)
+                asked = [item.asked for item in items[:_PROBED]]
+                self._measuring[path] = self.workers.submit(measure_stack, asked)
                 return 0
-            if not Seconds(**checkpoint.read_json(path)["seconds"]).pays:
+            if not Seconds(**known["seconds"]).pays:
                 return 1
         return min(MOST, math.ceil(len(items) / self._free))  # evenly among free workers
 
@@ -198,8 +200,7 @@ class _Stacking:
             del self._measuring[path]
             # What went wrong with it goes wrong with the runs as well, and is told there.
             seconds = Seconds(0.0, 0.0, 0) if future.exception() else future.result()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            checkpoint.write_json(path, {"machine": _machine(), "seconds": asdict(seconds)})
+            seals.remember(path, {"machine": _machine(), "seconds": asdict(seconds)})
             return
         items, error = self._running.pop(future), future.exception()
         for place, item in enumerate(items):

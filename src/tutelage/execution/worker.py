@@ -39,6 +39,7 @@ def serve(pipe: Connection, threads: int, home: Path | None, cache: Path) -> Non
 
     from tutelage.execution.data_cache import DataCache
     from tutelage.execution.listener import Remote
+    from tutelage.execution.memory import give_back
     from tutelage.execution.threads import fixed_threads
 
     listener = Remote(send)
@@ -53,6 +54,7 @@ def serve(pipe: Connection, threads: int, home: Path | None, cache: Path) -> Non
                 send(("result", work(*arguments, kept, listener)))
             except Exception as error:
                 send(("error", portable(error)))
+            give_back()
 
 
 def portable(error: Exception) -> Exception:

@@ -1,6 +1,7 @@
 """TensorFlow Lite files as data: their metadata, their operators, their quantisation."""
 
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,10 @@ from tutelage.errors import UserError
 from tutelage.export.facts import KEY
 from tutelage.export.tools import lite_schema
 
-__all__ = ["operators", "read_metadata", "with_metadata"]
+__all__ = ["operators", "read_metadata", "with_metadata", "without_marks"]
+
+_MOVES = ("RESHAPE", "TRANSPOSE", "PAD", "SQUEEZE", "EXPAND_DIMS", "MAX_POOL_2D")
+"""Operators whose result is coded as their input is."""
 
 
 def with_metadata(content: bytes, text: str) -> bytes:
@@ -57,22 +61,85 @@ def read_metadata(content: bytes, path: Path) -> str | None:
     return None
 
 
+def without_marks(content: bytes) -> tuple[bytes, dict[str, tuple[float, float]]]:
+    """Take the pairs of quantise and dequantise out of a float file that marks the ranges of its values.
+
+    Returns:
+        The file without them, and name of a tensor -> the values of its lowest and its highest code.
+    """
+    import flatbuffers
+
+    model = _parse(content)
+    (graph,) = model.subgraphs
+    kinds = [_kind(model, operator) for operator in graph.operators]
+    moved = {
+        int(operator.inputs[0]): int(operator.outputs[0])
+        for operator, kind in zip(graph.operators, kinds, strict=True)
+        if kind == "DEQUANTIZE"
+    }
+    instead, ranges, left = dict[int, int](), dict[int, tuple[float, float]](), []
+    for operator, kind in zip(graph.operators, kinds, strict=True):
+        operator.inputs = [instead.get(int(i), int(i)) for i in operator.inputs]
+        source, target = int(operator.inputs[0]), int(operator.outputs[0])
+        if kind == "QUANTIZE":
+            instead[moved[target]] = source
+            ranges[source] = _ends(graph.tensors[target].quantization)
+        elif kind != "DEQUANTIZE":
+            left.append(operator)
+            if kind in _MOVES and source in ranges:
+                ranges[target] = ranges[source]
+    graph.operators = left
+    graph.outputs = [instead.get(int(i), int(i)) for i in graph.outputs]
+    for signature in model.signatureDefs or []:
+        for end in signature.outputs:
+            end.tensorIndex = instead.get(int(end.tensorIndex), int(end.tensorIndex))
+    names = {i: _text(graph.tensors[i].name) for i in ranges}
+    _drop_unread(model, graph)
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output()), {names[i]: ends for i, ends in ranges.items()}
+
+
+def _drop_unread(model: Any, graph: Any) -> None:
+    """Leave out the tensors that no operator touches any more."""
+    touched = {int(i) for o in graph.operators for i in (*o.inputs, *o.outputs)} - {-1}
+    kept = sorted(touched | {int(i) for i in (*graph.inputs, *graph.outputs)})
+    number = {old: new for new, old in enumerate(kept)} | {-1: -1}
+    graph.tensors = [graph.tensors[i] for i in kept]
+    for part in (graph, *graph.operators):
+        part.inputs = [number[int(i)] for i in part.inputs]
+        part.outputs = [number[int(i)] for i in part.outputs]
+    for signature in model.signatureDefs or []:
+        for end in (*signature.inputs, *signature.outputs):
+            end.tensorIndex = number[int(end.tensorIndex)]
+
+
+def _ends(coding: Any) -> tuple[float, float]:
+    """Return the values of the lowest and the highest code."""
+    scale, zero = float(coding.scale[0]), int(coding.zeroPoint[0])
+    return scale * (-128 - zero), scale * (127 - zero)
+
+
 def operators(content: bytes) -> dict[str, int]:
     """Return how often each operator stands in a file, the most frequent first."""
-    schema = lite_schema()
-    names = {
-        value: name
-        for name, value in vars(schema.BuiltinOperator).items()
-        if isinstance(value, int)
-    }
     model = _parse(content)
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
     counts = Counter(
-        names.get(codes[operator.opcodeIndex], "CUSTOM")
-        for graph in model.subgraphs
-        for operator in graph.operators
+        _kind(model, operator) for graph in model.subgraphs for operator in graph.operators
     )
     return dict(counts.most_common())
+
+
+def _kind(model: Any, operator: Any) -> str:
+    """Return the name of an operator's kind."""
+    code = model.operatorCodes[operator.opcodeIndex]
+    number = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return _kinds().get(number, "CUSTOM")
+
+
+@cache
+def _kinds() -> dict[int, str]:
+    known = vars(lite_schema().BuiltinOperator)
+    return {number: name for name, number in known.items() if isinstance(number, int)}
 
 
 def _parse(content: bytes) -> Any:

@@ -7,14 +7,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tutelage.errors import unknown
+from tutelage.errors import UserError, unknown
 from tutelage.export import tools
 from tutelage.export.facts import ModelFacts
-from tutelage.export.lite import header, quantise_lite, write_lite
-from tutelage.export.onnx import export_onnx, label_onnx, quantise_onnx
-from tutelage.models import On
+from tutelage.export.lite import header, quantise_lite, write_learned_lite, write_lite
+from tutelage.export.onnx import export_onnx, label_onnx, quantise_onnx, write_learned_onnx
+from tutelage.models import On, Quantised
 
-__all__ = ["FORMATS", "Format", "Making", "chosen_formats", "refuse_missing_tools"]
+__all__ = [
+    "FORMATS",
+    "LEARNED",
+    "Format",
+    "Making",
+    "chosen_formats",
+    "formats_of",
+    "refuse_missing_tools",
+]
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,12 @@ def _onnx_int8(made: Making) -> ModelFacts:
     return made.facts
 
 
+def _onnx_learned(made: Making) -> ModelFacts:
+    write_learned_onnx(made.network, made.facts.shape, made.path)
+    label_onnx(made.path, made.facts.metadata())
+    return made.facts
+
+
 def _tflite(made: Making) -> ModelFacts:
     write_lite(made.network, made.facts, made.path)
     return made.facts
@@ -76,6 +90,10 @@ def _tflite(made: Making) -> ModelFacts:
 
 def _tflite_int8(made: Making) -> ModelFacts:
     return quantise_lite(made.source, made.facts, made.shown, made.path)
+
+
+def _tflite_learned(made: Making) -> ModelFacts:
+    return write_learned_lite(made.network, made.facts, made.path)
 
 
 def _c(made: Making) -> ModelFacts:
@@ -96,19 +114,46 @@ FORMATS: Mapping[str, Format] = {
 """What may be shipped, in the order in which it is made; ``c`` is the int8 TensorFlow Lite file as a C array."""
 
 
-def chosen_formats(wanted: Sequence[str]) -> tuple[str, ...]:
+LEARNED: Mapping[str, Format] = {
+    "onnx-int8": Format(
+        "model.int8.onnx", _onnx_learned, (tools.onnx_exporter, tools.onnx_runtime), coded=True
+    ),
+    "tflite-int8": Format(
+        "model.int8.tflite", _tflite_learned,
+        (*_LITE, tools.lite_quantiser, tools.micro_runtime), coded=True,
+    ),
+    "c": FORMATS["c"],
+}  # fmt: skip
+"""What may be shipped of a network that was trained with simulated int8: no float file says what it says."""
+
+
+def formats_of(network: On) -> Mapping[str, Format]:
+    """Return what may be shipped of a network."""
+    return LEARNED if isinstance(network.network, Quantised) else FORMATS
+
+
+def chosen_formats(wanted: Sequence[str], kinds: Mapping[str, Format] = FORMATS) -> tuple[str, ...]:
     """Return the wanted formats with those they are made from, in the order they are made; all for none.
 
+    Args:
+        wanted: names.
+        kinds: what may be shipped.
+
     Raises:
-        UserError: there is no such format.
+        UserError: there is no such format, or not of this network.
     """
     for name in wanted:
         if name not in FORMATS:
             raise unknown("--formats", "format", name, FORMATS)
-    needed = set(wanted or FORMATS)
-    while more := {FORMATS[name].source for name in needed} - {""} - needed:
+        if name not in kinds:
+            raise UserError(
+                f"--formats: {name} is a float file, but the network was trained as int8 (allowed: "
+                f"{', '.join(kinds)})"
+            )
+    needed = set(wanted or kinds)
+    while more := {kinds[name].source for name in needed} - {""} - needed:
         needed |= more
-    return tuple(name for name in FORMATS if name in needed)
+    return tuple(name for name in kinds if name in needed)
 
 
 def refuse_missing_tools(wanted: Sequence[str]) -> None:

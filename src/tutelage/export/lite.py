@@ -1,8 +1,10 @@
 """TensorFlow Lite files: float, and full integer for microcontrollers."""
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,14 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tutelage.errors import UserError, one_line
+from tutelage.export.device import DeviceForm
 from tutelage.export.facts import ModelFacts, Quantisation
-from tutelage.export.flatbuffer import with_metadata
+from tutelage.export.flatbuffer import with_metadata, without_marks
 from tutelage.export.layers import layer_that_fails
 from tutelage.export.onnx import Scores
 from tutelage.export.tools import heard, lite_converter, lite_interpreter, lite_quantiser
 from tutelage.models import On
 
-__all__ = ["quantise_lite", "write_lite"]
+__all__ = ["quantise_lite", "write_learned_lite", "write_lite"]
 
 
 def write_lite(network: On, facts: ModelFacts, path: Path) -> None:
@@ -31,16 +34,46 @@ def write_lite(network: On, facts: ModelFacts, path: Path) -> None:
     Raises:
         UserError: the converter does not know a layer, or the extra ``edge`` is not installed.
     """
-    converter = lite_converter()
-    example = torch.zeros(1, *facts.shape)
     # The converter writes weights as they lie in memory, whatever their strides say.
     plain = deepcopy(network).to(memory_format=torch.contiguous_format)
+    content = _converted(Scores(plain).eval(), plain, facts, path)
+    path.write_bytes(with_metadata(content, facts.metadata()))
+
+
+def _converted(form: nn.Module, network: On, facts: ModelFacts, path: Path) -> bytes:
+    """Return what a device computes of a network as a float file; ``path`` is written meanwhile."""
+    converter = lite_converter()
+    example = torch.zeros(1, *facts.shape)
     try:
         with heard():
-            converter.convert(Scores(plain).eval(), (example,)).export(str(path))
+            converter.convert(form, (example,)).export(str(path))
     except Exception as error:  # the converter raises whatever the layer made it raise
-        raise _refused(plain, example, path, error) from error
-    path.write_bytes(with_metadata(path.read_bytes(), facts.metadata()))
+        raise _refused(network, example, path, error) from error
+    return path.read_bytes()
+
+
+def write_learned_lite(network: On, facts: ModelFacts, path: Path) -> ModelFacts:
+    """Write a network trained with simulated int8 as a full integer file, with the ranges that training learned.
+
+    Args:
+        network: on a :class:`~tutelage.models.Quantised`, in evaluation mode, on the CPU.
+        facts: of it.
+        path: of the file.
+
+    Returns:
+        The facts with scales and zero points, as they stand in the file.
+
+    Raises:
+        UserError: the converter does not know a layer, or the extra ``edge`` is not installed.
+    """
+    form = DeviceForm(network, "values").to(memory_format=torch.contiguous_format).eval()
+    content, ranges = without_marks(_converted(form, network, facts, path))
+    path.write_bytes(content)
+    learned = {
+        name: {"min": np.float32([[low]]), "max": np.float32([[high]])}
+        for name, (low, high) in ranges.items()
+    }
+    return _quantised(path, facts, path, lambda _: learned)
 
 
 def _refused(network: On, example: Tensor, path: Path, error: Exception) -> UserError:
@@ -75,13 +108,20 @@ def quantise_lite(
     Raises:
         UserError: an operator cannot be quantised, or the extra ``edge`` is not installed.
     """
+    shown = [{"args_0": window[None]} for window in windows]
+    return _quantised(source, facts, path, lambda q: q.calibrate({"serving_default": shown}))
+
+
+def _quantised(
+    source: Path, facts: ModelFacts, path: Path, ranges: Callable[[Any], Any]
+) -> ModelFacts:
+    """Write a float file as a full integer one, with the ranges that a quantiser is given."""
     tool = lite_quantiser()
     try:
         with heard():
             quantiser = tool.quantizer.Quantizer(str(source))
             quantiser.load_quantization_recipe(tool.recipe.static_wi8_ai8())
-            shown = [{"args_0": window[None]} for window in windows]
-            result = quantiser.quantize(quantiser.calibrate({"serving_default": shown}))
+            result = quantiser.quantize(ranges(quantiser))
     except Exception as error:  # likewise
         raise UserError(
             f"{path.name}: cannot be quantised ({one_line(error, 200)}); allowed: --formats without int8"

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tutelage.errors import UserError, one_line
+from tutelage.export.device import DeviceForm
 from tutelage.export.facts import KEY
 from tutelage.export.layers import layer_that_fails
 from tutelage.export.tools import onnx_exporter, onnx_runtime
 from tutelage.models import On
 
-__all__ = ["PARITY", "Scores", "export_onnx", "label_onnx", "quantise_onnx"]
+__all__ = ["PARITY", "Scores", "export_onnx", "label_onnx", "quantise_onnx", "write_learned_onnx"]
 
 _HOW: dict[str, Any] = {"dynamo": True, "external_data": False, "verbose": False}
 PARITY = 1e-4  # largest difference of a score, relative to the largest score where that is above 1
@@ -45,17 +46,10 @@ def export_onnx(network: On, input_shape: Sequence[int], path: Path) -> float:
         network, spec = load_network(run / "best.safetensors")
         export_onnx(network, spec["input_shape"], Path("student.onnx"))
     """
-    onnx_exporter()
     runtime = onnx_runtime()
     network.eval()
-    example, other = (_random(network, (count, *input_shape)) for count in (2, 3))
-    try:
-        torch.onnx.export(
-            Scores(network).eval(), (example,), str(path), input_names=["input"], output_names=["logits"],
-            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), **_HOW,
-        )  # fmt: skip
-    except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
-        raise _refused(network, example, path, error) from error
+    _written(Scores(network), network, _random(network, (2, *input_shape)), path)
+    other = _random(network, (3, *input_shape))
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (found,) = session.run(["logits"], {"input": other.numpy()})
     with torch.no_grad():
@@ -77,6 +71,34 @@ def _refused(network: On, example: Tensor, path: Path, error: Exception) -> User
         f"{path.name}: {type(network.network).__name__} cannot be exported"
         f"{f', for its layer {layer}' * bool(layer)}: {one_line(error)} (allowed: a network whose layers ONNX has)"
     )
+
+
+def _written(form: nn.Module, network: On, example: Tensor, path: Path) -> None:
+    """Write what makes scores of inputs, for any number of inputs."""
+    onnx_exporter()
+    try:
+        torch.onnx.export(
+            form.eval(), (example,), str(path), input_names=["input"], output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), **_HOW,
+        )  # fmt: skip
+    except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
+        raise _refused(network, example, path, error) from error
+
+
+def write_learned_onnx(network: On, input_shape: Sequence[int], path: Path) -> None:
+    """Write a network trained with simulated int8 as a QDQ file, with the ranges that training learned.
+
+    Args:
+        network: on a :class:`~tutelage.models.Quantised`, on the CPU.
+        input_shape: of one input.
+        path: of the file; input and output as of :func:`export_onnx`.
+
+    Raises:
+        UserError: the network cannot be exported.
+    """
+    onnx_runtime()
+    form = DeviceForm(network, "codes")
+    _written(form, network, _random(network, (2, *input_shape)), path)
 
 
 def _random(network: On, shape: tuple[int, ...]) -> Tensor:
@@ -139,10 +161,17 @@ def quantise_onnx(source: Path, windows: NDArray[np.float32], path: Path) -> Non
 
 
 def label_onnx(path: Path, text: str) -> None:
-    """Put a text into the metadata of an ONNX file."""
+    """Put a text into the metadata of an ONNX file; what its exporter noted of every node is left out."""
     import onnx
 
     model = onnx.load(str(path))
+    for part in (
+        *model.graph.node,
+        *model.graph.input,
+        *model.graph.output,
+        *model.graph.value_info,
+    ):
+        del part.metadata_props[:]
     entry = model.metadata_props.add()
     entry.key, entry.value = KEY, text
     onnx.save(model, str(path))

@@ -14,7 +14,7 @@ from tutelage.errors import UserError
 from tutelage.export import tools
 from tutelage.export.cost import FileCost, cost_of
 from tutelage.export.facts import ModelFacts
-from tutelage.export.formats import FORMATS, Making, chosen_formats
+from tutelage.export.formats import Making, chosen_formats, formats_of
 from tutelage.export.micro import run_micro
 from tutelage.export.models import MODELS
 from tutelage.export.parity import FLOAT, LOSS, MicroParity, Parity, micro_parity_of, parity_of
@@ -122,7 +122,8 @@ def write_package(
         UserError: the folder is there; a format cannot be written; a float file differs from the run; an int8 file
             loses too much.
     """
-    wanted = chosen_formats(formats)
+    kinds = formats_of(network)
+    wanted = chosen_formats(formats, kinds)
     refuse_existing(folder, force)
     if not len(evidence.labels):
         raise UserError(
@@ -132,8 +133,8 @@ def write_package(
         shipped = _fill(
             part, network, facts, evidence, wanted, accept_loss, progress or (lambda *_: None)
         )
-        keep = {FORMATS[name].file for name in (formats or FORMATS)}
-        for name in {FORMATS[name].file for name in wanted} - keep:
+        keep = {kinds[name].file for name in (formats or wanted)}
+        for name in {kinds[name].file for name in wanted} - keep:
             (part / name).unlink()
         shipped = replace(
             shipped,
@@ -158,10 +159,10 @@ def _fill(
     accept_loss: bool,
     progress: Callable[[str, float], None],
 ) -> Shipped:
-    shipped, losses = Shipped(folder, facts, windows=evidence.side), []
+    shipped, losses, kinds = Shipped(folder, facts, windows=evidence.side), [], formats_of(network)
     for number, name in enumerate(wanted):
-        kind = FORMATS[name]
-        path, source = folder / kind.file, folder / FORMATS[kind.source or name].file
+        kind = kinds[name]
+        path, source = folder / kind.file, folder / kinds[kind.source or name].file
         progress(f"writing {kind.file}", number / len(wanted))
         facts = kind.write(Making(network, facts, evidence.shown, path, source))
         if not kind.runs:

@@ -81,6 +81,23 @@ def represent(
     return values
 
 
+def fitted(
+    modality: Modality, array: Array, *, source: str, train: Array, folder: Path
+) -> Modality:
+    """Return a modality as :func:`represent` fits it, so that it can represent other samples.
+
+    Args:
+        modality: fitted here, or as an earlier fit on these samples was.
+        array: the samples.
+        source: fingerprint of their content.
+        train: numbers of the training samples.
+        folder: where files lie; made if absent.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _fit(modality, array, _numbers(train, len(array)), _given(modality, array, source), folder)
+    return modality
+
+
 def is_represented(
     modality: Modality, array: Array, *, source: str, train: Array, folder: Path
 ) -> bool:

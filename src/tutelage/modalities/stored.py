@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tutelage.errors import UserError
+from tutelage.files import is_file
 from tutelage.modalities.base import Representation
 
 __all__ = ["Stored"]
@@ -30,7 +31,7 @@ class Stored(Representation):
         Raises:
             UserError: the file is missing, is no plain array, or has the wrong shape.
         """
-        if not Path(self.path).is_file():
+        if not is_file(Path(self.path)):
             raise UserError(f"{place}.path: {self.path} does not exist")
         try:
             values: npt.NDArray[Any] = np.load(self.path, mmap_mode="r", allow_pickle=False)

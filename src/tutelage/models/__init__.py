@@ -9,6 +9,7 @@ from tutelage.models.mobilenet import MobileNetV2
 from tutelage.models.network import Network, as_network, network_class
 from tutelage.models.on import On
 from tutelage.models.prompted_clip import PromptedClip
+from tutelage.models.quantised import Quantised
 from tutelage.models.resnet import CifarResNet, ResNet
 from tutelage.models.reused_head import ReusedHead
 from tutelage.models.separable_net import SeparableNet
@@ -16,6 +17,7 @@ from tutelage.models.shufflenet import ShuffleNetV1, ShuffleNetV2
 from tutelage.models.size import Size, measure
 from tutelage.models.tapped import Tapped
 from tutelage.models.timm_model import Timm
+from tutelage.models.tinier_har import TinierHAR
 from tutelage.models.vgg import VGG
 from tutelage.models.wide_resnet import WideResNet
 
@@ -30,6 +32,7 @@ __all__ = [
     "Network",
     "On",
     "PromptedClip",
+    "Quantised",
     "ResNet",
     "ReusedHead",
     "SeparableNet",
@@ -37,6 +40,7 @@ __all__ = [
     "ShuffleNetV2",
     "Size",
     "Tapped",
+    "TinierHAR",
     "Timm",
     "VGG",
     "WideResNet",

@@ -38,6 +38,10 @@ class Network(nn.Module, ABC):
     def forward(self, x: Tensor) -> Output:
         """Return logits and features of inputs."""
 
+    def sense(self, x: Tensor) -> Tensor:
+        """Return inputs, [B, channels, ...] before they are standardised, as the device's sensor hands them over."""
+        return x
+
     @classmethod
     def content(cls, described: Mapping[str, Any]) -> str:
         """Return what a run depends on besides a network's arguments, such as the content of a file they name.

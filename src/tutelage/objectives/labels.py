@@ -1,6 +1,7 @@
 """Learning from hard labels."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -13,6 +14,9 @@ from tutelage.types import Facts, View
 
 class Labels(Objective):
     """Cross entropy with the true classes; class-weighted and focal on request.
+
+    Where a batch holds samples without a label (-1) as well, only those with a label count: their losses are
+    scaled so that the mean over the batch is the mean over them, and the loss of the others is 0.
 
     Args:
         class_weights: None, one weight per class, or ``balanced``: N / (C · count), from the training
@@ -59,15 +63,18 @@ class Labels(Objective):
 
     def forward(self, view: View) -> Tensor:
         """Return the loss of each sample, [B], in nats; of a mixed input, that of both classes by their share."""
-        batch, logits = view.batch, view.student.logits
+        logits = view.student.logits
         if self.logit_scaling == "std":
             logits = losses.spread_scaled(logits)
-        return batch.by_label(
-            lambda labels: losses.cross_entropy(
-                logits,
-                labels,
-                class_weights=self.weights,
-                focal_gamma=self.focal_gamma,
-                label_smoothing=self.label_smoothing,
-            )
+        return view.batch.by_label(partial(self._among_labelled, logits))
+
+    def _among_labelled(self, logits: Tensor, labels: Tensor) -> Tensor:
+        known = labels >= 0
+        values = losses.cross_entropy(
+            logits,
+            labels.clamp_min(0),
+            class_weights=self.weights,
+            focal_gamma=self.focal_gamma,
+            label_smoothing=self.label_smoothing,
         )
+        return values.where(known, 0.0) * (len(labels) / known.sum().clamp_min(1))

@@ -17,7 +17,9 @@ Model = TypeVar("Model", bound=BaseModel)
 Protocol = Literal["honest", "legacy", "blind", "refit"]
 """What is known of the test side; ``refit``: there is none, everybody trains."""
 
-__all__ = ["Protocol", "Recipe", "Stage", "Strict", "Train", "load", "parse", "refuse_refit"]
+__all__ = [
+    "Evaluate", "Labelled", "Protocol", "Recipe", "Stage", "Strict", "Train", "load", "parse", "refuse_refit",
+]  # fmt: skip
 
 
 class Strict(BaseModel):
@@ -30,6 +32,7 @@ class Train(Strict):
     """How one stage is trained."""
 
     epochs: int = Field(20, ge=0, le=1_000_000)
+    epoch_samples: int | None = Field(None, ge=2)
     batch_size: int = Field(64, ge=2)
     optimizer: Described = {"type": "SGD", "momentum": 0.9, "weight_decay": 1e-4, "nesterov": True}
     learning_rate: float | Described = 0.05
@@ -62,6 +65,24 @@ class Train(Strict):
     stop_constant: bool = True
 
 
+class Labelled(Strict):
+    """Which training samples have labels: so many of each class, or all of some subjects."""
+
+    per_class: int | None = Field(None, ge=1)
+    subjects: Annotated[int, Field(ge=1)] | list[str] | None = None
+    seed: int | None = Field(None, ge=0, lt=2**63)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "Labelled":
+        given = [key for key in ("per_class", "subjects") if getattr(self, key) not in (None, [])]
+        if len(given) != 1:
+            raise UserError(
+                f"labelled: found {' and '.join(given) or 'neither per_class nor subjects'}; allowed: per_class "
+                "(labelled samples of each class), or subjects (how many have labels, or their names)"
+            )
+        return self
+
+
 class Stage(Strict):
     """One network to train, or to take from an earlier run."""
 
@@ -72,6 +93,7 @@ class Stage(Strict):
     teachers: list[str] = []
     teacher_epoch: Literal["best", "last"] = "best"
     start_from: str | None = None
+    quantise: Literal["int8"] | None = None
     distiller: dict[str, Described | None] = {}
     train: dict[str, Any] = {}
     seed: int | None = Field(None, ge=0, lt=2**63)
@@ -79,8 +101,32 @@ class Stage(Strict):
     trust: bool = False
     train_classes: str | list[str] = []
     shots: int | None = Field(None, ge=1)
+    shown: Literal["labelled", "all"] | None = None
     unlabelled: bool = False
     published: dict[str, float] = {}
+
+
+class Evaluate(Strict):
+    """What is evaluated on damaged test inputs after training; no network depends on it.
+
+    Args:
+        corruptions: names or descriptions of :mod:`tutelage.corruptions`; ``name`` tells two of one type apart.
+        draws: how often each is drawn.
+        severities: which steps of the scale.
+        stages: whose networks: those that are compared, all, or these.
+    """
+
+    corruptions: list[str | Described] = []
+    draws: int = Field(3, ge=1, le=100)
+    severities: list[Annotated[int, Field(ge=1, le=100)]] = Field([1, 2, 3, 4, 5], min_length=1)
+    stages: Literal["students", "all"] | list[str] = "students"
+
+    @field_validator("severities")
+    @classmethod
+    def _in_order(cls, value: list[int]) -> list[int]:
+        if len(set(value)) != len(value):
+            raise ValueError("each severity is named once")
+        return sorted(value)
 
 
 class Recipe(Strict):
@@ -89,6 +135,7 @@ class Recipe(Strict):
     title: str = ""
     data: Described
     split: Described
+    labelled: Labelled | None = None
     folds: Literal["all"] | list[int] = [0]
     seeds: list[Annotated[int, Field(ge=0, lt=2**63)]] = [0]
     protocol: Protocol = "honest"
@@ -103,6 +150,7 @@ class Recipe(Strict):
     groups: Literal["base_novel"] | dict[str, list[str]] = {}
     transfer: dict[str, Described] = {}
     encoders: dict[str, Described] = {}
+    evaluate: Evaluate = Evaluate()
 
     @model_validator(mode="before")
     @classmethod
@@ -178,6 +226,11 @@ class Recipe(Strict):
                 "network": self.network_description(name),
             }
         return content
+
+    @property
+    def untested(self) -> "Recipe":
+        """The same recipe without what may be evaluated later, when everything is trained."""
+        return self.model_copy(update={"evaluate": Evaluate()})
 
     def needed_for(self, name: str) -> set[str]:
         """Return a stage, those it learns from or starts from, and those that they need."""
@@ -270,7 +323,16 @@ def _check_stage(name: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
         raise UserError(
             f"{place}.train_classes: found classes as well, whose samples alone are tested; allowed is one of both"
         )
-    given = ("teachers", "start_from", "train", "train_classes", "shots", "unlabelled")
+    given = (
+        "teachers",
+        "start_from",
+        "quantise",
+        "train",
+        "train_classes",
+        "shots",
+        "shown",
+        "unlabelled",
+    )
     stated = [key for key in given if getattr(stage, key)]
     if stage.run is not None and stated:
         raise UserError(
@@ -310,7 +372,9 @@ def _sentence(model: type[BaseModel], error: ValidationError, place: str) -> Use
 
 def _fields(model: type[BaseModel], loc: Sequence[str]) -> list[str]:
     """Return the keys that are allowed at a place inside a model."""
-    names: dict[str, type[BaseModel]] = {"stages": Stage, "train": Train}
+    names: dict[str, type[BaseModel]] = {
+        "stages": Stage, "train": Train, "evaluate": Evaluate, "labelled": Labelled
+    }  # fmt: skip
     for part in loc:
         model = names.get(part, model)
     extra = ["seed"] if model is Recipe else []

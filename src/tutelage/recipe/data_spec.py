@@ -10,6 +10,7 @@ from tutelage import data as datasets
 from tutelage import seals
 from tutelage.data import DataSet, leakage
 from tutelage.data.split import Split, refuse_one_class
+from tutelage.data.unlabelled import count_labelled, split_labelled
 from tutelage.errors import UserError
 from tutelage.recipe.config import Protocol, Recipe
 from tutelage.recipe.instantiate import build
@@ -80,7 +81,7 @@ def folds(recipe: Recipe, dataset: DataSet) -> list[int]:
     Raises:
         UserError: there is no such fold.
     """
-    count = DataSpec.of(recipe).splitter().count(dataset)
+    count = count_labelled(DataSpec.of(recipe).splitter(), dataset)
     if recipe.folds == "all":
         return list(range(count))
     for fold in recipe.folds:
@@ -98,7 +99,7 @@ def split_of(spec: DataSpec, dataset: DataSet, fold: int, cache: Path) -> Split:
     Raises:
         UserError: the split leaks, there is no test side, or no validation under the honest protocol.
     """
-    split: Split = spec.splitter().split(dataset, fold)
+    split = split_labelled(spec.splitter(), dataset, fold)
     if spec.protocol != "refit" and len(split.test) == 0:
         raise UserError(
             f"split.test: found 0 in {split.name!r}; then nothing says how good a network is (allowed: 1 or more; "

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from tutelage.data import DataSet
 from tutelage.data.split import Split
 from tutelage.errors import UserError, unknown
 from tutelage.modalities import Representation
-from tutelage.modalities.cache import Blocks, is_represented, represent
+from tutelage.modalities.cache import Blocks, fitted, is_represented, represent
 from tutelage.modalities.stored import Stored
 from tutelage.moments import Moments, resolution
 from tutelage.recipe.data_spec import DataSpec, Progress, hash_of, split_of
@@ -84,17 +84,12 @@ class Fold:
         train = _spread(sides[0], self.dataset.labels, count)
         rest = _spread(sides[1], self.dataset.labels, 16)
         chosen = np.concatenate([train, rest])
-        d = self.dataset
-        dataset = DataSet(
-            d.name, d.modality, np.asarray(d.inputs[chosen]), d.labels[chosen],
-            None if d.subjects is None else d.subjects[chosen], d.class_names, d.channel_names,
-            d.rate, d.window, synthetic=d.synthetic,
-            concepts={scope: np.asarray(values[chosen]) for scope, values in d.concepts.items()},
-            concept_names=d.concept_names,
-        )  # fmt: skip
+        dataset = self.dataset.take(chosen)
         ids = np.arange(len(chosen))
         split = Split(self.split.name, ids[: len(train)], ids[len(train) :], ids[:0])
-        return Fold(dataset, split, self.modalities, self.standardise, self.cache, chosen, len(d))
+        return Fold(
+            dataset, split, self.modalities, self.standardise, self.cache, chosen, len(self.dataset)
+        )
 
     def check_input(self, name: str, place: str) -> None:
         """Raise if there is no such modality."""
@@ -110,6 +105,11 @@ class Fold:
             content = self._modality(name).content
             parts += [content] if content else []
         return hashlib.sha256("|".join(parts).encode()).hexdigest()
+
+    @cached_property
+    def partly_labelled(self) -> bool:
+        """Whether training samples of the data set have no label."""
+        return bool((self.dataset.labels[self.split.train] < 0).any())
 
     @cached_property
     def train_hash(self) -> str:
@@ -160,6 +160,24 @@ class Fold:
             train=self.split.train,
             folder=self.cache,
         )
+
+    def is_made(self, name: str) -> bool:
+        """Return whether a modality is made from the data set's own inputs, so that it can be made from others."""
+        return name == self.dataset.modality or not isinstance(self._modality(name), Stored)
+
+    def maker(self, name: str) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+        """Return what makes one modality of other inputs than the data set's, fitted on its training samples.
+
+        Args:
+            name: of a modality that :meth:`is_made`.
+        """
+        if name == self.dataset.modality:
+            return lambda inputs: inputs
+        made: Callable[[npt.NDArray[Any]], npt.NDArray[Any]] = fitted(
+            self._modality(name), self.dataset.inputs, source=self.dataset.fingerprint,
+            train=self.split.train, folder=self.cache,
+        ).transform  # fmt: skip
+        return made
 
     def _modality(self, name: str) -> Any:
         return build(

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import yaml
 
 from tutelage.errors import UserError, quoted
-from tutelage.files import bytes_in_words
+from tutelage.files import bytes_in_words, is_file
 
 __all__ = ["folder_name", "merge", "read_override", "read_text", "read_yaml"]
 
@@ -29,7 +29,7 @@ def read_yaml(path: Path, what: str) -> dict[str, Any]:
     Raises:
         UserError: it is missing, too large, no text, no YAML, or no mapping.
     """
-    if not path.is_file():
+    if not is_file(path):
         raise UserError(f"{path}: there is no such {what} file")
     if path.stat().st_size > _BYTES:
         raise UserError(

@@ -9,13 +9,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from tutelage.data.choosing import few
 from tutelage.errors import UserError, unknown
-from tutelage.recipe.config import Recipe, Train
+from tutelage.recipe.config import Labelled, Recipe, Train
 from tutelage.recipe.data_spec import DataSpec
+from tutelage.recipe.evaluation import refuse_unfit_evaluation
 from tutelage.recipe.fold import Fold
 from tutelage.recipe.groups import groups_of, taught
 from tutelage.recipe.instantiate import build
+from tutelage.recipe.labelled import labelled_ids, labelled_options, labels_of, refuse_labelled
 from tutelage.recipe.names import path_part
 from tutelage.recipe.networks import content_of
 
@@ -45,8 +46,9 @@ class RunSpec:
         train_classes: names of the classes it is taught and chosen on; none for all.
         group: the name of these classes, where they are a group; or empty.
         groups: names of the classes of each group that is evaluated apart.
-        shots: training samples of each class; None for all.
-        unlabelled: the labels of the training samples are hidden.
+        labelled: whose labels it may see; None for all there are.
+        shown: whether it is shown the labelled training samples alone, or all of them.
+        unlabelled: the labels of what it is shown are hidden, too.
         run: folder of an earlier run that is taken as it is.
         trust: its checkpoint may name classes of other packages, which are imported.
         teacher_epoch: which checkpoint of the teachers.
@@ -70,7 +72,8 @@ class RunSpec:
     train_classes: tuple[str, ...]
     group: str
     groups: Mapping[str, tuple[str, ...]]
-    shots: int | None
+    labelled: Labelled | None
+    shown: Literal["labelled", "all"]
     unlabelled: bool
     run: str | None
     trust: bool
@@ -129,7 +132,8 @@ class RunSpec:
     def options(self) -> dict[str, Any]:
         """Return what is not as it would be without a word, of what it is shown."""
         stated = {
-            "train_classes": list(self.train_classes), "shots": self.shots, "unlabelled": self.unlabelled
+            "train_classes": list(self.train_classes), **labelled_options(self.labelled, self.shown),
+            "unlabelled": self.unlabelled,
         }  # fmt: skip
         return {key: value for key, value in stated.items() if value}
 
@@ -179,6 +183,13 @@ class _Resolver:
     ) -> RunSpec:
         recipe, stage, data = self.recipe, self.recipe.stages[name], self.data
         network, train = recipe.network_description(name), recipe.train_settings(name)
+        labelled, shown = labels_of(recipe, name, data)
+        if shown == "labelled" and stage.shots is None and train.epoch_samples is None:
+            # As many steps as those who are shown everything: what comes again is labelled, not the time.
+            train = train.model_copy(update={"epoch_samples": len(data.split.train)})
+        content = content_of(network, f"stages.{name}.network")
+        if stage.quantise is not None:
+            network = {"type": "Quantised", "network": network}
         modality = stage.input or data.dataset.modality
         data.check_input(modality, f"stages.{name}.input")
         for augmented in train.augment:
@@ -188,25 +199,27 @@ class _Resolver:
             raise UserError(f"{place}: follows from the data; remove it from the recipe")
         spec = RunSpec(
             name, self.fold, data.split.name, seed, "", self.source, modality,
-            stage.crop or recipe.crop, network, content_of(network, f"stages.{name}.network"),
+            stage.crop or recipe.crop, network, content,
             recipe.objectives(name), train, tuple(stage.classes),
             taught(recipe, name, data.dataset.class_names),
             stage.train_classes if isinstance(stage.train_classes, str) else "", self.groups,
-            stage.shots, stage.unlabelled, stage.run, stage.trust or self.trust, stage.teacher_epoch,
+            labelled, shown, stage.unlabelled, stage.run, stage.trust or self.trust, stage.teacher_epoch,
             teachers, start,
         )  # fmt: skip
         _refuse_short(spec, data)
+        _refuse_unsimulated(spec)
         return replace(spec, fingerprint=_fingerprint(spec, data))
 
 
 def _refuse_unfit(recipe: Recipe, data: Fold) -> None:
-    """Refuse groups, shots, stages and other data sets that do not fit.
+    """Refuse groups, labelled samples, stages and other data sets that do not fit.
 
     Raises:
         UserError: a name that is no class or group, too few samples, or labels of a test side that are not hidden.
     """
     dataset, names = data.dataset, data.dataset.class_names
     quantities = {"accuracy", "harmonic_mean", "mean", *groups_of(recipe, names), *recipe.transfer}
+    refuse_unfit_evaluation(recipe, data)
     for target, description in recipe.transfer.items():
         build("tutelage.data", description, f"transfer.{target}", method="load")
     for name, stage in recipe.stages.items():
@@ -214,12 +227,7 @@ def _refuse_unfit(recipe: Recipe, data: Fold) -> None:
         for wanted in stage.classes:
             if wanted not in names:
                 raise unknown(f"{place}.classes", "class", wanted, names)
-        if stage.shots is not None:
-            classes = taught(recipe, name, names) or stage.classes or names
-            numbers = [names.index(each) for each in classes]
-            few(
-                dataset.labels, names, data.split.train, stage.shots, [0], f"{place}.shots", numbers
-            )
+        refuse_labelled(recipe, name, taught(recipe, name, names) or stage.classes or names, data)
         for quantity in stage.published:
             if quantity not in quantities:
                 raise unknown(f"{place}.published", "quantity", quantity, quantities)
@@ -231,15 +239,35 @@ def _refuse_unfit(recipe: Recipe, data: Fold) -> None:
 
 
 def _refuse_short(spec: RunSpec, data: Fold) -> None:
-    """Refuse a batch that is larger than all training samples."""
-    names, labels = data.dataset.class_names, data.dataset.labels[data.split.train]
+    """Refuse a batch that is larger than all training samples, or than an epoch."""
+    names, labels, train = data.dataset.class_names, data.dataset.labels, data.split.train
     numbers = [names.index(name) for name in spec.taken or names]
-    count = min(int((labels == n).sum()) for n in numbers) if spec.shots else 0
-    count = len(numbers) * min(spec.shots or 0, count) or int(np.isin(labels, numbers).sum())
+    if spec.shown == "labelled":
+        seed = [spec.seed, spec.fold]
+        train = labelled_ids(spec.labelled, data.dataset, train, seed, numbers)
+    elif spec.taken:
+        train = train[np.isin(labels[train], numbers)]
+    count = spec.train.epoch_samples or len(train)
     if spec.run is None and spec.train.epochs and spec.train.batch_size > count:
+        what = "samples of an epoch" if spec.train.epoch_samples else "training samples"
         raise UserError(
             f"{spec.place}.train.batch_size: found {spec.train.batch_size}, which is more than the {count} "
-            f"training samples (allowed: 2 to {count})"
+            f"{what} (allowed: 2 to {count})"
+        )
+
+
+def _refuse_unsimulated(spec: RunSpec) -> None:
+    """Refuse a training in which int8 would not be simulated as a device computes it."""
+    if spec.network["type"] != "Quantised" or spec.run is not None:
+        return
+    if not spec.train.epochs:
+        raise UserError(
+            f"{spec.place}.quantise: nothing is trained, so no range of an activation is learned "
+            "(allowed: train.epochs of 1 or more)"
+        )
+    if spec.train.precision != "32-true":
+        raise UserError(
+            f"{spec.place}.quantise: int8 is simulated in 32-true; found train.precision {spec.train.precision}"
         )
 
 

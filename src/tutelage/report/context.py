@@ -10,7 +10,7 @@ from tutelage.runs.example import ExampleWindow
 from tutelage.runs.ledger import Experiment
 from tutelage.runs.schema import UnreadableError
 from tutelage.runs.traces import Trust, trusts
-from tutelage.study.comparison import Comparison, best_student, compare
+from tutelage.study.comparison import Comparison, best_student, compare, self_taught
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,15 @@ class ReportContext:
     def comparisons(self) -> tuple[Comparison, ...]:
         """Every student against the baseline."""
         return compare(self.experiment)
+
+    @cached_property
+    def beyond_self(self) -> Comparison | None:
+        """The best student against self-training, where that is another student of the experiment."""
+        own = self_taught(self.experiment)
+        if own is None or self.best in (None, own):
+            return None
+        others = compare(self.experiment, baseline=own)
+        return next((one for one in others if one.student == self.best), None)
 
     @cached_property
     def best(self) -> str | None:

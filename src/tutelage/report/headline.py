@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tutelage.report.context import ReportContext
+from tutelage.report.labels import labelled_words
 from tutelage.report.verdicts import RULE, difference_sentence, subject_sentence
 from tutelage.report.wording import human, listed, percent, plural, signed
 from tutelage.runs.ledger import Experiment
@@ -51,7 +52,9 @@ def headline(context: ReportContext) -> Headline:
         comparison for comparison in context.comparisons if comparison.student == best
     )
     return Headline(
-        sentence=_sentence(comparison),
+        sentence=" ".join(
+            part for part in (_labels(experiment), _sentence(comparison), _beyond(context)) if part
+        ),
         choice=_choice(experiment, comparison),
         claims=_claims(comparison),
         facts=_facts(experiment, comparison),
@@ -72,6 +75,21 @@ def _sentence(comparison: Comparison) -> str:
     ):
         sentence += f" {subject_sentence(comparison.subjects, *names)}"
     return sentence
+
+
+def _labels(experiment: Experiment) -> str:
+    """How many labels there were, where not every training sample had one."""
+    said = labelled_words(experiment.of(experiment.record.baseline))
+    return f"With labels for {said}:" if said else ""
+
+
+def _beyond(context: ReportContext) -> str:
+    """What teachers give beyond the student's own answers, where self-training was tried."""
+    if context.beyond_self is None:
+        return ""
+    comparison = context.beyond_self
+    told = difference_sentence(comparison.difference, comparison.student, comparison.baseline)
+    return f"Against self-training: {told}"
 
 
 def _choice(experiment: Experiment, comparison: Comparison) -> str:

@@ -43,6 +43,7 @@ class TableCell:
         tone: colours the cell.
         heat: from 0 to 1, shades the cell; None leaves it plain.
         bar: from 0 to 1, draws a thin bar below the number; None draws none.
+        link: where the text leads, on the page.
     """
 
     text: str
@@ -55,6 +56,7 @@ class TableCell:
     tone: Tone = ""
     heat: float | None = None
     bar: float | None = None
+    link: str = ""
 
     @property
     def plain(self) -> str:

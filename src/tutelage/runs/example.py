@@ -77,7 +77,7 @@ class ExampleWindow:
                 diagram=(births.ravel(), deaths.ravel()),
                 channel=int(words["channel"]),
             )  # fmt: skip
-        except (TypeError, ValueError) as error:
+        except (OverflowError, TypeError, ValueError) as error:
             raise UnreadableError(f"{path}: not an example window ({error})") from None
 
     def __post_init__(self) -> None:

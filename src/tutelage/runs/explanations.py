@@ -18,9 +18,9 @@ from tutelage.runs.schema import UnreadableError, parse
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-Number = Annotated[float, Field(allow_inf_nan=False)] | None
+Number = int | Annotated[float, Field(allow_inf_nan=False)] | None
 Measured = dict[str, Number | dict[str, Number]]
-"""Measures of faithfulness by name; some are groups. None stands for a number that is not finite."""
+"""Measures of faithfulness and counts by name; some are groups. None stands for a number that is not finite."""
 
 OWN: dict[str, tuple[str, ...]] = {
     "index": ("n",),
@@ -221,6 +221,9 @@ def _check_shapes(
     missing = sorted({*wanted, "inputs"} - arrays.keys())
     if missing:
         raise UnreadableError(f"{path}: {missing[0]} is missing")
+    for key in ("index", "inputs"):
+        if not arrays[key].ndim:
+            raise UnreadableError(f"{path}: {key} is one value, expected one for each sample")
     sizes = {"2": 2, "classes": classes, "n": len(arrays["index"]), "inputs": len(arrays["inputs"])}
     for key, letters in wanted.items():
         stream = key.rpartition(".")[0]

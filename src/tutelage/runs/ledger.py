@@ -6,7 +6,7 @@ field that is missing or wrong, costs its run alone.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -27,6 +27,7 @@ from tutelage.runs.holes import (
 )
 from tutelage.runs.location import below
 from tutelage.runs.records import EXPERIMENT, Entry, Evaluation, ExperimentRecord, Split
+from tutelage.runs.robustness import AskedRecord, read_asked, read_robustness
 from tutelage.runs.run import Run
 from tutelage.runs.schema import UnreadableError, read
 from tutelage.runs.transfer import Transfer, read_transfer
@@ -42,6 +43,8 @@ class Experiment:
     holes: tuple[Hole, ...]
     findings: tuple[str, ...]
     transfers: tuple[Transfer, ...] = ()
+    asked: AskedRecord | None = None
+    """What is evaluated on damaged test inputs."""
 
     @property
     def title(self) -> str:
@@ -133,7 +136,34 @@ def read_experiment(folder: Path) -> Experiment:
     findings += integrity.repeated_entries(record.runs) + integrity.unlisted(folder, record)
     findings += integrity.oddities(runs)
     transfers = tuple(read_transfer(folder, *target, runs) for target in record.transfer.items())
-    return Experiment(record, folder, tuple(runs), tuple(holes), tuple(findings), transfers)
+    asked, runs = _damaged(folder, runs, findings)
+    return Experiment(record, folder, tuple(runs), tuple(holes), tuple(findings), transfers, asked)
+
+
+def _damaged(
+    folder: Path, runs: list[Run], findings: list[str]
+) -> tuple[AskedRecord | None, list[Run]]:
+    """Return what is asked on damaged inputs, and the runs with what their folders say of it."""
+    try:
+        asked = read_asked(folder)
+    except UnreadableError as error:
+        findings.append(f"{error}; nothing is said of damaged inputs.")
+        return None, runs
+    if asked is None:
+        return None, runs
+    return asked, [_with_robustness(run, asked, findings) for run in runs]
+
+
+def _with_robustness(run: Run, asked: AskedRecord, findings: list[str]) -> Run:
+    test = run.evaluations.get("test")
+    if run.stage not in asked.stages or test is None:
+        return run
+    try:
+        known = read_robustness(run.folder, run.fingerprint, test.n, asked)
+    except UnreadableError as error:
+        findings.append(f"{error}; run the recipe again.")
+        return run
+    return replace(run, robustness=known)
 
 
 def _read_run(folder: Path, entry: Entry, expected: ExperimentRecord) -> Run | Hole:

@@ -89,6 +89,10 @@ class SampleTraces:
         """
         stored = arrays.load(path, "traces", "index")
         index = arrays.column(stored, "index", None, path)
+        if index.ndim != 1:
+            raise UnreadableError(
+                f"{path}: index is {index.shape}, expected one id for each sample"
+            )
         values = {
             name: arrays.column(stored, name, np.float64, path) for name in stored if name != "index"
         }  # fmt: skip

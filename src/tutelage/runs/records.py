@@ -112,6 +112,7 @@ class RunData:
     concepts: dict[str, Names] = field(default_factory=dict)
     groups: dict[str, Names] = field(default_factory=dict)
     n_taught: Count | None = None
+    n_labelled: Count | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from tutelage.runs.explanations import Explanations
 from tutelage.runs.inspection import Inspection
 from tutelage.runs.predictions import Predictions, SampleTraces
 from tutelage.runs.records import EPOCH, Epoch, Evaluation, RunRecord, Split
+from tutelage.runs.robustness import Robustness
 from tutelage.runs.schema import read_lines
 
 
@@ -15,7 +16,8 @@ class Run:
     """One complete run: what it answers, its record and its evaluations.
 
     Two stages that ask for the same network share one run folder, so ``stage`` is the stage of the
-    experiment; ``record.stage`` is the one it was trained for.
+    experiment; ``record.stage`` is the one it was trained for. ``robustness`` is what it is worth on damaged test
+    inputs, None where the experiment does not ask or its file does not tell.
     """
 
     stage: str
@@ -25,6 +27,7 @@ class Run:
     evaluations: dict[Split, Evaluation]
     path: str
     folder: Path
+    robustness: Robustness | None = None
 
     @property
     def key(self) -> tuple[str, int]:

@@ -1,15 +1,14 @@
 """How runs become one number, declared before it is made: metric, split, folds, spread and which runs count."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 from pydantic import Field, field_validator, model_validator
 
-from tutelage.errors import UserError, unknown
+from tutelage.errors import UserError
 from tutelage.recipe.config import Strict, parse
-from tutelage.runs.frames import METRICS
 from tutelage.runs.records import Evaluation, Split
 from tutelage.runs.run import Run
 from tutelage.statistics.spreads import (
@@ -20,19 +19,20 @@ from tutelage.statistics.spreads import (
     sample_sd,
     spread,
 )
+from tutelage.study.metrics import (
+    MEASURED,
+    UNITS,
+    Metric,
+    is_damaged,
+    lower_is_better,
+    metric_of,
+    title_of,
+)
 
-__all__ = ["Aggregate", "Aggregation", "Best", "aggregate", "lower_is_better", "metric_of"]
+__all__ = ["Aggregate", "Aggregation", "Best", "aggregate"]
 
-Metric = Callable[[Evaluation], float | None]
 Key = tuple[str, int]
 
-_METRICS: dict[str, Metric] = {**METRICS, "harmonic_mean": lambda one: one.harmonic_mean}
-_UNITS = {"nll": "nats", "brier": ""}
-_TITLES = {
-    "accuracy": "accuracy", "macro_f1": "macro-F1", "nll": "negative log-likelihood",
-    "brier": "Brier score", "ece": "calibration error (ECE)",
-    "classwise_ece": "classwise calibration error", "harmonic_mean": "harmonic mean of the groups",
-}  # fmt: skip
 _OF_SAMPLES = ("accuracy", "nll", "brier")
 _SPLITS = {
     "validation": "validation split, epoch chosen on it",
@@ -84,20 +84,28 @@ class Aggregation(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _of_the_test(self) -> "Aggregation":
+        if is_damaged(self.metric) and self.split != "test":
+            raise UserError(
+                f"split: {self.split}, but metric {self.metric} is of damaged test inputs (allowed: test)"
+            )
+        return self
+
     @property
     def scale(self) -> float:
         """Factor from the metric to what is shown."""
-        return 1.0 if self.metric in _UNITS else 100.0
+        return 1.0 if self.metric in UNITS else 100.0
 
     @property
     def unit(self) -> str:
         """What is shown: %, nats, or nothing."""
-        return _UNITS.get(self.metric, "%")
+        return UNITS.get(self.metric, "%")
 
     @property
     def metric_title(self) -> str:
         """The metric in words."""
-        return _TITLES.get(self.metric, self.metric)
+        return title_of(self.metric)
 
     @property
     def spread_name(self) -> str:
@@ -152,22 +160,6 @@ class Aggregate:
         return len(self.values)
 
 
-def metric_of(name: str, place: str = "metric") -> Metric:
-    """Return a metric by its name.
-
-    Raises:
-        UserError: there is none.
-    """
-    if name not in _METRICS:
-        raise unknown(place, "metric", name, _METRICS)
-    return _METRICS[name]
-
-
-def lower_is_better(name: str) -> bool:
-    """Whether less of a metric is better."""
-    return name in ("nll", "brier", "ece", "classwise_ece")
-
-
 def aggregate(
     runs: Sequence[Run], how: Aggregation, planned: int | None = None, folds: Sequence[str] = ()
 ) -> Aggregate:
@@ -207,8 +199,7 @@ def _values(
     values: dict[Key, float] = {}
     left_out: dict[Key, str] = {}
     for run in sorted(runs, key=lambda run: run.key):
-        evaluation = run.evaluations.get(how.split)
-        value = None if evaluation is None else metric(evaluation)
+        value = metric(run, how.split)
         if value is not None:
             values[run.key] = value
         else:
@@ -222,8 +213,7 @@ def _best(
     """Keep the best seeds of each fold; ties are broken by the smaller seed."""
     scores: dict[Key, float] = {}
     for run in runs:
-        evaluation = run.evaluations.get(rule.on)
-        score = None if evaluation is None else metric(evaluation)
+        score = metric(run, rule.on)
         if run.key in values and score is not None:
             scores[run.key] = score if low else -score
     kept = {
@@ -264,7 +254,7 @@ def _together(evaluations: Sequence[Evaluation], metric: str) -> float:
         hits, true, said = np.diag(confusion), confusion.sum(axis=1), confusion.sum(axis=0)
         scores = 2 * hits / np.maximum(true + said, 1)
         return float(scores[true > 0].mean())
-    value = _METRICS[metric]
+    value = MEASURED[metric]
     sizes = np.array([one.n for one in evaluations], dtype=np.float64)
     return float(np.average([float(value(one) or 0.0) for one in evaluations], weights=sizes))
 

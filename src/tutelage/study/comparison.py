@@ -50,11 +50,22 @@ class Comparison:
         return self.contrast.verdict
 
 
-def compare(experiment: Experiment, split: Split = "test") -> tuple[Comparison, ...]:
-    """Compare the accuracy of every student with the baseline, in the order of the recipe."""
-    against = {"stage": experiment.record.baseline}
+def compare(
+    experiment: Experiment, split: Split = "test", baseline: str | None = None
+) -> tuple[Comparison, ...]:
+    """Compare the accuracy of every student with the baseline, or another one, in the order of the recipe."""
+    against = {"stage": baseline or experiment.record.baseline}
     compared = compare_study(study_of(experiment), against, "accuracy", split)
     return tuple(Comparison(single, _subjects(single.runs, split)) for single in compared.single)
+
+
+def self_taught(experiment: Experiment) -> str | None:
+    """The student whose only teacher is the baseline: self-training; None where there is none."""
+    alone = {experiment.record.baseline}
+    runs = ((name, experiment.of(name)) for name in experiment.students)
+    return next(
+        (name for name, mine in runs if mine and mine[0].record.teachers.keys() == alone), None
+    )
 
 
 def best_student(experiment: Experiment) -> str | None:

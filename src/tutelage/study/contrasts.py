@@ -17,8 +17,8 @@ from tutelage.statistics.paired import (
     paired_difference,
 )
 from tutelage.statistics.power import seeds_needed
-from tutelage.study.aggregate import lower_is_better, metric_of
 from tutelage.study.ledger import StudyLedger
+from tutelage.study.metrics import lower_is_better, metric_of, refuse_unasked
 from tutelage.study.parts import Coordinates, Part, part_at
 
 __all__ = ["Contrast", "StudyComparison", "compare_study", "contrast", "settled"]
@@ -141,6 +141,7 @@ def compare_study(
     Raises:
         UserError: a stage, axis or value that does not exist, or nothing to compare with.
     """
+    refuse_unasked(metric, ledger.asked)
     against = against or _baseline(ledger)
     (axis, value), *more = against.items()
     if more:
@@ -176,7 +177,7 @@ def contrast(
         other = others.get(run.key)
         if other is None or split not in run.evaluations:
             continue
-        mine, its = value(run.evaluations[split]), value(other.evaluations[split])
+        mine, its = value(run, split), value(other, split)
         if mine is not None and its is not None:
             pairs.append((run, other))
             values[run.key] = (mine, its)

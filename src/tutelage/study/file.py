@@ -180,9 +180,19 @@ def own_study(study: Study, runs: Path) -> Study:
     """
     name = own_name(
         runs / study.name / "study.json", study.name, to_jsonable_python(study.resolved),
-        lambda content: parse(_File, content, "study"),
+        lambda content: _trained(parse(_File, content, "study")),
     )  # fmt: skip
     return replace(study, name=name)
+
+
+def _trained(file: _File) -> _File:
+    """Return a study file without what may be evaluated later, when everything is trained."""
+
+    def kept(content: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: item for key, item in content.items() if key.partition(".")[0] != "evaluate"}
+
+    recipe = file.recipe if isinstance(file.recipe, str) else kept(file.recipe)
+    return file.model_copy(update={"recipe": recipe, "set": kept(file.set)})
 
 
 def _cells(file: _File, base: Mapping[str, Any]) -> list[Cell]:

@@ -10,6 +10,7 @@ from tutelage.errors import UserError
 from tutelage.runs.ledger import Experiment, read_experiment
 from tutelage.runs.location import below
 from tutelage.runs.records import STUDY, CellRecord, StudyRecord
+from tutelage.runs.robustness import AskedRecord
 from tutelage.runs.run import Run
 from tutelage.runs.schema import read
 
@@ -81,6 +82,11 @@ class StudyLedger:
     def experiments(self) -> tuple[Experiment, ...]:
         """The cells that can be read."""
         return tuple(cell.experiment for cell in self.cells if cell.experiment is not None)
+
+    @cached_property
+    def asked(self) -> tuple[AskedRecord, ...]:
+        """What the cells evaluate on damaged test inputs."""
+        return tuple(one.asked for one in self.experiments if one.asked is not None)
 
     @cached_property
     def axes(self) -> dict[str, tuple[str, ...]]:

@@ -10,10 +10,10 @@ from filelock import FileLock, Timeout
 
 from tutelage.errors import UserError
 from tutelage.runs.folder import read_record
-from tutelage.runs.records import EXPERIMENT, STUDY, CellRecord, Entry, RunRecord
+from tutelage.runs.records import EXPERIMENT, STUDY, CellRecord, Entry, RunRecord, StudyRecord
 from tutelage.runs.schema import UnreadableError, read
 
-__all__ = ["CellStatus", "Status", "status_of"]
+__all__ = ["CellStatus", "CurrentRun", "Status", "status_of"]
 
 STATES = ("done", "running", "stopped", "failed", "missing")
 """``stopped``: begun, and no process of this machine is training it now."""
@@ -35,6 +35,27 @@ class CellStatus:
 
 
 @dataclass(frozen=True)
+class CurrentRun:
+    """A run that a process of this machine is training now.
+
+    Args:
+        stage: what it trains.
+        fold: of it.
+        seed: of it.
+        cell: the first that asks for it.
+        epochs: that it takes in all; None where the record does not tell.
+        folder: of the run.
+    """
+
+    stage: str
+    fold: str
+    seed: int
+    cell: str
+    epochs: int | None
+    folder: Path
+
+
+@dataclass(frozen=True)
 class Status:
     """A whole study.
 
@@ -44,7 +65,7 @@ class Status:
         counts: state -> different runs.
         spent: seconds that its complete runs took, added up.
         left: seconds that the others will take, added up over all processes; None where no run tells.
-        parallel: runs going on at this moment.
+        current: runs going on at this moment.
     """
 
     name: str
@@ -52,7 +73,28 @@ class Status:
     counts: Mapping[str, int]
     spent: float
     left: float | None
-    parallel: int
+    current: tuple[CurrentRun, ...]
+
+    @property
+    def parallel(self) -> int:
+        """How many runs go on at this moment."""
+        return len(self.current)
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """What a run may be."""
+        return STATES
+
+    @property
+    def time_left(self) -> str:
+        """What is left, in words, with as many runs side by side as now."""
+        if not sum(self.counts.get(state, 0) for state in ("running", "stopped", "missing")):
+            return "nothing is left"
+        if self.left is None:
+            return "time left: not known before a run of each stage is done"
+        beside = max(1, self.parallel)
+        text = f"time left: about {duration(self.left / beside)} with {beside} side by side"
+        return text if self.parallel else f"{text}; nothing is running now"
 
     @property
     def missing(self) -> str:
@@ -82,23 +124,28 @@ class _KnownRun:
     seconds: float | None
     share: float
     failure: str
+    current: CurrentRun | None = None
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def status_of(folder: Path, runs: Path | None = None) -> Status:
     """Read where a study stands; nothing is written, and no run waits for it.
 
     Args:
-        folder: of the study.
+        folder: of the study, or of an experiment, which is a study of one cell.
         runs: root of all experiments; the parent of the folder unless told.
 
     Raises:
-        UserError: there is no study in this folder.
+        UserError: there is neither in this folder.
     """
-    if not (folder / "study.json").is_file():
-        raise UserError(
-            f"{folder}: there is no study.json; allowed: the folder of a study, runs/<name>"
-        )
-    study = read(STUDY, folder / "study.json")
+    study = _study(folder)
     locks = (runs or folder.parent) / ".cache" / "locks"
     known: dict[Path, _KnownRun] = {}
     cells = []
@@ -111,8 +158,19 @@ def status_of(folder: Path, runs: Path | None = None) -> Status:
     return Status(
         study.name, tuple(cells), Counter(run.state for run in different),
         sum(run.seconds or 0.0 for run in different), _left(different),
-        sum(run.state == "running" for run in different),
+        tuple(run.current for run in different if run.current is not None),
     )  # fmt: skip
+
+
+def _study(folder: Path) -> StudyRecord:
+    if (folder / "study.json").is_file():
+        return read(STUDY, folder / "study.json")
+    if (folder / "experiment.json").is_file():
+        name = read(EXPERIMENT, folder / "experiment.json").name
+        return StudyRecord(1, name, (CellRecord("all", {}, "."),))
+    raise UserError(
+        f"{folder}: there is no study.json and no experiment.json; allowed: the folder of a study, runs/<name>"
+    )
 
 
 def _entries(folder: Path, cell: CellRecord) -> tuple[Entry, ...]:
@@ -146,7 +204,17 @@ def _judged(path: Path, cell: CellRecord, entry: Entry, locks: Path) -> _KnownRu
         failure = f"{asked}: {why}"
     seconds = _seconds(record) if record is not None and state == "done" else None
     share = 0.0 if record is None else _share(path, record)
-    return _KnownRun(state, entry.stage, cell.name, seconds, share, failure)
+    epochs = None if record is None else record.epochs
+    current = CurrentRun(entry.stage, entry.fold, entry.seed, cell.name, epochs, path)
+    return _KnownRun(
+        state,
+        entry.stage,
+        cell.name,
+        seconds,
+        share,
+        failure,
+        current if state == "running" else None,
+    )
 
 
 def _state(record: RunRecord | None, fingerprint: str, locks: Path) -> str:

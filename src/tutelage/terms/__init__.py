@@ -13,6 +13,7 @@ from tutelage.terms.feature_distance import FeatureDistance
 from tutelage.terms.feature_statistics import FeatureStatistics
 from tutelage.terms.hint import Hint
 from tutelage.terms.projector_distance import ProjectorDistance
+from tutelage.terms.pseudo_labels import PseudoLabels
 from tutelage.terms.similarity_map import SimilarityMap
 from tutelage.terms.soft_targets import SoftTargets
 from tutelage.terms.standardised import Standardised
@@ -30,6 +31,7 @@ __all__ = [
     "FeatureStatistics",
     "Hint",
     "ProjectorDistance",
+    "PseudoLabels",
     "SimilarityMap",
     "SoftTargets",
     "Standardised",

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tutelage.augment import augmented, of_mixtures
-from tutelage.batches import batches, class_aware, order
+from tutelage.batches import again, batches, class_aware, order
 from tutelage.losses import cross_entropy
 from tutelage.objectives import Losses
 from tutelage.seeds import derive, generator
@@ -42,7 +42,11 @@ class TrainingEpoch:
         self.random = generator(settings.seed, "augment", start.epoch)
         draws = generator(settings.seed, "order", start.epoch)
         if settings.sampler == "class_aware":
-            self.ids = class_aware(training.train, training.samples.labels, draws)
+            self.ids = class_aware(
+                training.train, training.samples.labels, draws, count=settings.epoch_samples
+            )
+        elif settings.epoch_samples is not None:
+            self.ids = again(training.train, settings.epoch_samples, draws)
         else:
             self.ids = order(training.train, draws)
         self.rows: list[Tensor] = []
@@ -117,10 +121,11 @@ def summary(
 ) -> dict[str, dict[str, Any]]:
     """Return the mean of each trace, over all samples and per class (None for a class not seen)."""
     labels, classes = training.samples.labels[index], len(training.samples.class_names)
-    counts = torch.bincount(labels, minlength=classes) * training.labelled
+    known = labels >= 0
+    counts = torch.bincount(labels[known], minlength=classes)
     means = {}
     for name, values in traces.items():
-        sums = torch.zeros(classes).index_add_(0, labels, values)
+        sums = torch.zeros(classes).index_add_(0, labels[known], values[known])
         by_class = [float(s / n) if n else None for s, n in zip(sums, counts, strict=True)]
         means[name] = {"mean": float(values.mean()), "by_class": by_class}
     return means

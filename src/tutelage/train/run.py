@@ -64,7 +64,7 @@ class TrainingRun:
     ) -> None:
         self.training, self.settings, self.device = training, settings, device
         self.record, self.state = record, state
-        self.steps = len(training.train) // settings.batch_size
+        self.steps = (settings.epoch_samples or len(training.train)) // settings.batch_size
         if not settings.epochs:
             return
         if self.steps == 0:

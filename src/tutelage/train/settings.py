@@ -44,6 +44,8 @@ class Settings:
         select: the network that is kept: that of the ``best`` epoch by accuracy on validation, or of the ``last``.
         average: how much every epoch counts in the network that is kept, instead of a single one; None for none.
         stop_constant: stop a student that predicts a single class and shows no sign of learning.
+        epoch_samples: samples of an epoch; when all have been seen, they come again in another order. None: every
+            sample once.
     """
 
     epochs: int
@@ -54,6 +56,7 @@ class Settings:
     select: Literal["best", "last"] = "best"
     average: Average | None = None
     stop_constant: bool = True
+    epoch_samples: int | None = None
 
     @property
     def kept(self) -> Literal["best", "last", "average", "start"]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from tutelage.batches import Samples
 from tutelage.errors import UserError
 from tutelage.evaluate import predict
-from tutelage.models import On, Size, measure
+from tutelage.models import On, Quantised, Size, measure
 from tutelage.modes import evaluating
 from tutelage.objectives import Distiller
 from tutelage.ranks import Divided, Ranks
@@ -133,6 +133,10 @@ def assemble(
     size = measure(student.network, made.blueprint["input_shape"])
     if spec.start is not None:
         start_from(student, network_for(spec.start, "best"), spec.place, spec.start.stage)
+    if isinstance(student.network, Quantised) and ranks is not None:
+        raise UserError(
+            f"{spec.place}.quantise: several processes would learn ranges of their own (allowed: --devices 1)"
+        )
     student.to(fabric.device)
     distiller = make_distiller(spec)
     outputs = _teachers(

@@ -1,7 +1,6 @@
 """Everything of a recipe assembled and tried on one small batch, before anything is trained."""
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from tutelage.recipe.fold import Fold
 from tutelage.recipe.resolve import RunSpec
 from tutelage.training.assemble import Assembled, Context, assemble, must_run
 from tutelage.training.concept_survey import try_explaining
+from tutelage.training.hidden_labels import refuse_hidden
 from tutelage.training.settings import make_step
 from tutelage.training.student import StandIns
 from tutelage.types import Clock, View
@@ -109,12 +109,13 @@ def _shrunk(spec: RunSpec, small: Fold) -> RunSpec:
         "compile": False,
         "precision": "32-true",
         "teachers": "live",
+        "epoch_samples": None,
     }
     # A thousand classes' texts with gradients are more than a laptop holds.
-    present = tuple(names[i] for i in sorted(set(labels.tolist())))
+    present = tuple(names[i] for i in sorted(set(labels.tolist())) if i >= 0)
     return replace(
-        spec, seed=0, train=spec.train.model_copy(update=own), train_classes=present, shots=None,
-        unlabelled=False,
+        spec, seed=0, train=spec.train.model_copy(update=own), train_classes=present, labelled=None,
+        shown="all", unlabelled=False,
     )  # fmt: skip
 
 
@@ -128,8 +129,8 @@ def _tried(spec: RunSpec, made: Assembled, gradients: bool) -> dict[str, float]:
     trained = spec.train.epochs > 0
     if trained:
         _bind(spec, made)
-    if trained and spec.unlabelled:
-        _refuse_labels(made, index)
+    if trained and (spec.unlabelled or _partly(spec, made)):
+        refuse_hidden(made, index, none=spec.unlabelled)
     reach = _try(made, index) if gradients and trained else {}
     try_explaining(made.student, made.samples, index, spec.place)
     return reach
@@ -153,31 +154,9 @@ def _bind(spec: RunSpec, made: Assembled) -> None:
         raise UserError(f"{spec.place}.{error}") from error
 
 
-def _refuse_labels(made: Assembled, index: Tensor) -> None:
-    """Refuse whatever says something else when the labels of the training samples are others."""
-    place, wanted = made.spec.place, "allowed: what reads no labels, or unlabelled: false"
-    if made.spec.train.sampler == "class_aware":
-        raise UserError(
-            f"{place}.train.sampler: class_aware reads labels, which are hidden ({wanted})"
-        )
-    if made.student.network.fits_labels():
-        raise UserError(f"{place}.network: it is settled by labels, which are hidden ({wanted})")
-    batch = made.samples.take(index)
-    other = replace(batch, labels=(batch.labels + 1) % len(made.samples.class_names))
-    made.student.train()
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        teachers = {name: teacher.eval()(batch) for name, teacher in made.teachers.items()}
-        student = made.student(batch)
-        for key, objective in made.distiller.objectives.items():
-            said = []
-            for seen in (batch, other):
-                torch.manual_seed(0)
-                # A copy: an objective may remember what it was asked before.
-                said.append(deepcopy(objective)(View(student, teachers, seen, Clock())))
-            if not torch.equal(*said):
-                raise UserError(
-                    f"{place}.distiller.{key}: reads labels, which are hidden ({wanted})"
-                )
+def _partly(spec: RunSpec, made: Assembled) -> bool:
+    """Whether a run is shown samples whose labels are hidden beside those whose labels it may see."""
+    return spec.shown == "all" and (spec.labelled is not None or made.data.partly_labelled)
 
 
 def _try(made: Assembled, index: Tensor) -> dict[str, float]:

@@ -87,5 +87,5 @@ def make_settings(spec: RunSpec, inputs: Sequence[str]) -> Settings:
     return Settings(
         train.epochs, train.batch_size, spec.seed, Augmentation(mine, mix, train.augment_teachers),
         train.sampler, train.select or "best", average,
-        train.stop_constant,
+        train.stop_constant, train.epoch_samples,
     )  # fmt: skip

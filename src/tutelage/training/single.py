@@ -184,7 +184,7 @@ def _data(made: Assembled) -> RunData:
         tuple(made.blueprint["input_shape"]), who(split.train), who(split.validation),
         who(split.test), split.name,
         {scope: tuple(names) for scope, names in dataset.concept_names.items()},
-        dict(spec.groups), len(made.training.train),
+        dict(spec.groups), len(made.training.train), len(made.subset.known),
     )  # fmt: skip
 
 

@@ -228,6 +228,6 @@ class StandIns:
             sorted({spec.modality, *(teacher.modality for teacher in teachers.values())})
         )
         # Of a few samples, no more can be asked than there are.
-        whole = replace(spec, shots=None)
+        whole = replace(spec, labelled=None, shown="all")
         sides = sides_of(whole, self.data, samples)
         return make_student(whole, self.data, samples, sides, teachers).network

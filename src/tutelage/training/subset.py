@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from tutelage.batches import Samples
-from tutelage.data.choosing import few
+from tutelage.recipe.labelled import labelled_ids
 from tutelage.recipe.resolve import RunSpec
 
 __all__ = ["TrainingSubset", "of_classes", "training_subset"]
@@ -18,25 +18,30 @@ class TrainingSubset:
     """What a stage is shown while it is trained.
 
     Args:
-        samples: the data; labels that are hidden are 0.
+        samples: the data; labels that are hidden are -1.
         index: ids of the training samples.
+        known: ids of those of them whose labels are not hidden.
         validation: ids of the samples that decide.
         classes: names of the classes that compete; none for all.
-        labelled: the labels of the training samples are true.
     """
 
     samples: Samples
     index: Tensor
+    known: Tensor
     validation: Tensor
     classes: tuple[str, ...]
-    labelled: bool
+
+    @property
+    def labelled(self) -> bool:
+        """Whether no label is hidden."""
+        return len(self.known) == len(self.index)
 
 
 def training_subset(spec: RunSpec, samples: Samples, sides: Mapping[str, Tensor]) -> TrainingSubset:
     """Return what a run is shown.
 
-    The draw of a few samples depends on seed and fold alone, so every stage of a seed gets the same ones: those of
-    ``{type: FewShot, seed: ...}`` with that seed.
+    The draw of labelled samples depends on seed and fold alone, so every stage of a seed gets the same ones: those
+    of ``{type: FewShot, seed: ...}`` with that seed. A label that is hidden is -1 here: no class.
 
     Args:
         spec: the run.
@@ -44,19 +49,19 @@ def training_subset(spec: RunSpec, samples: Samples, sides: Mapping[str, Tensor]
         sides: ids of the sides of the split.
 
     Raises:
-        UserError: a class has fewer samples than shots.
+        UserError: there are fewer samples or subjects than are to have labels.
     """
-    names, classes = samples.class_names, spec.train_classes
-    index = of_classes(sides["train"], samples, classes)
-    validation = of_classes(sides["validation"], samples, classes)
-    if spec.shots is not None:
-        numbers = [names.index(name) for name in spec.taken or names]
-        place, seed = f"{spec.place}.shots", [spec.seed, spec.fold]
-        some = few(samples.labels.numpy(), names, index.numpy(), spec.shots, seed, place, numbers)
-        index = torch.from_numpy(some)
-    if spec.unlabelled:
-        samples = replace(samples, labels=samples.labels.index_fill(0, index, 0))
-    return TrainingSubset(samples, index, validation, classes, not spec.unlabelled)
+    names = samples.class_names
+    index = of_classes(sides["train"], samples, spec.train_classes)
+    validation = of_classes(sides["validation"], samples, spec.train_classes)
+    numbers = [names.index(name) for name in spec.taken or names]
+    seed = [spec.seed, spec.fold]
+    known = torch.from_numpy(labelled_ids(spec.labelled, samples, index.numpy(), seed, numbers))
+    index = known if spec.shown == "labelled" else index
+    known = known[:0] if spec.unlabelled else known
+    hidden = index[~torch.isin(index, known)]
+    samples = replace(samples, labels=samples.labels.index_fill(0, hidden, -1))
+    return TrainingSubset(samples, index, known, validation, spec.train_classes)
 
 
 def of_classes(index: Tensor, samples: Samples, classes: Sequence[str]) -> Tensor:

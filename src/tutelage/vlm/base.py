@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tutelage.errors import UserError
+from tutelage.files import is_file
 from tutelage.vlm import towers
 
 __all__ = [
@@ -170,7 +171,7 @@ def digest_of(*paths: Path) -> str:
     """
     whole = hashlib.sha256()
     for path in paths:
-        if not path.is_file():
+        if not is_file(path):
             raise UserError(f"encoder: {path} does not exist")
         state = path.stat()
         whole.update(f"{path.name}:{_content(path, state.st_size, state.st_mtime_ns)};".encode())

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tutelage.errors import UserError, library, one_line
+from tutelage.files import is_folder
 from tutelage.vlm.base import EncoderSource, digest_of, files_of
 from tutelage.vlm.open_clip import OpenClipEncoder, has_quick_gelu
 from tutelage.vlm.pictures import PictureEncoder, Preparation
@@ -74,7 +75,7 @@ class HuggingFace(EncoderSource):
     def fingerprint(self) -> str:
         """A hash of the folder's files, or of the hub name."""
         folder = Path(self.folder)
-        if folder.is_dir():
+        if is_folder(folder):
             return digest_of(*files_of(folder)) + _own_edge(folder)
         return hashlib.sha256(f"hugging_face|{self.folder}".encode()).hexdigest()
 

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from tutelage.errors import UserError, library, one_line
+from tutelage.files import is_file
 from tutelage.vlm.base import EncoderSource, digest_of, files_of
 from tutelage.vlm.pictures import PictureEncoder, Preparation
 from tutelage.vlm.weights import read_weights
@@ -78,7 +79,7 @@ class OpenClip(EncoderSource):
     @property
     def _folder(self) -> Path | None:
         folder = Path(self.model)
-        return folder if (folder / _CONFIG).is_file() else None
+        return folder if is_file(folder / _CONFIG) else None
 
     @property
     def _name(self) -> str:
@@ -90,7 +91,7 @@ class OpenClip(EncoderSource):
         if self._folder is not None:
             return digest_of(*files_of(self._folder, ".pt", ".pth"))
         file = Path(self.weights or "")
-        content = digest_of(file) if file.is_file() else self.weights
+        content = digest_of(file) if is_file(file) else self.weights
         return hashlib.sha256(f"open_clip|{self.model}|{content}".encode()).hexdigest()
 
     def load(self) -> OpenClipEncoder:
@@ -117,7 +118,7 @@ class OpenClip(EncoderSource):
 
     def _model(self, open_clip: Any) -> nn.Module:
         file = Path(self.weights or "")
-        if not file.is_file() or file.suffix in (".npy", ".npz"):  # the latter are Google's own
+        if not is_file(file) or file.suffix in (".npy", ".npz"):  # the latter are Google's own
             loaded: nn.Module = open_clip.create_model(
                 self._name, pretrained=self.weights, require_pretrained=True
             )

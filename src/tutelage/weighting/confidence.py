@@ -1,6 +1,8 @@
 """Teachers that are right about a sample count more for it."""
 
+from dataclasses import replace
 from functools import partial
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -19,6 +21,8 @@ class Confidence(Weighting):
 
     Args:
         divide_by_teachers: divide by K once more, as the authors' code does; the weights then sum to 1 / K.
+        without_label: what becomes of a sample without a label (-1), of which nobody can be said to be right:
+            ``refuse``, or ``uniform``, all teachers count the same (ours; the paper has labels for all).
 
     Shapes:
         losses [K, B] -> [K, B].
@@ -29,15 +33,28 @@ class Confidence(Weighting):
         Their code divides by zero with one teacher.
     """
 
-    def __init__(self, divide_by_teachers: bool = False) -> None:
+    def __init__(
+        self,
+        divide_by_teachers: bool = False,
+        without_label: Literal["refuse", "uniform"] = "refuse",
+    ) -> None:
         super().__init__()
         self.divide_by_teachers = divide_by_teachers
+        self.without_label = without_label
 
     def forward(self, losses: Tensor, view: View) -> Tensor:
         """Return the weights of each sample, [K, B]."""
         with torch.no_grad():
-            weights = complement(cross_entropies(view))
+            weights = complement(self._judged(view))
         return weights / len(view.teachers) if self.divide_by_teachers else weights
+
+    def _judged(self, view: View) -> Tensor:
+        """Return the cross entropy of every teacher, [K, B]; equal ones where there is no label, if asked for."""
+        if self.without_label == "refuse":
+            return cross_entropies(view)
+        labels = view.batch.labels
+        known = replace(view, batch=replace(view.batch, labels=labels.clamp_min(0)))
+        return cross_entropies(known).where(labels >= 0, 0.0)
 
 
 def cross_entropies(view: View) -> Tensor:

@@ -19,6 +19,7 @@ PANELS = (
     "transfer",
     "published",
     "differences",
+    "robustness",
     "curves",
     "confusion",
     "people",

@@ -28,7 +28,7 @@ from tutelage.study.contrasts import Contrast, StudyComparison
 from tutelage.study.ledger import StudyLedger
 from tutelage.study.optimism import Optimism
 
-__all__ = ["comparison_table", "optimism_table", "sentences", "still_different"]
+__all__ = ["comparison_table", "optimism_table", "sentences", "still_different", "where_of"]
 
 _SOURCES = {
     "evaluations": "same trainings, both epochs evaluated",
@@ -103,7 +103,7 @@ def optimism_table(ledger: StudyLedger, gains: Sequence[Optimism], link: Link = 
 def still_different(comparison: StudyComparison) -> str:
     """Say what is left after Holm's correction; empty where contrast thing was compared."""
     named = [
-        (f"{contrast.a} ({_where(contrast)})", contrast.oriented)
+        (f"{contrast.a} ({where_of(contrast)})", contrast.oriented)
         for contrast in comparison.single
         if contrast.n and not contrast.same
     ]
@@ -114,7 +114,7 @@ def sentences(comparison: StudyComparison) -> list[str]:
     """Every difference in words, those over cells last, then what many of them mean."""
     how = Aggregation(metric=comparison.metric, split=comparison.split)
     said = [
-        f"{_where(contrast)}: {contrast_sentence(contrast, how.scale, unit_of(how))}"
+        f"{where_of(contrast)}: {contrast_sentence(contrast, how.scale, unit_of(how))}"
         for contrast in (*comparison.single, *comparison.over_cells)
     ]
     return [*said, *(text for text in [still_different(comparison)] if text)]
@@ -228,5 +228,6 @@ def _optimistic(ledger: StudyLedger, optimism: Optimism, link: Link) -> Row:
     return Row(cells, _SOURCES[optimism.source])
 
 
-def _where(contrast: Contrast) -> str:
+def where_of(contrast: Contrast) -> str:
+    """Return the stage and the cell of a difference, as far as they tell it apart."""
     return ", ".join(part for part in (contrast.stage, contrast.where) if part) or "all"

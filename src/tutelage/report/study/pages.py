@@ -1,11 +1,13 @@
 """The files that ``tutelage study table`` and ``tutelage study compare`` write."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from tutelage.inert import printable
 from tutelage.report.cells import Link
 from tutelage.report.drawing.canvas import Drawing
+from tutelage.report.headline import Headline
 from tutelage.report.page import environment_of
 from tutelage.report.section import Figure, Section
 from tutelage.report.study.comparison import (
@@ -27,7 +29,15 @@ from tutelage.study.contrasts import StudyComparison
 from tutelage.study.ledger import StudyLedger
 from tutelage.study.optimism import Optimism
 
-__all__ = ["write_comparison", "write_table"]
+__all__ = [
+    "contrast_sections",
+    "holes_section",
+    "links",
+    "page_of",
+    "table_sections",
+    "write_comparison",
+    "write_table",
+]
 
 _CAPTION = "Grey dots are pairs of runs of one fold and seed; the ring is their mean."
 
@@ -43,14 +53,16 @@ def write_table(table: StudyTable, out: Path, name: str = "table") -> tuple[Path
     Returns:
         What was written.
     """
-    link = _links(out)
+    link = links(out)
     wide = table.table(name, wide=True, link=link)
+    shown = table_sections(table, name, link)
+    shown += [section for section in [holes_section(table.ledger)] if section]
     made = {
         "md": f"{wide.markdown()}{printable(_missing_lines(table.ledger))}".encode(),
         "tex": wide.latex().encode(),
         "csv": table.csv().encode(),
         "xlsx": study_sheet(table, link),
-        "html": _page(table.ledger, table.title, _table_sections(table, name, link)).encode(),
+        "html": page_of(table.ledger, table.title, shown).encode(),
     }
     with writing(out):
         return tuple(write(out / f"{name}.{kind}", content) for kind, content in made.items())
@@ -77,7 +89,7 @@ def write_comparison(
     Returns:
         What was written.
     """
-    link = _links(out)
+    link = links(out)
     picture = out / f"{name}.png"
     unit = unit_of(Aggregation(metric=comparison.metric, split=comparison.split))
     tables = [comparison_table(ledger, comparison, resolution, link)]
@@ -86,15 +98,15 @@ def write_comparison(
         drawing = contrast_figure(comparison, unit, picture)
         written = [path for table, named in zip(tables, (name, "protocols"), strict=False)
                    for path in table.write(out, named)]  # fmt: skip
-        shown = _contrast_sections(ledger, tables, still_different(comparison), drawing)
-        page = _page(ledger, f"{ledger.title}: against {comparison.against}", shown)
+        shown = contrast_sections(tables, still_different(comparison), drawing)
+        shown += [section for section in [holes_section(ledger)] if section]
+        page = page_of(ledger, f"{ledger.title}: against {comparison.against}", shown)
         written += [picture] if drawing else []
         return (*written, write(out / f"{name}.html", page.encode()))
 
 
-def _contrast_sections(
-    ledger: StudyLedger, tables: list[Table], note: str, drawing: Drawing | None
-) -> list[Section]:
+def contrast_sections(tables: Sequence[Table], note: str, drawing: Drawing | None) -> list[Section]:
+    """Build the sections on differences and, where there is a second table, on the two protocols."""
     differences, *protocols = tables
     figures = (Figure(drawing, "", _CAPTION),) if drawing else ()
     intro = "Every number with a dotted line opens to the pairs of runs behind it."
@@ -105,10 +117,11 @@ def _contrast_sections(
     ]  # fmt: skip
     sections += [Section("protocols", "Honest and legacy", "Protocols", tables=(table,))
                  for table in protocols]  # fmt: skip
-    return [*sections, *_holes(ledger)]
+    return sections
 
 
-def _table_sections(table: StudyTable, name: str, link: Link) -> list[Section]:
+def table_sections(table: StudyTable, name: str, link: Link) -> list[Section]:
+    """Build the sections with the table of a study and with every run behind it."""
     shown = table.table(name, link=link)
     intro = "Every number with a dotted line opens to the runs behind it."
     empty = "" if shown.rows else "No cell of the study is started."
@@ -118,15 +131,16 @@ def _table_sections(table: StudyTable, name: str, link: Link) -> list[Section]:
         sections.append(
             Section("runs", "Every run", "Runs", tables=(runs,), folded_tables=("runs",))
         )
-    return [*sections, *_holes(table.ledger)]
+    return sections
 
 
-def _holes(ledger: StudyLedger) -> list[Section]:
+def holes_section(ledger: StudyLedger) -> Section | None:
+    """Build the section on what has no number and what looked odd; None where there is nothing of it."""
     holes = missing_in(ledger)
     if not holes.rows and not ledger.findings:
-        return []
+        return None
     tables = (holes,) if holes.rows else ()
-    return [Section("holes", "Holes and findings", "Holes", tables=tables, notes=ledger.findings)]
+    return Section("holes", "Holes and findings", "Holes", tables=tables, notes=ledger.findings)
 
 
 def _run_table(table: StudyTable) -> Table:
@@ -159,7 +173,10 @@ def _run_table(table: StudyTable) -> Table:
     return Table("runs", caption, columns, rows)
 
 
-def _page(ledger: StudyLedger, title: str, sections: list[Section]) -> str:
+def page_of(
+    ledger: StudyLedger, title: str, sections: list[Section], headline: Headline | None = None
+) -> str:
+    """Fill the template of a study; with a headline the page has an answer and a way to its sections."""
     environment = environment_of()
     runs = len({run.fingerprint for experiment in ledger.experiments for run in experiment.runs})
     sets = sorted(
@@ -169,7 +186,11 @@ def _page(ledger: StudyLedger, title: str, sections: list[Section]) -> str:
     parts = [ledger.record.name, ", ".join(sets), f"protocol {' and '.join(protocols)}" if protocols else "",
              plural(len(ledger.cells), "cell"), f"{runs} complete runs"]  # fmt: skip
     return environment.get_template("study.html.j2").render(
-        ledger=ledger, title=title, sections=sections, byline=" · ".join(p for p in parts if p)
+        ledger=ledger,
+        title=title,
+        sections=sections,
+        headline=headline,
+        byline=" · ".join(p for p in parts if p),
     )
 
 
@@ -185,7 +206,7 @@ def _missing_lines(ledger: StudyLedger) -> str:
     return "\n".join(["", "Without a number:", "", *lines, ""])
 
 
-def _links(out: Path) -> Link:
+def links(out: Path) -> Link:
     """Return what makes the address of a run's folder, from where the files are written."""
 
     def link(run: Run) -> str:

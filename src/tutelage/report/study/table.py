@@ -21,6 +21,7 @@ from tutelage.study.aggregate import Aggregate
 from tutelage.study.contrasts import Contrast, contrast, settled
 from tutelage.study.layout import Layout, LayoutRow, TableSpec, lay_out
 from tutelage.study.ledger import StudyLedger
+from tutelage.study.metrics import refuse_unasked
 from tutelage.study.parts import Coordinates, Part, part_at
 
 __all__ = ["TableNumber", "StudyTable", "missing_in", "study_table"]
@@ -255,6 +256,7 @@ def study_table(ledger: StudyLedger, spec: TableSpec) -> StudyTable:
     Raises:
         tutelage.errors.UserError: the declaration names what does not exist, or a place means several runs.
     """
+    refuse_unasked(spec.metric, ledger.asked)
     layout = lay_out(ledger, spec)
     slots = tuple(
         tuple(tuple(_number(ledger, spec, part) for part in slot) for slot in row.slots)

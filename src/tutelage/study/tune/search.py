@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tutelage.checkpoint import write_json
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.listener import Listener, Quiet
 from tutelage.execution.run import execute
+from tutelage.execution.storage import own_name
 from tutelage.execution.workers import RunConfig
 from tutelage.recipe.config import Recipe
 from tutelage.recipe.data_spec import DataSpec, folds
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from optuna import Trial
     from optuna.trial import FrozenTrial
 
-__all__ = ["tune"]
+__all__ = ["own_search", "tune"]
 
 Tell = Callable[[str], None]
 
@@ -76,13 +78,14 @@ def tune(
         UserError: the study file is wrong, or the folder holds another search.
     """
     search, listener, tell = search_of(study), listener or Quiet(), tell or (lambda _: None)
-    recipe = search.recipe
+    recipe, asked = search.recipe, search.asked
     dataset = DataCache(config.data, config.cache, listener.progress).dataset(DataSpec.of(recipe))
     numbers = folds(recipe, dataset)
     search = replace(search, content={**search.content, "folds": numbers})
     runs = tuple((fold, seed) for fold in numbers for seed in recipe.seeds)
     epochs = recipe.train_settings(search.tune.stage).epochs
     store = Store(config.runs / study.name / "tune", search, len(runs), epochs)
+    write_json(_kept(config.runs, study), {"resolved": asked})
     work = _Work(search, config, listener, tell, store, runs, dataset.summary())
     while (taken := store.take()) is not None:
         trial, values = taken
@@ -98,6 +101,22 @@ def tune(
     elif record.best is not None and search.again:
         _write(work, _again(work, record.best))
     return work.folder
+
+
+def own_search(study: Study, runs: Path) -> Study:
+    """Return a study with a folder of its own where a search for something else lies in the one of its name.
+
+    Args:
+        study: with a part ``tune``, named by its file.
+        runs: root of all experiments.
+    """
+    name = own_name(_kept(runs, study), study.name, search_of(study).asked, lambda asked: asked)
+    return replace(study, name=name)
+
+
+def _kept(runs: Path, study: Study) -> Path:
+    """Return where a search keeps what it is for."""
+    return runs / study.name / "tune" / "search.json"
 
 
 def _try(work: _Work, trial: "Trial", values: dict[str, Any]) -> None:

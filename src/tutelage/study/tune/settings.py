@@ -1,5 +1,6 @@
 """The part ``tune`` of a study file, and the recipe that one setting stands for."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -100,6 +101,17 @@ class Search:
         shown = ", ".join(f"{place} = {value}" for place, value in values.items())
         return recipe_of(content, f"tune at {shown}")
 
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What its settings answer, as JSON has it; budget and order may change while it goes on."""
+        asked = {
+            "recipe": dict(self.content),
+            "space": {name: dimension.model_dump() for name, dimension in self.space.items()},
+            "stage": self.tune.stage, "metric": self.tune.metric, "grid": self.tune.method == "grid",
+        }  # fmt: skip
+        plain: dict[str, Any] = json.loads(json.dumps(asked))  # keys are texts, tuples lists
+        return plain
+
     def grid(self) -> list[dict[str, Any]]:
         """Return the parameters of every point of the grid."""
         axes = [axis.grid(name) for name, axis in self.space.items()]
@@ -196,7 +208,7 @@ def _alone(recipe: Recipe, tune: Tune) -> dict[str, Any]:
     stages = {name: stage for name, stage in content["stages"].items() if name in needed}
     own = {"folds": tune.folds, "seeds": tune.seeds}
     return content | {
-        "stages": stages, "protocol": "blind", "baseline": None, "transfer": {},
+        "stages": stages, "protocol": "blind", "baseline": None, "transfer": {}, "evaluate": {},
         **{key: value for key, value in own.items() if value is not None},
     }  # fmt: skip
 

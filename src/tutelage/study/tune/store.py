@@ -75,13 +75,7 @@ class Store:
 
     def _refuse_other(self, study: "Study") -> None:
         """Refuse to go on with a search of something else."""
-        tune = self.search.tune
-        asked: dict[str, Any] = {
-            "recipe": dict(self.search.content),
-            "space": {name: dimension.model_dump() for name, dimension in self.search.space.items()},
-            "stage": tune.stage, "metric": tune.metric, "grid": tune.method == "grid",
-        }  # fmt: skip
-        asked = json.loads(json.dumps(asked))  # as it will be read: keys are texts, tuples lists
+        asked = self.search.asked
         known = study.user_attrs.get("asked")
         if known is None:
             study.set_user_attr("asked", asked)

@@ -133,11 +133,18 @@ def _trained(record: RunRecord) -> bool:
 def _shown(run: Run) -> str:
     """What a run was shown of the training side, where that is not all of it with labels."""
     config = run.record.config if isinstance(run.record.config, dict) else {}
-    classes, shots = config.get("train_classes"), config.get("shots")
-    parts = [f"{shots} of each class"] if shots else []
+    data, classes = run.record.data, config.get("train_classes")
+    parts = []
+    if config.get("unlabelled"):
+        parts.append(f"{data.n_taught or data.n_train:,} without labels")
+    elif data.n_labelled is not None and data.n_labelled < data.n_train:
+        rest = "" if data.n_labelled == data.n_taught else f" of {data.n_taught:,}"
+        parts.append(f"{data.n_labelled:,} labelled{rest}")
+    elif config.get("shots"):
+        parts.append(f"{config['shots']} of each class")
     if classes:
         parts.append(classes if isinstance(classes, str) else plural(len(classes), "class"))
-    return ", ".join([*parts, "no labels"] if config.get("unlabelled") else parts)
+    return ", ".join(parts)
 
 
 def _count(experiment: Experiment, stage: str) -> TableCell:

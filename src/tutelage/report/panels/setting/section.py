@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import yaml
 
 from tutelage.report.context import ReportContext
+from tutelage.report.labels import labelled_words
 from tutelage.report.section import Section
 from tutelage.report.table import Row, Table, TableCell, left
 from tutelage.report.wording import modality, plural
@@ -39,6 +40,7 @@ def facts(experiment: Experiment) -> tuple[tuple[str, str], ...]:
         modalities = dict.fromkeys(_shape(run.record.data.modality, run.record.data.input_shape)
                                    for run in runs)  # fmt: skip
         pairs.append(("inputs", "; ".join(modalities)))
+    pairs.append(("labels", _labels(experiment)))
     legacy = "legacy (best epoch on test shown beside it)"
     honest = "honest: every choice made on validation, test read once"
     pairs.append(("protocol", legacy if record.protocol == "legacy" else honest))
@@ -49,6 +51,14 @@ def facts(experiment: Experiment) -> tuple[tuple[str, str], ...]:
     pairs.append(("recipe", record.recipe or ""))
     pairs += _machine(experiment)
     return tuple((key, value) for key, value in pairs if value)
+
+
+def _labels(experiment: Experiment) -> str:
+    """How many labels there were, and what the others were used for, where not every sample had one."""
+    said = labelled_words([r for r in experiment.runs if r.stage == experiment.record.baseline])
+    if not said:
+        return ""
+    return f"{said}; the others standardise inputs and fit modalities, and are shown to stages with teachers"
 
 
 def _shape(name: str, shape: Sequence[int]) -> str:

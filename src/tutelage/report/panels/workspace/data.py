@@ -197,9 +197,7 @@ def _workspace(
             bound.setdefault(match["teacher"], []).append(name)
     read = [name for name in names if re.fullmatch(rf"{re.escape(objective)}\.read\.\d+", name)]
     shown = [
-        (run, inspection)
-        for run, inspection in inspected
-        if f"{objective}.read" in inspection.values
+        (run, inspection) for run, inspection in inspected if _shows(run, inspection, objective)
     ]
     return Workspace(
         stage,
@@ -233,6 +231,14 @@ def _accuracy(traces: pd.DataFrame, curves: pd.DataFrame, correct: str) -> tuple
     courses = (course(traces, correct, "with"), course(mine, "train", "train"),
              course(mine, "validation", "validation"))  # fmt: skip
     return tuple(one for one in courses if len(one.epochs)) if len(courses[0].epochs) else ()
+
+
+def _shows(run: Run, inspection: Inspection, objective: str) -> bool:
+    """Return whether a run shows the slots of an objective; refuse half of what that takes."""
+    found = any(name.startswith(f"{objective}.bound.") for name in inspection.values)
+    if found and f"{objective}.read" not in inspection.values:
+        raise UnreadableError(f"{run.folder}/inspection.npz: {objective}.read is missing")
+    return found
 
 
 def _right(run: Run, inspection: Inspection, objective: str) -> float | None:

@@ -1,0 +1,1 @@
+"""Run folders shown in a browser of this machine while they grow."""
