@@ -288,12 +288,15 @@ class DataSet:
             "official_test",
             "official_validation",
         )
-        chosen = {name: getattr(self, name) for name in columns}
+        chosen: dict[str, Any] = {name: getattr(self, name) for name in columns}
+        parts: dict[str, Any] = {
+            name: None if values is None else values[index] for name, values in chosen.items()
+        }
         return replace(
             self,
             inputs=np.asarray(self.inputs[index]),
             concepts={scope: np.asarray(values[index]) for scope, values in self.concepts.items()},
-            **{name: None if values is None else values[index] for name, values in chosen.items()},
+            **parts,
         )
 
     def summary(self) -> dict[str, Any]:
