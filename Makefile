@@ -2,7 +2,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 EDGE ?= $(VENV)-edge
-DEMO ?= recipes/hapt/three-teachers.yaml
+DEMO ?= recipes/hapt/few-labels.yaml
 WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt

@@ -55,6 +55,39 @@ def test_an_override_is_another_experiment(ran):
     assert "sig, fold-1-of-3, seed 0: found" in result.output.replace("\n", " ")
 
 
+def test_check_says_what_trained_teachers_know(ran):
+    folder, path, _ = ran
+    result = tutelage("check", path, "--teachers", "--runs", folder / "runs", "--device", "cpu")
+    said = " ".join(result.output.split())
+    assert result.exit_code == 0, result.output
+    assert "gaf, pi, sig, for base, annsp" in said and "mixture" in said and "on validation" in said
+    numbers = folder / "runs" / f"{folder.name}-recipe-teachers" / "teachers" / "teachers.csv"
+    names = [line.split(",")[0] for line in numbers.read_text().splitlines()[1:]]
+    assert names[:4] == ["alone", "gaf", "pi", "sig"] and names[-1] == "oracle"
+    assert "the recipe's weights" in names and "without pi" in names
+
+
+def test_check_says_which_teachers_are_missing(ran, tmp_path):
+    _, path, _ = ran
+    asked = ("check", path, "--teachers", "--runs", tmp_path, "--device", "cpu")
+    result = tutelage(*asked)
+    said = " ".join(result.output.split())
+    assert result.exit_code == 2 and "not trained yet: sig (fold-1-of-3, seed 0)" in said
+    assert not list(tmp_path.rglob("run.json"))
+    assert "--train: found without --teachers" in tutelage("check", path, "--train").output
+
+
+@pytest.mark.slow
+def test_check_trains_teachers_and_the_student_alone_where_it_is_told(ran, tmp_path):
+    _, path, _ = ran
+    result = tutelage(
+        "check", path, "--teachers", "--train", "--runs", tmp_path, "--device", "cpu", "--jobs", 1
+    )
+    assert result.exit_code == 0, result.output
+    stages = {file.parents[1].name for file in tmp_path.rglob("run.json")}
+    assert stages <= {"sig", "pi", "gaf", "alone"} and {"pi", "gaf"} <= stages
+
+
 def test_check_prints_the_reach_of_every_objective(ran):
     _, path, _ = ran
     result = tutelage("check", path)

@@ -109,8 +109,29 @@ def check(
     data: DataHome = None,
     *,
     trust: Trust = False,
+    teachers: Annotated[
+        bool, typer.Option("--teachers", help="Say what trained teachers know together, instead.")
+    ] = False,
+    train: Annotated[
+        bool, typer.Option("--train", help="With --teachers: train those that are missing.")
+    ] = False,
+    runs: Runs = Path("runs"),
+    device: Device = "auto",
+    jobs: Jobs = 0,
 ) -> None:
     """Build everything in a recipe and try one batch of every stage; nothing is trained."""
+    if train and not teachers:
+        raise UserError(
+            "--train: found without --teachers; allowed: both (tutelage run trains all)"
+        )
+    if teachers:
+        from tutelage.cli.teachers import check_teachers
+        from tutelage.execution.workers import RunConfig
+
+        check_teachers(
+            recipe, overrides or [], RunConfig(runs, data, device, jobs, 1, trust), train
+        )
+        return
     from tutelage.cli.progress import Screen, show_checks
     from tutelage.data import home
     from tutelage.recipe.config import load
@@ -129,8 +150,8 @@ def check(
         specs = {n: resolve(loaded, n, fold, trust=trust) for n, fold in data_folds.items()}
         first = next(iter(specs))
         checked = examine(specs[first], data_folds[first])
-    runs = sum(len(of_fold) for of_fold in specs.values())
-    show_checks(recipe, dataset, list(data_folds.values()), checked, runs)
+    count = sum(len(of_fold) for of_fold in specs.values())
+    show_checks(recipe, dataset, list(data_folds.values()), checked, count)
 
 
 @app.command("list")

@@ -279,25 +279,16 @@ class DataSet:
 
     def take(self, index: Ints) -> "DataSet":
         """Return the data set of these samples, in this order."""
-        columns = (
-            "labels",
-            "subjects",
-            "sessions",
-            "recordings",
-            "starts",
-            "official_test",
-            "official_validation",
-        )
-        chosen: dict[str, Any] = {name: getattr(self, name) for name in columns}
-        parts: dict[str, Any] = {
-            name: None if values is None else values[index] for name, values in chosen.items()
-        }
+
+        def of(values: Any) -> Any:
+            return None if values is None else np.asarray(values[index])
+
         return replace(
-            self,
-            inputs=np.asarray(self.inputs[index]),
-            concepts={scope: np.asarray(values[index]) for scope, values in self.concepts.items()},
-            **parts,
-        )
+            self, inputs=of(self.inputs), labels=of(self.labels), subjects=of(self.subjects),
+            sessions=of(self.sessions), recordings=of(self.recordings), starts=of(self.starts),
+            official_test=of(self.official_test), official_validation=of(self.official_validation),
+            concepts={scope: of(values) for scope, values in self.concepts.items()},
+        )  # fmt: skip
 
     def summary(self) -> dict[str, Any]:
         """Return what a run record keeps of its data, ready for JSON; ``unlabelled`` where some have no label."""

@@ -4,7 +4,7 @@ from tutelage.objectives.base import Judged, Objective, TracedObjective
 from tutelage.objectives.concept_attention import ConceptExplanation, ConceptSparsity
 from tutelage.objectives.confident_features import ConfidentFeatures
 from tutelage.objectives.curriculum_labels import CurriculumLabels
-from tutelage.objectives.distiller import Distiller, Losses, Weighted
+from tutelage.objectives.distiller import Distiller, GradientPart, Losses, Weighted
 from tutelage.objectives.experts import Experts
 from tutelage.objectives.knowledge_binding import KnowledgeBinding
 from tutelage.objectives.labels import Labels
@@ -21,6 +21,7 @@ __all__ = [
     "CurriculumLabels",
     "Distiller",
     "Experts",
+    "GradientPart",
     "Judged",
     "KnowledgeBinding",
     "Labels",

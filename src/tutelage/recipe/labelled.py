@@ -121,8 +121,8 @@ def refuse_labelled(recipe: Recipe, name: str, classes: Sequence[str], data: Fol
         where = "labelled.per_class"
     if stage.shown is not None and labelled is None and not data.partly_labelled:
         raise UserError(
-            f"{place}.shown: found {stage.shown}, but all training samples have labels (allowed: beside labelled, or "
-            "where samples have no label)"
+            f"{place}.shown: found {stage.shown}, but all training samples have labels (allowed: beside labelled, "
+            "or where samples have no label)"
         )
     numbers = [dataset.class_names.index(each) for each in classes]
     labelled_ids(labelled, dataset, data.split.train, [0, 0], numbers, where)

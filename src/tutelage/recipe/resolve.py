@@ -217,7 +217,7 @@ def _refuse_unfit(recipe: Recipe, data: Fold) -> None:
     Raises:
         UserError: a name that is no class or group, too few samples, or labels of a test side that are not hidden.
     """
-    dataset, names = data.dataset, data.dataset.class_names
+    names = data.dataset.class_names
     quantities = {"accuracy", "harmonic_mean", "mean", *groups_of(recipe, names), *recipe.transfer}
     refuse_unfit_evaluation(recipe, data)
     for target, description in recipe.transfer.items():

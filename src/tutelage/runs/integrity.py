@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.errors import UserError, unknown
+from tutelage.runs.logs import Trace
 from tutelage.runs.predictions import Predictions, SampleTraces
 from tutelage.runs.records import (
     Ancestor,
@@ -18,7 +19,6 @@ from tutelage.runs.records import (
     ExperimentRecord,
     RunRecord,
     Start,
-    Trace,
 )
 from tutelage.runs.run import Run
 
