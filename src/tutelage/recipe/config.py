@@ -15,8 +15,12 @@ from tutelage.recipe.stored_answers import StoredAnswers, check_stored
 
 Described = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
+Protocol = Literal["honest", "legacy", "blind", "refit"]
+"""What is known of the test side; ``refit``: there is none, everybody trains."""
 
-__all__ = ["Evaluate", "Labelled", "Recipe", "Stage", "Strict", "Train", "load", "parse"]
+__all__ = [
+    "Evaluate", "Labelled", "Protocol", "Recipe", "Stage", "Strict", "Train", "load", "parse", "refuse_refit",
+]  # fmt: skip
 
 
 class Strict(BaseModel):
@@ -136,7 +140,7 @@ class Recipe(Strict):
     labelled: Labelled | None = None
     folds: Literal["all"] | list[int] = [0]
     seeds: list[Annotated[int, Field(ge=0, lt=2**63)]] = [0]
-    protocol: Literal["honest", "legacy", "blind"] = "honest"
+    protocol: Protocol = "honest"
     standardise: Literal["global", "within_window"] = "global"
     modalities: dict[str, Described] = {}
     network: Described = {"type": "WideResNet", "depth": 16, "width": 1}
@@ -282,7 +286,20 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         )
     for override in overrides:
         content = merge(content, read_override(override))
-    return parse(Recipe, content, "")
+    return refuse_refit(parse(Recipe, content, ""))
+
+
+def refuse_refit(recipe: Recipe) -> Recipe:
+    """Return a recipe that somebody wrote, which cannot ask for a network without a test.
+
+    Raises:
+        UserError: it does.
+    """
+    if recipe.protocol == "refit":
+        raise UserError(
+            "protocol: found refit, which tutelage ship --refit writes itself (allowed: honest, legacy, blind)"
+        )
+    return recipe
 
 
 def parse(model: type[Model], content: Any, place: str) -> Model:
