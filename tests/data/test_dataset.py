@@ -131,9 +131,7 @@ def test_units_say_what_the_same_numbers_are(build):
     assert named.fingerprint == build().fingerprint
     assert named.summary()["units"] == ["g", ""]
     assert "units" not in build().summary()
-    with pytest.raises(
-        UserError, match="units: found 1 units, allowed is 2, one per channel"
-    ):
+    with pytest.raises(UserError, match="units: found 1 units, allowed is 2, one per channel"):
         build(units=("g",))
 
 
