@@ -126,6 +126,15 @@ def test_fingerprint_is_computed_once(build, monkeypatch):
     assert one.fingerprint is first
 
 
+def test_units_say_what_the_same_numbers_are(build):
+    named = build(units=("g", ""))
+    assert named.fingerprint == build().fingerprint
+    assert named.summary()["units"] == ["g", ""]
+    assert "units" not in build().summary()
+    with pytest.raises(UserError, match="units: found 1 units, allowed is 2, one per channel"):
+        build(units=("g",))
+
+
 def test_summary_is_json_and_counts(build):
     found = build(**GOOD, labels=np.array([0, 0, 0, 0, 0, 1])).summary()
     assert json.loads(json.dumps(found)) == found

@@ -6,9 +6,10 @@ from typing import Any
 from tutelage.corruptions import Corruption, InputFacts
 from tutelage.data import DataSet
 from tutelage.errors import UserError, unknown
-from tutelage.recipe.config import Evaluate, Recipe
+from tutelage.recipe.config import Recipe
 from tutelage.recipe.fold import Fold, tensor_of
 from tutelage.recipe.instantiate import build
+from tutelage.recipe.keys import Evaluate
 from tutelage.recipe.names import refuse_names
 
 __all__ = ["corruptions_of", "damaged_stages", "facts_of", "refuse_unfit_evaluation"]

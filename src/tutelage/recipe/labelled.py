@@ -11,8 +11,9 @@ from tutelage.data.choosing import few
 from tutelage.data.dataset import Ints
 from tutelage.data.names import natural
 from tutelage.errors import UserError, unknown
-from tutelage.recipe.config import Labelled, Recipe
+from tutelage.recipe.config import Recipe
 from tutelage.recipe.fold import Fold
+from tutelage.recipe.keys import Labelled
 
 __all__ = ["Shown", "labelled_ids", "labelled_options", "labels_of", "refuse_labelled"]
 

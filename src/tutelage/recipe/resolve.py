@@ -10,12 +10,13 @@ from typing import Any, Literal
 import numpy as np
 
 from tutelage.errors import UserError, unknown
-from tutelage.recipe.config import Labelled, Recipe, Train
+from tutelage.recipe.config import Recipe
 from tutelage.recipe.data_spec import DataSpec
 from tutelage.recipe.evaluation import refuse_unfit_evaluation
 from tutelage.recipe.fold import Fold
 from tutelage.recipe.groups import groups_of, taught
 from tutelage.recipe.instantiate import build
+from tutelage.recipe.keys import Labelled, Train
 from tutelage.recipe.labelled import labelled_ids, labelled_options, labels_of, refuse_labelled
 from tutelage.recipe.names import path_part
 from tutelage.recipe.networks import content_of

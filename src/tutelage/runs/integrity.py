@@ -300,8 +300,8 @@ def _constant(runs: Sequence[Run]) -> list[str]:
     return [
         f"{run.path} predicts one class only."
         for run in runs
-        for evaluation in [run.evaluations.get("test") or run.evaluations["validation"]]
-        if np.count_nonzero(np.sum(evaluation.confusion, axis=0)) == 1
+        for evaluation in [run.evaluations.get("test") or run.evaluations.get("validation")]
+        if evaluation is not None and np.count_nonzero(np.sum(evaluation.confusion, axis=0)) == 1
     ]
 
 

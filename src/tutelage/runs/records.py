@@ -265,7 +265,7 @@ class ExperimentRecord:
     title: str | None = None
     resolved: Any = None
     data: dict[str, Any]
-    protocol: Literal["honest", "legacy", "blind"]
+    protocol: Literal["honest", "legacy", "blind", "refit"]
     baseline: str
     students: tuple[str, ...]
     teachers: tuple[str, ...]
