@@ -1,5 +1,6 @@
 """The commands to begin with."""
 
+import json
 from pathlib import Path
 
 from typer.testing import CliRunner
@@ -56,3 +57,11 @@ def test_doctor_names_what_is_missing(monkeypatch):
 
 def test_shells_complete():
     assert "--install-completion" in tutelage("--help").output
+
+
+def test_schemas_are_printed_for_editors():
+    for kind, key in (("recipe", "stages"), ("study", "vary")):
+        assert key in json.loads(tutelage("schema", kind).output)["properties"]
+    wrong = tutelage("schema", "recipes")
+    assert wrong.exit_code == 2
+    assert "did you mean 'recipe'" in wrong.output

@@ -28,7 +28,7 @@ app.add_typer(concept_commands.app, name="concepts", cls=AskingGroup)
 app.add_typer(study_commands.app, name="study", cls=SentenceGroup)
 for command in (
     export_commands.ship, export_commands.predict, export_commands.stream,
-    start_commands.new, start_commands.recipes, start_commands.doctor,
+    start_commands.new, start_commands.recipes, start_commands.schema, start_commands.doctor,
 ):  # fmt: skip
     app.command()(command)
 

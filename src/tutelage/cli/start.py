@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["doctor", "new", "recipes"]
+__all__ = ["doctor", "new", "recipes", "schema"]
 
 
 def recipes(
@@ -49,6 +49,23 @@ def new(
     typer.echo(f"  tutelage check {recipe}")
     typer.echo(f"  tutelage run {recipe}")
     typer.echo(f"  tutelage study plan {study}")
+
+
+def schema(
+    of: Annotated[str, typer.Argument(metavar="KIND", help="recipe or study")],
+) -> None:
+    """Print the JSON schema of recipes or studies, for editors: tutelage schema recipe > recipe.schema.json."""
+    import json
+
+    from tutelage.errors import unknown
+
+    if of == "recipe":
+        from tutelage.recipe.editor_schema import recipe_schema as made
+    elif of == "study":
+        from tutelage.study.editor_schema import study_schema as made
+    else:
+        raise unknown("schema", "kind of file", of, ["recipe", "study"])
+    typer.echo(json.dumps(made(), indent=1))
 
 
 def doctor() -> None:

@@ -19,7 +19,16 @@ from tutelage.recipe.reader import folder_name, merge, read_override, read_yaml
 from tutelage.runs.records import STUDY, CellRecord, StudyRecord
 from tutelage.runs.schema import write
 
-__all__ = ["Cell", "Study", "lay", "load_study", "own_study", "recipe_of", "write_study"]
+__all__ = [
+    "Cell",
+    "Study",
+    "WrittenStudy",
+    "lay",
+    "load_study",
+    "own_study",
+    "recipe_of",
+    "write_study",
+]
 
 RESERVED = ("audit", "report", "table", "tables", "transfer", "tune")
 """Names that no cell may have: what commands write into the folder of a study."""
@@ -27,7 +36,9 @@ RESERVED = ("audit", "report", "table", "tables", "transfer", "tune")
 _NAME = r"[A-Za-z0-9][\w.+=-]*"
 
 
-class _File(Strict):
+class WrittenStudy(Strict):
+    """A study file, as it is written: a recipe, what is changed in it, and what varies."""
+
     title: str = ""
     recipe: str | dict[str, Any]
     set: dict[str, Any] = Field(default_factory=dict)
@@ -109,7 +120,7 @@ def load_study(path: Path, overrides: Sequence[str] = (), name: str | None = Non
         raise UserError(f"{path}: is a recipe, not a study; tutelage run {path} carries it out")
     for override in overrides:
         content = merge(content, read_override(override))
-    file = parse(_File, content, "study")
+    file = parse(WrittenStudy, content, "study")
     recipe = file.recipe
     if isinstance(recipe, str):
         recipe = read_yaml(path.parent / recipe, "recipe")
@@ -183,12 +194,12 @@ def own_study(study: Study, runs: Path) -> Study:
     """
     name = own_name(
         runs / study.name / "study.json", study.name, to_jsonable_python(study.resolved),
-        lambda content: _trained(parse(_File, content, "study")),
+        lambda content: _trained(parse(WrittenStudy, content, "study")),
     )  # fmt: skip
     return replace(study, name=name)
 
 
-def _trained(file: _File) -> _File:
+def _trained(file: WrittenStudy) -> WrittenStudy:
     """Return a study file without what may be evaluated later, when everything is trained."""
 
     def kept(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -198,7 +209,7 @@ def _trained(file: _File) -> _File:
     return file.model_copy(update={"recipe": recipe, "set": kept(file.set)})
 
 
-def _cells(file: _File, base: Mapping[str, Any]) -> list[Cell]:
+def _cells(file: WrittenStudy, base: Mapping[str, Any]) -> list[Cell]:
     if not file.vary:
         return [Cell("all", {}, recipe_of(base, "study"))]
     _check_names(file)
@@ -222,7 +233,7 @@ def _cells(file: _File, base: Mapping[str, Any]) -> list[Cell]:
     return cells
 
 
-def _check_names(file: _File) -> None:
+def _check_names(file: WrittenStudy) -> None:
     for axis, values in file.vary.items():
         for name in (axis, *values):
             if not re.fullmatch(_NAME, name):
@@ -235,7 +246,7 @@ def _check_names(file: _File) -> None:
         _check_point(file, point, f"skip.{number}")
 
 
-def _check_point(file: _File, point: Mapping[str, str | list[str]], place: str) -> None:
+def _check_point(file: WrittenStudy, point: Mapping[str, str | list[str]], place: str) -> None:
     if not point:
         raise UserError(f"{place}: names no axis, so everything would be skipped")
     for axis, wanted in point.items():
