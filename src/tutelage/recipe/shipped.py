@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import tutelage
 from tutelage.errors import UserError, unknown
 from tutelage.files import replacing
 from tutelage.recipe.reader import read_yaml
@@ -41,7 +40,7 @@ def shipped() -> list[ShippedRecipe]:
         UserError: they were left out of this installation.
     """
     # In a wheel they are in the package; in the repository, beside ``src``.
-    package = Path(tutelage.__file__).parent
+    package = Path(__file__).parents[1]
     places = (package / "recipes", package.parents[1] / "recipes")
     root = next((place for place in places if place.is_dir()), None)
     if root is None:
