@@ -2,8 +2,8 @@
 
 python -m benchmarks.ship.run --runs runs
 
-The study is ``recipes/hapt/studies/ship.yaml`` (``tutelage study run`` trains it); the tools are those of ``tutelage[edge]``.
-What was shipped already is not shipped again; results are written of what is complete.
+The study is ``recipes/hapt/studies/ship.yaml`` (``tutelage study run`` trains it); the tools are those of
+``tutelage[edge]``. What was shipped already is not shipped again; results are written of what is complete.
 """
 
 import argparse
@@ -17,9 +17,10 @@ import numpy as np
 
 from benchmarks.common import machine
 from benchmarks.ship.results import summary
+from tutelage.export.choosing import ShippedRun
 from tutelage.export.models import LiteModel
 from tutelage.export.package import ReferenceWindows, write_package
-from tutelage.export.source import ShippedRun, evidence_of
+from tutelage.export.source import evidence_of
 from tutelage.report.study.devices import device_figure, device_points
 from tutelage.runs.run import Run
 from tutelage.study.ledger import StudyCell, StudyLedger, read_study
@@ -43,7 +44,7 @@ def jobs(study: StudyLedger) -> Iterator[tuple[StudyCell, str, Run]]:
 
 
 def ship(study: StudyLedger, cell: StudyCell, stage: str, run: Run) -> None:
-    """Ship a run, and write down how each test subject fared; the first of a cell and stage in all int8 formats."""
+    """Ship a run, and note how each test subject fared; the first of a cell and stage in all int8 formats."""
     name = f"{cell.name}-{stage}-{run.fold}-{run.seed}"
     folder, row = study.folder / "shipped" / name, study.folder / "shipped" / f"{name}.row.json"
     if row.exists():
@@ -54,7 +55,14 @@ def ship(study: StudyLedger, cell: StudyCell, stage: str, run: Run) -> None:
     first = run.key == cell.of(stage)[0].key
     formats = ("onnx-int8", "tflite-int8") if first else ("tflite-int8",)
     shipped = write_package(
-        network, facts, evidence, folder, lambda _: "", formats=formats, accept_loss=True, force=True
+        network,
+        facts,
+        evidence,
+        folder,
+        lambda _: "",
+        formats=formats,
+        accept_loss=True,
+        force=True,
     )
     parity, cost = shipped.parity[LITE], shipped.cost[LITE]
     said = LiteModel(folder / LITE).logits(evidence.windows)
@@ -105,7 +113,13 @@ def write_results(study: StudyLedger) -> None:
         (HERE / "flash.csv").write_text(drawn.data)
     facts = {"machine": machine(), "rows": rows}
     (HERE / "results.json").write_text(json.dumps(facts, indent=1) + "\n")
-    lines = ["`python -m benchmarks.ship.run`", "", *summary(rows), ""]
+    lines = [
+        "`tutelage study run recipes/hapt/studies/ship.yaml` (here with `set.folds=[0] --name hapt-ship`), then "
+        "`python -m benchmarks.ship.run`",
+        "",
+        *summary(rows),
+        "",
+    ]
     lines.append("Machine: " + ", ".join(f"{k} {v}" for k, v in facts["machine"].items()) + ".")
     (HERE / "results.md").write_text("\n".join(lines) + "\n")
 
@@ -113,9 +127,10 @@ def write_results(study: StudyLedger) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=Path, default=Path("runs"))
+    parser.add_argument("--study", default="hapt-ship")
     parser.add_argument("--results", action="store_true", help="only write what is there")
     found = parser.parse_args(arguments)
-    study = read_study(found.runs / "hapt-ship")
+    study = read_study(found.runs / found.study)
     (study.folder / "shipped").mkdir(exist_ok=True)
     for cell, stage, run in () if found.results else jobs(study):
         ship(study, cell, stage, run)

@@ -80,12 +80,12 @@ def cell_of(experiment: Experiment) -> dict[str, Any]:
 
 
 def cells(study: StudyLedger) -> dict[str, dict[str, Any]]:
-    """Return size and labels -> numbers, of the cells that have any."""
+    """Return size and labels -> numbers, of the cells whose student alone is there to compare with."""
     found = {}
     for size in SIZES:
         for labels in LABELS:
             for cell in study.find({"size": size, "labels": labels}):
-                if cell.experiment is not None and cell.experiment.runs:
+                if cell.experiment is not None and cell.experiment.of("alone"):
                     numbers = cell_of(cell.experiment)
                     found[f"{size}, {labels}"] = {"size": size, "labels": labels, **numbers}
     return found

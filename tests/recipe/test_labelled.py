@@ -7,7 +7,7 @@ from tests.recipe.test_resolve import resolved
 from tests.training.small import recipe
 from tutelage.data import SyntheticWearable
 from tutelage.errors import UserError
-from tutelage.recipe.config import Labelled
+from tutelage.recipe.keys import Labelled
 from tutelage.recipe.labelled import labelled_ids
 
 STAGES = {"alone": {}, "taught": {"teachers": ["alone"]}}

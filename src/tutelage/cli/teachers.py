@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 
@@ -73,7 +73,8 @@ def teaching(recipe: Recipe) -> Recipe:
     alone = recipe.reference()
     wanted = set().union(*(recipe.needed_for(name) for name in (alone, *teachers)))
     stages = {name: stage for name, stage in recipe.stages.items() if name in wanted}
-    return recipe.model_copy(update={"stages": stages, "baseline": alone, "transfer": {}})
+    changes = {"stages": stages, "baseline": alone, "transfer": {}}
+    return recipe.untested.model_copy(update=changes)
 
 
 def _surveys(recipe: Recipe, planned: Plan) -> list[TeacherSurvey]:
@@ -152,7 +153,9 @@ def _show(table: Table) -> None:
 
     shown = Shown(box=None, pad_edge=False)
     for column in table.columns[:-1]:
-        shown.add_column(column.title, justify="left" if column.left else "right")
+        # Names stay whole; a heading that finds no room is broken, never cut.
+        side: Literal["left", "right"] = "left" if column.left else "right"
+        shown.add_column(column.title, justify=side, no_wrap=column.left, overflow="fold")
         if column.key == "gain":
             shown.add_column("95 %", justify="right", no_wrap=True)
     for row in table.rows:

@@ -34,12 +34,14 @@ class Arrays(Loader):
             these names (``{"X": ..., "y": ..., "subjects": ..., "classes": [...]}``), also columns of pandas.
         name: what the data set is called in records.
         rate: samples per second (Hz) of signals, if known.
+        units: of the channels in their order, such as ``[g, g, g]``, if known.
         layout: ``channels_time``, or ``time_channels`` where signals are stored as [N, time, channels].
     """
 
     folder: str | Mapping[str, Any]
     name: str = "arrays"
     rate: float | None = None
+    units: tuple[str, ...] = ()
     layout: Literal["channels_time", "time_channels"] = "channels_time"
 
     def __post_init__(self) -> None:
@@ -73,6 +75,7 @@ class Arrays(Loader):
             starts=_whole(given["starts"]),
             official_test=given["test"],
             source="arrays of the user",
+            units=self.units,
         )
 
     def _in_folder(self, folder: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -28,6 +28,19 @@ def blocks(array: np.ndarray) -> Iterator[np.ndarray]:
     rows = max(1, _CHUNK // max(1, array[:1].nbytes))
     for start in range(0, len(array), rows):
         yield array[start : start + rows]
+
+
+def in_units(names: Sequence[str], units: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of channels with their units, as far as they are known.
+
+    Example:
+        >>> in_units(["acc-x", "pulse"], ["g", ""])
+        ('acc-x (g)', 'pulse')
+    """
+    known = units or [""] * len(names)
+    return tuple(
+        f"{name} ({unit})" if unit else name for name, unit in zip(names, known, strict=True)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +250,8 @@ class DataSet:
     def fingerprint(self) -> str:
         """SHA-256 (hex) over contents and metadata; equal data give equal fingerprints.
 
-        ``source`` is left out: the same data fetched from two places are the same data.
+        ``source`` is left out: the same data fetched from two places are the same data. So are units, which say of
+        the same numbers what they are.
         """
         header: dict[str, Any] = {
             "name": self.name, "modality": self.modality, "classes": self.class_names,
@@ -247,8 +261,6 @@ class DataSet:
         }  # fmt: skip
         if self.sessions is not None:
             header["sessions"] = self.sessions.tolist()
-        if self.units:
-            header["units"] = self.units
         state = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
         columns = [self.inputs, self.labels, self.recordings, self.starts, self.official_test]
         if self.official_validation is not None:
@@ -289,6 +301,7 @@ class DataSet:
             "shape": list(self.inputs.shape[1:]),
             "classes": dict(zip(self.class_names, counts.tolist(), strict=True)),
             "channels": list(self.channel_names),
+            **({"units": list(self.units)} if self.units else {}),
             "subjects": None if self.subjects is None else len(np.unique(self.subjects)),
             "sessions": None if self.sessions is None else len(np.unique(self.sessions)),
             "rate": self.rate,

@@ -21,14 +21,14 @@ _CODES = torch.ops.quantized_decomposed
 class DeviceForm(nn.Module):
     """What a device computes of a network, from raw inputs to scores, in the operations it has.
 
-    The standardisation is a depthwise convolution of length 1, as is every normalisation that follows no convolution.
+    The standardisation is a depthwise convolution of length 1, as is a normalisation that follows no convolution.
     Every value that is coded passes a pair of operators, quantise and dequantise, with the range that training
     learned: in ONNX that is the format itself; of a TensorFlow Lite file they are taken out again
     (:func:`~tutelage.export.flatbuffer.without_marks`) and given to its quantiser.
 
     Args:
         network: on a :class:`~tutelage.models.quantised.Quantised`.
-        weights: ``values`` on the grid, in floating point; or ``codes``, 8-bit numbers that are read through an operator.
+        weights: ``values`` on the grid, in floating point; or ``codes``, 8-bit numbers read through an operator.
 
     Shapes:
         [B, channels, ...] as the data set stores them -> logits [B, C].
@@ -43,7 +43,8 @@ class DeviceForm(nn.Module):
         assert isinstance(plain, Quantised), "other networks have no learned ranges"
         if not plain.ready:
             raise UserError(
-                "quantise: the network was not trained, so no range of its activations is known (allowed: epochs >= 1)"
+                "quantise: the network was not trained, so no range of its activations is known "
+                "(allowed: epochs >= 1)"
             )
         self.on, self.plain, self.codes = network, plain, weights == "codes"
         self.marks = {name: found.coding() for name, found in plain.ranges.items()}  # type: ignore[operator]

@@ -39,7 +39,7 @@ class Network(nn.Module, ABC):
         """Return logits and features of inputs."""
 
     def sense(self, x: Tensor) -> Tensor:
-        """Return inputs, [B, channels, ...] before they are standardised, as the device's sensor hands them over."""
+        """Return inputs, [B, channels, ...] not standardised yet, as a device's sensor hands them over."""
         return x
 
     @classmethod

@@ -32,9 +32,9 @@ class TinierHAR(Network):
         ValueError: the input is no signal of four samples or more, or a number is below 1.
 
     Source:
-        Bian et al. 2025, TinierHAR, arXiv:2507.07949; settings of zhaxidele/TinierHAR@a31e7c0 (``configs/model.yaml``):
-        4 filters, 4 blocks, 16 units, dropout 0.3, kernels of 5. Parameter counts equal those of its log
-        (``Run_logs/macs_params.txt``): 7,483 for 6 channels and 12 classes.
+        Bian et al. 2025, TinierHAR, arXiv:2507.07949; settings of zhaxidele/TinierHAR@a31e7c0
+        (``configs/model.yaml``): 4 filters, 4 blocks, 16 units, dropout 0.3, kernels of 5. Parameter counts equal
+        those of its log (``Run_logs/macs_params.txt``): 7,483 for 6 channels and 12 classes.
     """
 
     last = "stage3"

@@ -8,6 +8,7 @@ from tutelage.objectives.distiller import Distiller, GradientPart, Losses, Weigh
 from tutelage.objectives.experts import Experts
 from tutelage.objectives.knowledge_binding import KnowledgeBinding
 from tutelage.objectives.labels import Labels
+from tutelage.objectives.margin_labels import MarginLabels
 from tutelage.objectives.merged_similarity import MergedSimilarity
 from tutelage.objectives.orthogonal_features import OrthogonalFeatures
 from tutelage.objectives.per_teacher import PerTeacher
@@ -26,6 +27,7 @@ __all__ = [
     "KnowledgeBinding",
     "Labels",
     "Losses",
+    "MarginLabels",
     "MergedSimilarity",
     "Objective",
     "OrthogonalFeatures",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter
 
+from tutelage.runs.open_set import OpenSet
 from tutelage.runs.schema import (
     Amount,
     Count,
@@ -79,6 +80,7 @@ class Evaluation:
     variants: dict[str, Variant] = field(default_factory=dict)
     groups: dict[str, GroupScore] = field(default_factory=dict)
     harmonic_mean: Fraction | None = None
+    open_set: OpenSet | None = None
 
 
 @dataclass(frozen=True)
@@ -263,7 +265,7 @@ class ExperimentRecord:
     title: str | None = None
     resolved: Any = None
     data: dict[str, Any]
-    protocol: Literal["honest", "legacy", "blind"]
+    protocol: Literal["honest", "legacy", "blind", "refit"]
     baseline: str
     students: tuple[str, ...]
     teachers: tuple[str, ...]

@@ -62,7 +62,7 @@ class ValueRange(nn.Module):
         self.high += rate * (greatest.clamp_min(0.0) - self.high)
 
     def parameters_of_codes(self) -> tuple[Tensor, Tensor]:
-        """Return scale (float32) and zero point (int32), as the quantiser of device files takes them from a range."""
+        """Return scale (float32) and zero point (int32), as AI Edge Quantizer takes them from a range."""
         scale = (self.high - self.low).clamp_min(_NARROW) / (HIGH - LOW)
         zero = torch.round(LOW - self.low / scale).clamp(LOW, HIGH)
         return scale, zero.to(torch.int32)

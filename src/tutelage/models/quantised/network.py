@@ -17,7 +17,7 @@ __all__ = ["Quantised"]
 class Quantised(Network):
     """A network whose weights and activations are those of an int8 file, simulated while it is trained.
 
-    Weights are coded per output channel, symmetric (-127 to 127); activations per tensor, asymmetric (-128 to 127);
+    Weights are coded per output channel, symmetric (-127 to 127); activations per tensor, asymmetric;
     biases with 32 bits. A batch normalisation stands in its convolution; one that follows no convolution is a
     depthwise one of length 1. So it predicts, and is trained, from the batch after ``settle`` on.
 

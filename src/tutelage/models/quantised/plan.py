@@ -15,7 +15,16 @@ __all__ = ["Operation", "Plan", "make_plan", "moved"]
 
 _RELU = (nn.ReLU, F.relu, torch.relu, "relu")
 _ADD = (torch.add, operator.add, operator.iadd, "add")
-_SHAPE = (torch.flatten, torch.squeeze, torch.unsqueeze, "unsqueeze", "squeeze", "flatten", "transpose", nn.Flatten)
+_SHAPE = (
+    torch.flatten,
+    torch.squeeze,
+    torch.unsqueeze,
+    "unsqueeze",
+    "squeeze",
+    "flatten",
+    "transpose",
+    nn.Flatten,
+)
 _IDLE = (nn.Identity, nn.Dropout, nn.Dropout2d)
 
 
@@ -108,7 +117,9 @@ class _Reader:
         self.modules, self.kind = modules, kind
         self.operations: dict[str, Operation] = {}
         self.same: dict[str, str] = {}  # node -> the value it is, where nothing is computed
-        self.shared: set[str] = set()  # values that several nodes read, though each node has one reader
+        self.shared: set[str] = (
+            set()
+        )  # values that several nodes read, though each node has one reader
         self.source = ""
         self.output: Any = None
 
@@ -169,7 +180,11 @@ class _Reader:
     def _normalise(self, node: fx.Node) -> None:
         """Fold a batch normalisation into the convolution before it, where nothing else reads that one."""
         before = self._before(node)
-        if before is not None and before.kind == "convolution" and not (before.norm or before.active):
+        if (
+            before is not None
+            and before.kind == "convolution"
+            and not (before.norm or before.active)
+        ):
             self._becomes(node, replace(before, norm=str(node.target)))
         else:
             self._compute(node, "norm", layer=str(node.target))

@@ -16,6 +16,7 @@ from tutelage.runs.schema import UnreadableError
 PANELS = (
     "results",
     "groups",
+    "open_set",
     "transfer",
     "published",
     "differences",

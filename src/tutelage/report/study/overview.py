@@ -10,6 +10,7 @@ from tutelage.report.study.answer import answer
 from tutelage.report.study.budget import budget_section, unequal
 from tutelage.report.study.comparison import comparison_table, still_different, unit_of
 from tutelage.report.study.comparison_figure import contrast_figure
+from tutelage.report.study.devices import device_section
 from tutelage.report.study.pages import (
     contrast_sections,
     holes_section,
@@ -93,7 +94,12 @@ def _sections(
         sections += contrast_sections(tables, still_different(comparison), drawing)
     sections += table_sections(table, "table", link)
     sections.append(None if comparison is None else people_section(comparison))
-    sections += [budget_section(ledger), _cells_section(ledger, out), holes_section(ledger)]
+    sections += [
+        device_section(ledger),
+        budget_section(ledger),
+        _cells_section(ledger, out),
+        holes_section(ledger),
+    ]
     return [section for section in sections if section is not None]
 
 

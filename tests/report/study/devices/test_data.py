@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.study.studied import write_study
-from tutelage.report.study.devices import device_figure, device_points
+from tutelage.report.study.devices import device_figure, device_points, device_section
 from tutelage.report.study.devices.data import on_front
 from tutelage.study.ledger import read_study
 
@@ -61,7 +61,7 @@ def test_packages_are_matched_by_the_run_they_were_made_from(study):
 
 
 def test_the_figure_has_every_number_in_its_data(study, tmp_path):
-    assert device_figure(()) is None
+    assert device_figure(()) is None and device_section(study) is None
     for place, cell in enumerate(study.cells):
         for stage in study.compared(cell):
             for run in cell.of(stage):
@@ -70,6 +70,8 @@ def test_the_figure_has_every_number_in_its_data(study, tmp_path):
     points = device_points(study)
     drawn = device_figure(points, png=tmp_path / "front.png")
     assert drawn is not None and (tmp_path / "front.png").stat().st_size > 5000
+    section = device_section(study)
+    assert section is not None and len(section.tables[0].rows) == len(points)
     rows = [line.split(",") for line in drawn.data.splitlines()[1:]]
     assert sum(row[4] == "mean" for row in rows) == len(points)
     assert sum(row[4].startswith("fold") for row in rows) == sum(len(p.values) for p in points)

@@ -2,5 +2,6 @@
 
 from tutelage.report.study.devices.data import DevicePoint, device_points
 from tutelage.report.study.devices.figure import device_figure
+from tutelage.report.study.devices.section import device_section
 
-__all__ = ["DevicePoint", "device_figure", "device_points"]
+__all__ = ["DevicePoint", "device_figure", "device_points", "device_section"]

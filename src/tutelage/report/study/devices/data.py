@@ -83,7 +83,11 @@ def device_points(
     points = []
     for cell in study.cells:
         for stage in study.compared(cell):
-            mine = {run.key: files[run.fingerprint] for run in cell.of(stage) if run.fingerprint in files}
+            mine = {
+                run.key: files[run.fingerprint]
+                for run in cell.of(stage)
+                if run.fingerprint in files
+            }
             if mine:
                 points.append(_point(cell.name, stage, mine, metric))
     front = on_front([(point.flash, point.mean) for point in points])

@@ -38,6 +38,7 @@ def device_figure(
             mine = [point for point in points if point.stage == stage]
             shift = (number - (len(stages) - 1) / 2) * 0.05
             _series(axes, mine, SERIES[number % len(SERIES)], stage, shift)
+        axes.set_ylim(*_limits(points))
         axes.set_xlabel("flash of the int8 file in kB")
         axes.set_ylabel(f"{unit} of the int8 file on test subjects in %")
         figure.legend(loc="outside upper left", ncols=len(stages) + 1)
@@ -45,6 +46,12 @@ def device_figure(
             save(figure, png)
         label = f"{unit} of shipped int8 files against their flash, with 95 % intervals"
         return finish(figure, "devices", label, _HEADER, _rows(points))
+
+
+def _limits(points: Sequence[DevicePoint]) -> tuple[float, float]:
+    """Return what is shown of quality: all runs; the bar of very few runs may go on beyond."""
+    runs = [100 * value for point in points for value in point.values.values()]
+    return max(0.0, min(runs) - 4), min(100.5, max(runs) + 4)
 
 
 def _series(
