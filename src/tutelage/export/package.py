@@ -90,8 +90,8 @@ def chosen_formats(wanted: Sequence[str], learned: bool = False) -> tuple[str, .
                 f"--formats: {name} is a float file, but the network was trained as int8 "
                 f"(allowed: {', '.join(coded)})"
             )
-        wanted = {*(wanted or coded), *({"tflite-int8"} if "c" in wanted else ())}
-        return tuple(name for name in coded if name in wanted)
+        both = {*(wanted or coded), *({"tflite-int8"} if "c" in wanted else ())}
+        return tuple(name for name in coded if name in both)
     needed = set(wanted or FORMATS)
     while more := {_NEEDS[name] for name in needed if name in _NEEDS} - needed:
         needed |= more
