@@ -2,21 +2,30 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 EDGE ?= $(VENV)-edge
+DEMO ?= recipes/hapt/few-labels.yaml
 WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo environment test test-edge quick lint format clean
+.PHONY: help demo ship environment test test-edge quick lint format clean
 
 help:
-	@echo "make demo    make the environment, fetch the data, run recipes/hapt/three-teachers.yaml, write its report"
+	@echo "make demo    make the environment, fetch the data, run $(DEMO), write its report, ship its best student as int8"
 	@echo "make test    make the environment and run every check: ruff, mypy, import-linter, pytest"
 	@echo "make quick   the fast tests alone"
 	@echo "make test-edge  the tests of files for devices, with their tools in an environment of its own"
 	@echo "make format  format the code"
 
 demo: environment
-	$(BIN)/tutelage run recipes/hapt/three-teachers.yaml
+	$(BIN)/tutelage run $(DEMO)
+	@$(MAKE) --no-print-directory ship RUN=runs/$(subst /,-,$(patsubst recipes/%.yaml,%,$(DEMO)))
+
+# Files for devices, each held against its run: make ship RUN=runs/NAME. Where the tools of microcontrollers are not to be had, ONNX alone.
+ship: $(VENV)/.export
+	@if $(MAKE) --no-print-directory $(EDGE)/.tools; \
+	then $(EDGE)/bin/python -m tutelage ship $(RUN) --to shipped/demo --force; \
+	else echo "without TensorFlow Lite: its tools could not be installed here"; \
+	  $(BIN)/tutelage ship $(RUN) --to shipped/demo --formats onnx,onnx-int8 --force; fi
 
 environment: $(VENV)/.core
 
@@ -51,14 +60,19 @@ $(VENV)/.dev: $(VENV)/.core
 	$(PIP) --editable '.[dev]'
 	touch $@
 
+$(VENV)/.export: $(VENV)/.core
+	@echo "installing ONNX into $(VENV)"
+	$(PIP) --editable '.[export]'
+	touch $@
+
 # The converter's own dependencies change what other libraries import: they live beside the first environment.
-test-edge: $(EDGE)/.tools
+test-edge: $(VENV)/.dev $(EDGE)/.tools
 	$(EDGE)/bin/python -m pytest tests/export
 
-$(EDGE)/.tools: $(VENV)/.dev edge.txt
+$(EDGE)/.tools: $(VENV)/.export edge.txt
 	test -x $(EDGE)/bin/python || $(PYTHON) -m venv $(EDGE)
 	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' > "$$($(EDGE)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/first.pth"
-	@echo "installing the tools for devices into $(EDGE)"
+	@echo "installing the tools for devices into $(EDGE) (0.8 GB, about a minute)"
 	$(EDGE)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r edge.txt
 	touch $@
 

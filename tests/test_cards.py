@@ -10,7 +10,16 @@ from tutelage import objectives, terms, weighting
 
 PAGES = sorted(CARDS.glob("*.md"))
 PARTS = {
-    *("Distiller", "Losses", "Judged", "Weighted", "Objective", "TracedObjective", "PerTeacher"),
+    *(
+        "Distiller",
+        "Losses",
+        "Judged",
+        "Weighted",
+        "GradientPart",
+        "Objective",
+        "TracedObjective",
+        "PerTeacher",
+    ),
     *("Term", "Weighting"),
 }
 

@@ -17,9 +17,10 @@ import numpy as np
 
 from benchmarks.common import machine
 from benchmarks.ship.results import summary
+from tutelage.export.choosing import ShippedRun
 from tutelage.export.models import LiteModel
 from tutelage.export.package import ReferenceWindows, write_package
-from tutelage.export.source import ShippedRun, evidence_of
+from tutelage.export.source import evidence_of
 from tutelage.report.study.devices import device_figure, device_points
 from tutelage.runs.run import Run
 from tutelage.study.ledger import StudyCell, StudyLedger, read_study

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from tutelage.batches import Samples, batches
-from tutelage.modes import evaluating
+from tutelage.modes import device_of, evaluating
 
 __all__ = [
     "assess",
     "assess_groups",
+    "assess_open_set",
     "calibration_error",
     "harmonic_mean",
     "monitor",
@@ -37,7 +38,7 @@ def predict(
 
     The network's mode is put back afterwards.
     """
-    device = next(network.parameters()).device
+    device = device_of(network)
     logits = []
     with evaluating(network), torch.no_grad():
         for batch in batches(samples, index, batch_size):
@@ -166,6 +167,45 @@ def assess_groups(
     whole = len(by_group) == len(groups)
     scores = [metrics["accuracy"] for metrics in by_group.values()]
     return {"groups": by_group, "harmonic_mean": harmonic_mean(scores) if whole else None}
+
+
+def assess_open_set(
+    logits: Tensor, labels: Tensor, class_names: Sequence[str], known: Sequence[str]
+) -> dict[str, Any]:
+    """Return how well samples of classes that were not taught are told from those that were.
+
+    Only the known classes may be predicted. A sample is the more known, the larger its greatest probability among
+    them is, or its greatest logit (of an angular head: its cosine with the nearest class).
+
+    Args:
+        logits: [n, C].
+        labels: [n], int64.
+        class_names: C names.
+        known: names of the classes that were taught.
+
+    Returns:
+        ``open_set``: ``known``, the names; ``n_known``, ``n_unknown``; ``accuracy`` of the known samples among
+        known
+        classes; ``auroc_probability`` and ``auroc_logit``, the probability that a known sample scores higher than
+        an unknown one, ties count half. Nothing where a side has no samples.
+
+    Source:
+        Hendrycks & Gimpel 2017, arXiv:1610.02136 (largest probability); Vaze et al. 2022, arXiv:2110.06207
+        (logit).
+    """
+    from sklearn.metrics import roc_auc_score
+
+    numbers = torch.tensor([class_names.index(name) for name in known], dtype=torch.int64)
+    mine = torch.isin(labels, numbers)
+    if bool(mine.all()) or not bool(mine.any()):
+        return {}
+    seen = logits[:, numbers].double()
+    said = numbers[seen.argmax(dim=1)]
+    scores = {"probability": seen.softmax(dim=1).amax(dim=1), "logit": seen.amax(dim=1)}
+    told = {f"auroc_{name}": float(roc_auc_score(mine, score)) for name, score in scores.items()}
+    accuracy = float((said == labels)[mine].double().mean())
+    counts = {"n_known": int(mine.sum()), "n_unknown": int((~mine).sum())}
+    return {"open_set": {"known": list(known), **counts, "accuracy": accuracy, **told}}
 
 
 def calibration_error(logits: Tensor, labels: Tensor) -> float:

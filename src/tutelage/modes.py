@@ -1,11 +1,19 @@
-"""The mode of networks: training, or evaluation for a while."""
+"""The mode of networks: training, or evaluation for a while; and where they are."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 
+import torch
 from torch import nn
 
-__all__ = ["evaluating"]
+__all__ = ["device_of", "evaluating"]
+
+
+def device_of(module: nn.Module) -> torch.device:
+    """Return where a module is: where its first parameter is, or buffer; the CPU where it has neither."""
+    first = next(chain(module.parameters(), module.buffers()), None)
+    return torch.device("cpu") if first is None else first.device
 
 
 @contextmanager

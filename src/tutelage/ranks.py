@@ -5,7 +5,7 @@ what the network says of the parts is put together before any objective is asked
 normalisation takes its statistics over all parts: the numbers are those of one process, up to rounding.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, NamedTuple, Protocol, final
 
@@ -88,6 +88,19 @@ class Ranks:
         before = own.new_zeros(rows.start, *own.shape[1:])
         after = own.new_zeros(total - rows.stop, *own.shape[1:])
         return _added(torch.cat([before, own, after]))
+
+    def gradient(self, loss: Tensor, parameters: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Return the gradient of a loss of the whole batch, the sum over all processes; the graph is kept."""
+        own = torch.autograd.grad(
+            loss / self.size,
+            parameters,
+            retain_graph=True,
+            allow_unused=True,
+            materialize_grads=True,
+        )
+        for gradient in own:
+            dist.all_reduce(gradient)
+        return own
 
     def add_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace each gradient by the sum over all processes."""

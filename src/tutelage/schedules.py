@@ -14,10 +14,23 @@ from itertools import pairwise
 from tutelage.errors import within
 from tutelage.types import Clock
 
-__all__ = ["Constant", "Cosine", "EpochCosine", "Linear", "Piecewise", "Schedule", "value_at"]
+__all__ = [
+    "Constant",
+    "Cosine",
+    "EpochCosine",
+    "GradientShare",
+    "Linear",
+    "Piecewise",
+    "Schedule",
+    "value_at",
+]
 
 
-class Schedule(ABC):
+class Quantity:
+    """A number that a recipe does not state outright; the seat of a coefficient takes any of them."""
+
+
+class Schedule(Quantity, ABC):
     """A number as a function of the clock."""
 
     @abstractmethod
@@ -172,6 +185,27 @@ class Piecewise(Schedule):
             raise ValueError(
                 f"at: found {list(self.at)}; allowed: numbers, or fractions such as 1/3"
             ) from None
+
+
+@dataclass(frozen=True)
+class GradientShare(Quantity):
+    """A coefficient that gives an objective this share of the student's gradient at the first steps.
+
+    It becomes a number before the first step and stays that number (``tutelage.train.shares.settle``): norms of
+    gradients depend on data, network and batch size, so that a coefficient that was published for others may be a
+    hundred times too large here. It is no schedule: the share is not held while training goes on, only logged.
+
+    Args:
+        share: norm of coefficient · gradient of the batch mean, over the sum of these norms of all objectives.
+
+    Raises:
+        ValueError: ``share`` outside (0, 1).
+    """
+
+    share: float
+
+    def __post_init__(self) -> None:
+        within("(0, 1)", share=self.share)
 
 
 def _steps(clock: Clock) -> int:

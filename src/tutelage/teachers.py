@@ -18,6 +18,7 @@ from tutelage import seals
 from tutelage.batches import Samples, batches
 from tutelage.errors import UserError
 from tutelage.files import bytes_in_words, replacing_folder
+from tutelage.modes import device_of
 from tutelage.types import Batch, Needs, Output
 
 N = TypeVar("N", bound=nn.Module)
@@ -174,7 +175,7 @@ def cache_teacher(
     if _is_whole(entry):
         return entry
     folder.mkdir(parents=True, exist_ok=True)
-    device = next(network.parameters()).device
+    device = device_of(network)
 
     def forward(batch: Batch) -> Output:
         with torch.no_grad(), context():

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from tests.data.recordings.made import put as put_table
+from tests.data.recordings.made import table
 from tests.recipe.test_mistakes import put
 from tests.training.small import write
 from tutelage import checkpoint
@@ -55,6 +57,39 @@ def test_an_override_is_another_experiment(ran):
     assert "sig, fold-1-of-3, seed 0: found" in result.output.replace("\n", " ")
 
 
+def test_check_says_what_trained_teachers_know(ran):
+    folder, path, _ = ran
+    result = tutelage("check", path, "--teachers", "--runs", folder / "runs", "--device", "cpu")
+    said = " ".join(result.output.split())
+    assert result.exit_code == 0, result.output
+    assert "gaf, pi, sig, for base, annsp" in said and "mixture" in said and "on validation" in said
+    numbers = folder / "runs" / f"{folder.name}-recipe-teachers" / "teachers" / "teachers.csv"
+    names = [line.split(",")[0] for line in numbers.read_text().splitlines()[1:]]
+    assert names[:4] == ["alone", "gaf", "pi", "sig"] and names[-1] == "oracle"
+    assert "the recipe's weights" in names and "without pi" in names
+
+
+def test_check_says_which_teachers_are_missing(ran, tmp_path):
+    _, path, _ = ran
+    asked = ("check", path, "--teachers", "--runs", tmp_path, "--device", "cpu")
+    result = tutelage(*asked)
+    said = " ".join(result.output.split())
+    assert result.exit_code == 2 and "not trained yet: sig (fold-1-of-3, seed 0)" in said
+    assert not list(tmp_path.rglob("run.json"))
+    assert "--train: found without --teachers" in tutelage("check", path, "--train").output
+
+
+@pytest.mark.slow
+def test_check_trains_teachers_and_the_student_alone_where_it_is_told(ran, tmp_path):
+    _, path, _ = ran
+    result = tutelage(
+        "check", path, "--teachers", "--train", "--runs", tmp_path, "--device", "cpu", "--jobs", 1
+    )
+    assert result.exit_code == 0, result.output
+    stages = {file.parents[1].name for file in tmp_path.rglob("run.json")}
+    assert stages <= {"sig", "pi", "gaf", "alone"} and {"pi", "gaf"} <= stages
+
+
 def test_check_prints_the_reach_of_every_objective(ran):
     _, path, _ = ran
     result = tutelage("check", path)
@@ -102,6 +137,29 @@ def test_data_shows_classes_and_subjects():
         "takes no 'subject'; did you mean 'subjects'"
         in tutelage("data", "SyntheticWearable", "subject=3").output
     )
+
+
+def test_data_of_a_recipe_with_a_page_where_nothing_is_alive(tmp_path):
+    evil = "<script>alert(1)</script>"
+    for who in ("a", "=b"):
+        frame = table(labels=(evil, "$\\frac$")).rename(columns={"x": "<b>acc"})
+        put_table(frame, tmp_path / "raw" / f"{who}.csv")
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text(
+        f"data: {{type: Recordings, files: '{tmp_path}/raw/{{subject}}.csv', channels: [<b>acc, y],\n"
+        "  time: t, label: activity, window: 20}\nsplit: {}\n"
+    )
+    result = tutelage("data", recipe, "hop=5", "--page", tmp_path / "page.html", "--data", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert "2 subjects" in result.output
+    page = (tmp_path / "page.html").read_text()
+    assert "<script" not in page
+    assert "<b>acc" not in page
+    assert "&lt;script&gt;" in page
+    assert "%0A%3Db" not in page  # of the data below a figure: no cell is a formula
+    assert "sample" in page
+    wrong = tutelage("data", recipe, "hop")
+    assert "found 'hop'; allowed: KEY=VALUE" in wrong.output
 
 
 def test_help_loads_nothing_heavy():

@@ -58,6 +58,7 @@ EXAMPLES = {
     "MetaLogits": {},
     "ConceptExplanation": {},
     "ConceptSparsity": {},
+    "MarginLabels": {},
     "SelfRegulation": {},
     "Closeness": {"tap": "common"},
     "KnowledgeBinding": {
@@ -85,6 +86,7 @@ WITHOUT_TEACHERS = {
     "CurriculumLabels",
     "ConceptExplanation",
     "ConceptSparsity",
+    "MarginLabels",
     "SelfRegulation",
 }
 # Results that depend on the order inside the batch, as their method says.
@@ -128,6 +130,9 @@ def output(random, batch, classes, channels, scale=1.0, dimensions=1):
     for name, places in (("global", ()), ("spatial", (3,))):
         scores = torch.randn(batch, *places, 4, generator=torch.Generator().manual_seed(channels))
         features[f"{name}_attention"] = torch.softmax(scores, dim=-1)
+    apart = torch.Generator().manual_seed(classes)
+    features["cosine"] = torch.randn(batch, classes, generator=apart).tanh()
+    features["length"] = torch.full((batch, 1), 30.0)
     features |= prompted(batch, classes, torch.Generator().manual_seed(channels))
     return Output(torch.randn(batch, classes, generator=random) * scale, features)
 

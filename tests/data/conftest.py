@@ -15,13 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.doubles.archives import write_pamap2
 from tutelage.data import DataSet, Hapt, home
 from tutelage.data.fetch import fetch
 from tutelage.data.hapt import _PACKAGE as HAPT_PACKAGE
 from tutelage.data.hapt import Recording
 from tutelage.data.registry import UnreachableError
-
-ACTIVITIES = [0, 1, 2, 3, 4, 5, 6, 7, 12, 13, 16, 17, 24, 9, 10, 11, 18, 19, 20, 8]
 
 
 @pytest.fixture
@@ -92,33 +91,9 @@ def write_hapt() -> Callable[[list[Recording], Path], None]:
     return write
 
 
-@pytest.fixture
-def write_pamap2() -> Callable[..., None]:
-    """Write subject files of the Protocol form: 54 columns, 100 Hz, NaN where a sensor is silent."""
-
-    def table(rows: int, seed: int, activities: list[int]) -> list[list[float]]:
-        rng = np.random.default_rng(seed)
-        values = rng.normal(0, 40, (rows, 54))
-        values[:, 0] = np.arange(rows) / 100
-        edges = np.sort(rng.choice(rows, 14, replace=False))
-        values[:, 1] = rng.choice(activities, 15)[np.searchsorted(edges, np.arange(rows), "right")]
-        values[:, 2] = rng.integers(60, 230, rows)
-        values[np.arange(rows) % 11 != 7, 2] = np.nan  # heart rate comes at about 9 Hz
-        values[: rows // 9, 2] = np.nan
-        values[:, 3:][rng.random((rows, 51)) < 0.05] = np.nan
-        return values.tolist()
-
-    def write(folder: Path, subjects: list[int], rows: int = 3000,
-              activities: list[int] = ACTIVITIES) -> None:  # fmt: skip
-        folder.mkdir(parents=True, exist_ok=True)
-        for subject in subjects:
-            lines = [
-                " ".join("NaN" if np.isnan(value) else f"{value:.6g}" for value in row)
-                for row in table(rows, subject, activities)
-            ]
-            (folder / f"subject{subject}.dat").write_text("\n".join(lines) + "\n")
-
-    return write
+@pytest.fixture(name="write_pamap2")
+def pamap2_writer() -> Callable[..., None]:
+    return write_pamap2
 
 
 @pytest.fixture

@@ -30,7 +30,8 @@ REFUSED = {
     "float labels": ({"labels": np.zeros(N)}, "labels: found type float64, allowed is int64"),
     "small labels": ({"labels": np.zeros(N, np.int32)}, "int32"),
     "high label": ({"labels": np.array([0, 1, 2, 0, 0, 0])}, "labels: found 2, allowed is 0 to 1"),
-    "low label": ({"labels": np.array([0, 1, -1, 0, 0, 0])}, "labels: found -1"),
+    "low label": ({"labels": np.array([0, 1, -2, 0, 0, 0])}, "labels: found -2, allowed is 0 to 1"),
+    "no label": ({"labels": np.full(N, -1)}, "labels: found -1 everywhere"),
     "few subjects": ({"subjects": np.array(["a"])}, "subjects: found shape"),
     "number subjects": ({"subjects": np.arange(N)}, "subjects: found type int64"),
     "object subjects": ({"subjects": np.array(["a"] * N, object)}, "subjects: found type object"),
@@ -123,6 +124,15 @@ def test_fingerprint_is_computed_once(build, monkeypatch):
     first = one.fingerprint
     monkeypatch.setattr(module, "blocks", None)
     assert one.fingerprint is first
+
+
+def test_units_say_what_the_same_numbers_are(build):
+    named = build(units=("g", ""))
+    assert named.fingerprint == build().fingerprint
+    assert named.summary()["units"] == ["g", ""]
+    assert "units" not in build().summary()
+    with pytest.raises(UserError, match="units: found 1 units, allowed is 2, one per channel"):
+        build(units=("g",))
 
 
 def test_summary_is_json_and_counts(build):

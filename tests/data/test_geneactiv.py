@@ -31,6 +31,7 @@ def test_reads_every_window_in_natural_order(tmp_path, window, turned):
     assert [found.class_names[label] for label in found.labels] == [f"class {k[1]}" for k in keys]
     np.testing.assert_array_equal(found.inputs, np.stack([wanted[key] for key in keys]))
     assert (found.rate, found.window, found.channel_names[2]) == (100.0, window, "acc-z")
+    assert found.units == ("g",) * 3
 
 
 def test_another_stored_length_is_refused_and_names_both(tmp_path):

@@ -40,6 +40,7 @@ def test_real_data_are_what_the_publishers_describe(hapt):
     assert hapt.class_names[5] == "lying"
     assert len(np.unique(hapt.recordings)) == 61
     assert (hapt.rate, hapt.window, hapt.synthetic) == (50.0, 128, False)
+    assert hapt.units == ("g", "g", "g", "rad/s", "rad/s", "rad/s")
     acceleration, rotation = hapt.inputs[:, :3], hapt.inputs[:, 3:]
     still = np.isin(hapt.labels, [3, 4, 5])
     size = np.linalg.norm(acceleration[still].mean(axis=2), axis=1)

@@ -11,6 +11,7 @@ from tutelage.data import splits as module
 from tutelage.data.leakage import refuse_leakage
 from tutelage.data.split import Split, refuse_one_class, unseen_classes
 from tutelage.data.splits import (
+    Everybody,
     FewShot,
     GroupedFolds,
     LeaveOneSubjectOut,
@@ -19,6 +20,7 @@ from tutelage.data.splits import (
     RandomSplit,
     SessionOut,
     Thinned,
+    Transductive,
 )
 from tutelage.errors import UserError
 
@@ -388,3 +390,26 @@ def test_training_on_one_class_is_refused():
         UserError, match=r"found one class on the training side, 'a', allowed are two"
     ):
         refuse_one_class(dataset, NamedSubjects(("C",)).split(dataset))
+
+
+@given(people, st.integers(0, 3))
+def test_everybody_trains(owners, validation):
+    dataset = data([f"S{number}" for number in owners])
+    for of in (GroupedFolds(3, validation), LeaveOneSubjectOut(validation)):
+        split = Everybody(of).split(dataset)
+        assert split.train.tolist() == list(range(len(dataset)))
+        assert split.train.dtype == np.int64
+        assert len(split.validation) == len(split.test) == 0
+        assert Everybody(of).count(dataset) == 1
+        refuse_leakage(dataset, split)
+
+
+def test_everybody_leaves_out_whom_the_other_split_leaves_out():
+    dataset = data(list("aabbccdd"))
+    split = Everybody(NamedSubjects(test=("a",), validation=("b",), train=("d",))).split(dataset)
+    assert sorted(set(dataset.subjects[split.train])) == ["a", "b", "d"]
+
+
+def test_everybody_does_not_learn_hidden_labels():
+    with pytest.raises(UserError, match=r"Everybody\.of: found split 'transductive', which hides"):
+        Everybody(Transductive()).split(data(list("aabb")))

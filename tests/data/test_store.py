@@ -60,6 +60,19 @@ def test_a_data_set_comes_back_whole(build, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["0", "1"]
 
 
+def test_units_come_back_and_what_was_stored_without_them_gets_its_loader_s(build, tmp_path):
+    kept = build(units=("g", "rad/s"))
+    store.save(kept, tmp_path / "x")
+    assert store.open_saved(tmp_path / "x", ("V", "A")).units == ("g", "rad/s")
+    path = tmp_path / "x" / "dataset.json"
+    meta = json.loads(path.read_text())
+    del meta["units"]
+    path.write_text(json.dumps(meta))
+    assert store.open_saved(tmp_path / "x", ("V", "A")).units == ("V", "A")
+    assert store.open_saved(tmp_path / "x").units == ()
+    assert store.open_saved(tmp_path / "x").fingerprint == kept.fingerprint
+
+
 def test_saving_twice_keeps_the_first(build, tmp_path):
     store.save(build(source="first"), tmp_path / "x")
     store.save(build(source="second"), tmp_path / "x")

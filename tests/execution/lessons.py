@@ -116,6 +116,8 @@ def taught(name, device):
         losses, output = stepper(batch, said, Clock(0, number, 1, STEPS))
         found |= {f"{number}.{part}": value.detach() for part, value in losses.parts.items()}
         found[f"{number}.logits"] = output.logits.detach()
+        for part, own in losses.gradients.items():
+            found[f"{number}.gradient.{part}"] = torch.tensor([own.norm, own.share])
     found |= {f"student.{k}": v.clone() for k, v in student.state_dict().items()}
     return found | {f"distiller.{k}": v.clone() for k, v in distiller.state_dict().items()}
 

@@ -18,8 +18,8 @@ def network(seed: int = 0) -> On:
 
 def facts() -> ModelFacts:
     return ModelFacts(
-        "student", ("sit", "walk", "run", "a \"quoted\" one"), "signal", ("x (g)", "y (g)", "z (g)"), (3, 64),
-        50.0, 32, None, (0.1,) * 3, (1.3,) * 3, 1000, 2000, "f" * 64, "d" * 64, {"version": "0"},
+        "student", ("sit", "walk", "run", "a \"quoted\" one"), "signal", ("x", "y", "z"), (3, 64),
+        50.0, 32, None, (0.1,) * 3, (1.3,) * 3, 1000, 2000, "f" * 64, "d" * 64, {"version": "0"}, units=("g",) * 3,
     )  # fmt: skip
 
 

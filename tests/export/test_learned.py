@@ -12,10 +12,11 @@ from torch.nn import functional as F
 from tests.export.small import facts
 from tutelage.errors import UserError
 from tutelage.export.facts import ModelFacts
+from tutelage.export.formats import LEARNED, chosen_formats
 from tutelage.export.lite import write_learned_lite
 from tutelage.export.models import LiteModel, OnnxModel
 from tutelage.export.onnx import label_onnx, write_learned_onnx
-from tutelage.export.package import ReferenceWindows, chosen_formats, write_package
+from tutelage.export.package import ReferenceWindows, write_package
 from tutelage.models import Network, On, Quantised, SeparableNet, WideResNet
 
 SPREAD = torch.tensor([1.3, 0.5, 2.0]).view(1, 3, 1)
@@ -87,10 +88,10 @@ def test_the_onnx_file_says_what_was_simulated(tmp_path: Path, name: str) -> Non
 
 
 def test_it_has_no_float_file() -> None:
-    assert chosen_formats([], learned=True) == ("onnx-int8", "tflite-int8", "c")
-    assert chosen_formats(["c"], learned=True) == ("tflite-int8", "c")
+    assert chosen_formats([], LEARNED) == ("onnx-int8", "tflite-int8", "c")
+    assert chosen_formats(["c"], LEARNED) == ("tflite-int8", "c")
     with pytest.raises(UserError, match=r"tflite is a float file, but the network was trained as"):
-        chosen_formats(["tflite"], learned=True)
+        chosen_formats(["tflite"], LEARNED)
 
 
 def test_a_network_that_saw_no_batch_is_not_shipped(tmp_path: Path) -> None:

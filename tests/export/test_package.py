@@ -12,8 +12,9 @@ from tests.export.small import evidence, facts, network
 from tutelage import checkpoint
 from tutelage.errors import UserError
 from tutelage.export import load_model
-from tutelage.export.cost import run_micro
-from tutelage.export.package import FILES, Shipped, chosen_formats, write_package
+from tutelage.export.formats import FORMATS, chosen_formats
+from tutelage.export.micro import run_micro
+from tutelage.export.package import Shipped, refuse_existing, write_package
 
 pytest.importorskip("litert_torch")
 pytest.importorskip("tflite_micro")
@@ -28,9 +29,10 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Shipped:
 
 def test_every_file_is_there_and_its_hash_is_told(package: Shipped) -> None:
     names = {path.name for path in package.folder.iterdir()}
-    assert names == {*FILES.values(), "model.json", "parity.json", "card.md"}
+    files = {kind.file for kind in FORMATS.values()}
+    assert names == {*files, "model.json", "parity.json", "card.md"}
     told = json.loads((package.folder / "model.json").read_text())["sha256"]
-    assert told == {name: checkpoint.digest(package.folder / name) for name in FILES.values()}
+    assert told == {name: checkpoint.digest(package.folder / name) for name in files}
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "model.tflite"])
@@ -45,15 +47,33 @@ def test_float_files_say_what_the_network_says(package: Shipped, name: str) -> N
 
 def test_the_interpreter_of_microcontrollers_says_what_litert_says(package: Shipped) -> None:
     path = package.folder / "model.int8.tflite"
-    windows = evidence(network()).windows[:12]
-    arena, scores, _ = run_micro(path, windows)
+    shown = evidence(network())
+    micro = run_micro(path, shown.windows)
     model = load_model(path)
-    step = model.facts.quantisation.output_scale
+    litert = model.logits(shown.windows)
+    steps = np.abs(micro.logits - litert).max() / model.facts.step
     # Kernels of servers and of microcontrollers round sums in another order: a few codes, not the answer.
-    assert np.abs(scores - model.logits(windows)).max() <= 4.01 * step
-    assert arena.total == arena.head + arena.tail
-    assert arena == package.cost["model.int8.tflite"].arena
+    assert steps <= 4.01
+    assert micro.arena.total == micro.arena.head + micro.arena.tail
+    assert micro.arena == package.cost["model.int8.tflite"].arena
+    told = json.loads((package.folder / "parity.json").read_text())["files"]["model.int8.tflite"]
+    said = micro.logits.argmax(1)
+    assert told["micro"]["n"] == told["micro"]["of"] == len(shown.labels)
+    assert told["micro"]["largest_steps"] == pytest.approx(steps, abs=0.01)
+    assert told["micro"]["equal_litert"] == (said == litert.argmax(1)).mean()
+    assert told["micro"]["equal"] == (said == shown.logits.argmax(1)).mean()
+    assert told["micro"]["accuracy"] == (said == shown.labels).mean()
     assert set(package.cost["model.int8.tflite"].milliseconds) == {"litert", "tflm"}
+
+
+def test_a_slow_interpreter_is_asked_about_some_windows_evenly_spaced(package: Shipped) -> None:
+    path, windows = package.folder / "model.int8.tflite", evidence(network()).windows
+    whole = run_micro(path, windows)
+    some = run_micro(path, windows, seconds=10e-3 * whole.milliseconds)
+    assert 1 <= len(some.index) < len(windows)
+    assert set(np.diff(some.index, append=some.index[-1] + 1)) != {0}
+    assert np.ptp(np.diff(some.index)) <= 1
+    assert np.array_equal(some.logits, whole.logits[some.index])
 
 
 def test_the_c_array_is_the_int8_file(package: Shipped) -> None:
@@ -123,7 +143,22 @@ def test_a_folder_is_never_overwritten_without_force(tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
     with pytest.raises(UserError, match="is there already; --force"):
         write_package(on, facts(), evidence(on), tmp_path, lambda _: "", formats=["onnx"])
+    with pytest.raises(UserError, match="is no folder of tutelage ship, so --force does not"):
+        refuse_existing(tmp_path, force=True)
+    with pytest.raises(UserError, match="is no folder of tutelage ship"):
+        refuse_existing(tmp_path / "mine", force=True)
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
+
+
+def test_force_replaces_a_package(tmp_path: Path) -> None:
+    on, given = network(), evidence(network())
+    made = [
+        write_package(
+            on, facts(), given, tmp_path / "a", lambda _, text=text: text, formats=["onnx"], force=True
+        )
+        for text in ("first", "second")
+    ]  # fmt: skip
+    assert (made[1].folder / "card.md").read_text() == "second"
 
 
 def test_no_test_windows_prove_nothing(tmp_path: Path) -> None:
@@ -134,6 +169,6 @@ def test_no_test_windows_prove_nothing(tmp_path: Path) -> None:
 
 def test_formats_bring_what_they_are_made_from() -> None:
     assert chosen_formats(["c"]) == ("tflite", "tflite-int8", "c")
-    assert chosen_formats([]) == tuple(FILES)
+    assert chosen_formats([]) == tuple(FORMATS)
     with pytest.raises(UserError, match=r"unknown format 'tflight'; did you mean 'tflite'"):
         chosen_formats(["tflight"])

@@ -12,7 +12,7 @@ from tutelage.export.recordings import predictions_of, rows_of, write_prediction
 
 
 def recording(
-    path: Path, n: int = 300, columns: tuple[str, ...] = ("z", "t", "X [g]", "y (m/s2)")
+    path: Path, n: int = 300, columns: tuple[str, ...] = ("z", "t", "X [g]", "y")
 ) -> np.ndarray:
     signal = np.random.default_rng(0).normal(size=(3, n)).astype(np.float32)
     values = {"t": np.arange(n), "x": signal[0], "y": signal[1], "z": signal[2]}
@@ -37,6 +37,17 @@ def test_a_recording_is_predicted_in_seconds(tmp_path: Path) -> None:
     assert table["end"].tolist() == pytest.approx(((starts + 64) / 50).tolist())
 
 
+def test_a_recording_at_another_rate_is_refused(tmp_path: Path) -> None:
+    recording(tmp_path / "a.csv")
+    with pytest.raises(UserError, match=r"--rate: found 100 samples per second; allowed: about 50"):
+        predictions_of(Loudest(), tmp_path / "a.csv", rate=100)
+    assert len(predictions_of(Loudest(), tmp_path / "a.csv", rate=49)) == 8
+    times = np.cumsum(np.random.default_rng(0).normal(0.02, 0.002, 300))  # a clock that trembles
+    signal = {"t (s)": times} | dict.fromkeys("xyz", np.ones(300))
+    pd.DataFrame(signal).to_csv(tmp_path / "b.csv", index=False)
+    assert len(predictions_of(Loudest(), tmp_path / "b.csv")) == 8
+
+
 def test_arrays_of_windows_and_of_a_recording(tmp_path: Path) -> None:
     windows = np.random.default_rng(0).normal(size=(5, 3, 64))
     np.save(tmp_path / "w.npy", windows)
@@ -57,6 +68,14 @@ def test_arrays_of_windows_and_of_a_recording(tmp_path: Path) -> None:
         ("x,y,z\n1,2\n", r"a\.csv:2: found '1,2'"),
         ("x,y,z\n1,nan,3\n", r"a\.csv:2: holds NaN"),
         ("x,y,z\n1,2,3\n", r"1 samples; one window of the model is 64"),
+        (
+            "x,y (m/s2),z\n1,2,3\n",
+            r"a\.csv:1: found 'y \(m/s2\)'; the model reads 'y \(g\)'",
+        ),
+        (
+            "time [ms],x,y,z\n" + "".join(f"{10 * n},1,2,3\n" for n in range(80)),
+            r"a\.csv:1: column 'time \[ms\]': found 100 samples per second; allowed: about 50 Hz",
+        ),
     ],
 )
 def test_bad_recordings_are_told_with_their_line(tmp_path: Path, text: str, sentence: str) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ from typer.testing import CliRunner
 from tutelage.cli.root import app
 from tutelage.errors import UserError
 from tutelage.export import load_model
-from tutelage.export.source import evidence_of, find_source, load_run
+from tutelage.export.choosing import find_source, of_experiment
+from tutelage.export.source import evidence_of, load_run
+from tutelage.statistics.spreads import mean_of_folds
+from tutelage.study.ledger import read_study
 
 FIRST_HOUSE = Path(__file__).parents[1] / "fixtures" / "runs-of-the-first-house"
 
@@ -26,14 +30,32 @@ def test_the_run_of_a_method_that_is_best_on_validation_is_taken(runs: Path) -> 
     best = max(source.siblings, key=lambda run: run.evaluations["validation"].accuracy)
     assert source.run is best
     named = find_source(source.run.folder)
-    assert (named.run.fingerprint, named.chosen) == (source.run.fingerprint, "")
+    assert (named.run.fingerprint, named.chosen, named.picked) == (source.run.fingerprint, "", "")
+    assert source.picked == ""
+    more = replace(source.experiment, runs=(*source.experiment.runs, replace(source.run, seed=1)))
+    assert of_experiment(more, "alone").picked == (
+        "fold 0, seed 0 has the best validation accuracy of its 2 runs"
+    )
 
 
 def test_a_study_gives_the_best_cell_and_names_it(runs: Path) -> None:
-    chosen = find_source(runs / "study").chosen
-    assert chosen.split(":")[0] in ("cell half", "cell most")
+    study = read_study(runs / "study")
+    levels = {}
+    for cell in study.cells:
+        for stage in study.compared(cell):
+            found = cell.experiment.values(
+                stage, lambda evaluation: evaluation.accuracy, "validation"
+            )
+            levels[cell.name, stage] = mean_of_folds(found)
+    cell, stage = max(levels, key=lambda key: levels[key])
+    source = find_source(runs / "study")
+    assert (source.experiment.record.name, source.run.stage) == (cell, stage)
+    assert source.chosen.startswith(f"cell {cell} has the best validation accuracy of 2 cells")
+    assert source.chosen.count(stage) or len(study.compared(study.cells[0])) == 1
+    named = find_source(runs / "study", stage)
+    assert (named.experiment.record.name, named.run.stage) == (cell, stage)
     assert find_source(runs / "study", "half/base").run.stage == "base"
-    with pytest.raises(UserError, match=r"unknown cell 'hal'; did you mean 'half'"):
+    with pytest.raises(UserError, match=r"unknown cell or stage 'hal'; did you mean 'half'"):
         find_source(runs / "study", "hal")
     with pytest.raises(UserError, match=r"unknown method 'alon'; did you mean 'alone'"):
         find_source(runs / "first", "alon")

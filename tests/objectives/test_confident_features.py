@@ -265,3 +265,24 @@ def test_impossible_requests_are_refused(change, sentence):
         facts, change = replace(facts, heads=change["heads"]), {}
     with pytest.raises(ValueError, match=sentence):
         ConfidentFeatures(**change).prepare(facts)
+
+
+def test_the_distance_may_be_a_cosine():
+    made, view = setting(((3, 4), (5, 4), (4, 2)), distance="cosine")
+    made.eval()
+    found = made.judge(view)
+    weights = [found.traces[f"weight.{name}"] for name in view.teachers]
+    student = view.student.features["a"]
+    expected = torch.zeros(4, dtype=F64)
+    for weight, (name, teacher) in zip(weights, view.teachers.items(), strict=True):
+        target = teacher.features["b"]
+        imitation = made.imitations(name, student, target.shape[2:])
+        for i in range(4):
+            s, t = imitation[i].flatten(), target[i].flatten()
+            expected[i] += weight[i] * (1 - (s @ t) / (s.norm() * t.norm()))
+    torch.testing.assert_close(found.loss, expected)
+    louder = {
+        name: Output(teacher.logits, {"b": 7 * teacher.features["b"]})
+        for name, teacher in view.teachers.items()
+    }
+    torch.testing.assert_close(made.judge(replace(view, teachers=louder)).loss, found.loss)

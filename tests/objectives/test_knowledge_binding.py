@@ -27,8 +27,8 @@ from tutelage.models import LatentWorkspace, On
 from tutelage.objectives import Distiller, Labels, Objective, Weighted
 from tutelage.objectives._slots import head_norms, swapped_statistics
 from tutelage.objectives.knowledge_binding import SCORES, KnowledgeBinding
-from tutelage.recipe.config import Train
 from tutelage.recipe.instantiate import build
+from tutelage.recipe.keys import Train
 from tutelage.steps import GradientStep
 from tutelage.training.settings import make_fabric
 from tutelage.types import Clock, Needs, Output, View

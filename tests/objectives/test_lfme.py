@@ -399,3 +399,46 @@ def test_experts_that_the_stage_does_not_have_are_refused_before_training(tmp_pa
 
     with pytest.raises(UserError, match=r"distiller\.labels: classes: unknown teacher 'few'"):
         examine(recipe(change), tmp_path)
+
+
+def test_a_sample_may_go_through_its_own_experts_alone():
+    view = view_of(6)  # sample i is of class i
+    every = prepared(Experts(named(SUBSETS)), view)
+    own = prepared(Experts(named(SUBSETS), asked="own"), view)
+    alone = {name: prepared(Experts(named({name: SUBSETS[name]})), view)(view) for name in SUBSETS}
+    expected = [sum(float(alone[n][i]) for n in SUBSETS if i in SUBSETS[n]) for i in range(6)]
+    assert own(view).tolist() == pytest.approx(expected)
+    torch.testing.assert_close(every(view), sum(alone.values()))
+    some = prepared(Experts(named({"many": [0, 3]}), asked="own"), view)
+    assert some(view)[[1, 2, 4, 5]].tolist() == [0.0] * 4
+    assert own.judge(view).traces["weight.low"].tolist() == [0, 0, 1, 0, 1, 0]
+
+
+def test_a_growing_subset_by_hand():
+    """Three samples of a class: the surest from the start, the others as the share passes 2/3 and 1."""
+    confidence = torch.tensor([0.2, 0.9, 0.6])
+    labels = torch.tensor([0, 0, 0, 3, 3, 3, 1, 5, 2, 4])
+    logits = torch.zeros(10, 6)
+    for i, p in enumerate(confidence.tolist()):
+        logits[i, 0] = float(np.log(p / (1 - p)))
+    view = view_of(10, labels)
+    teachers = {name: Output(logits) for name in PARTS}
+    view = replace(view, teachers=teachers)
+    floors = {"many": 0.5, "median": 1.0, "low": 1.0}
+    objective = CurriculumLabels(named(PARTS), floors, selection="growing")
+    objective.prepare(facts_of(view))
+    taking_part = {
+        epoch: objective.weights(torch.arange(3), Clock(epoch=epoch, epochs=12)).tolist()
+        for epoch in (0, 1, 2, 5, 6, 11)
+    }
+    # The share is 1/2 + e/12: it reaches 2/3 in epoch 2, and 1 in epoch 6.
+    assert taking_part == {
+        0: [0, 1, 0], 1: [0, 1, 0], 2: [0, 1, 1], 5: [0, 1, 1], 6: [1, 1, 1], 11: [1, 1, 1],
+    }  # fmt: skip
+    # Equals come together, from the start.
+    assert objective.weights(torch.arange(3, 6), Clock(epoch=0, epochs=12)).tolist() == [1, 1, 1]
+    whole = CurriculumLabels(named(PARTS), {name: 1.0 for name in PARTS}, selection="growing")
+    whole.prepare(facts_of(view))
+    assert whole.weights(torch.arange(10), Clock(epoch=0, epochs=12)).tolist() == [1] * 10
+    with pytest.raises(UserError, match="selection: growing"):
+        CurriculumLabels(named(PARTS), floors, reference=True, selection="growing")

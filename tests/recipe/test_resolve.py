@@ -30,7 +30,8 @@ def resolved(content, cache):
 
 @pytest.mark.parametrize(("name", "content"), cases().items(), ids=list(cases()))
 def test_fingerprints_are_those_of_the_first_house(name, content, tmp_path, monkeypatch):
-    monkeypatch.setattr(resolve_module, "NUMBERS", 2)  # heads of wide networks begin elsewhere since 3
+    # Heads of wide networks begin elsewhere since 3.
+    monkeypatch.setattr(resolve_module, "NUMBERS", 2)
     specs = resolved(content, tmp_path)
     told = {f"{spec.fold} {spec.stage} {spec.seed}": spec.fingerprint[:24] for spec in specs}
     assert told == FINGERPRINTS[name]

@@ -12,7 +12,7 @@ from tests.training.small import recipe
 from tests.training.test_runs import execute, read, runs_of
 from tutelage.batches import Samples
 from tutelage.objectives import Distiller, Labels, Objective, Weighted
-from tutelage.recipe.config import Train
+from tutelage.recipe.keys import Train
 from tutelage.steps import GradientStep
 from tutelage.train import DivergedError, Settings, State, Training, fit
 from tutelage.training.settings import make_fabric

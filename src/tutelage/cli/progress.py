@@ -132,6 +132,8 @@ def show_checks(
             row.stage, row.input, row.network, f"{row.parameters:,}", f"{row.macs:,}", reach
         )
     console.print(table)
+    for warning in (warning for row in checked for warning in row.warnings):
+        console.print(f"warning: {warning}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"{path}: sound; up to {runs} runs", markup=False, highlight=False)
 
 

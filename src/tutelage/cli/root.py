@@ -9,6 +9,7 @@ import tutelage
 from tutelage.cli import concepts as concept_commands
 from tutelage.cli import export as export_commands
 from tutelage.cli import main
+from tutelage.cli import start as start_commands
 from tutelage.cli import study as study_commands
 from tutelage.cli.groups import AskingGroup, SentenceGroup
 from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs, Trust
@@ -19,14 +20,16 @@ app = typer.Typer(
     cls=SentenceGroup,
     help="Many teachers, one small student: knowledge distillation that proves what it claims.",
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
 
 app.add_typer(concept_commands.app, name="concepts", cls=AskingGroup)
 app.add_typer(study_commands.app, name="study", cls=SentenceGroup)
-for command in (export_commands.ship, export_commands.predict, export_commands.stream):
+for command in (
+    export_commands.ship, export_commands.predict, export_commands.stream,
+    start_commands.new, start_commands.recipes, start_commands.doctor,
+):  # fmt: skip
     app.command()(command)
 
 
@@ -109,8 +112,29 @@ def check(
     data: DataHome = None,
     *,
     trust: Trust = False,
+    teachers: Annotated[
+        bool, typer.Option("--teachers", help="Say what trained teachers know together, instead.")
+    ] = False,
+    train: Annotated[
+        bool, typer.Option("--train", help="With --teachers: train those that are missing.")
+    ] = False,
+    runs: Runs = Path("runs"),
+    device: Device = "auto",
+    jobs: Jobs = 0,
 ) -> None:
     """Build everything in a recipe and try one batch of every stage; nothing is trained."""
+    if train and not teachers:
+        raise UserError(
+            "--train: found without --teachers; allowed: both (tutelage run trains all)"
+        )
+    if teachers:
+        from tutelage.cli.teachers import check_teachers
+        from tutelage.execution.workers import RunConfig
+
+        check_teachers(
+            recipe, overrides or [], RunConfig(runs, data, device, jobs, 1, trust), train
+        )
+        return
     from tutelage.cli.progress import Screen, show_checks
     from tutelage.data import home
     from tutelage.recipe.config import load
@@ -129,8 +153,8 @@ def check(
         specs = {n: resolve(loaded, n, fold, trust=trust) for n, fold in data_folds.items()}
         first = next(iter(specs))
         checked = examine(specs[first], data_folds[first])
-    runs = sum(len(of_fold) for of_fold in specs.values())
-    show_checks(recipe, dataset, list(data_folds.values()), checked, runs)
+    count = sum(len(of_fold) for of_fold in specs.values())
+    show_checks(recipe, dataset, list(data_folds.values()), checked, count)
 
 
 @app.command("list")
@@ -193,31 +217,33 @@ def serve(
 @app.command()
 def data(
     loader: Annotated[
-        str, typer.Argument(help="A data set, such as Hapt; see: tutelage list data")
+        str,
+        typer.Argument(
+            help="A data set, such as Hapt (see: tutelage list data), or a recipe file."
+        ),
     ],
     arguments: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Its arguments: window=100")
     ] = None,
     home: DataHome = None,
+    *,
+    page: Annotated[
+        Path | None, typer.Option(help="HTML page to write, with a few windows drawn.")
+    ] = None,
 ) -> None:
-    """Fetch and parse a data set, check it, and show its classes and subjects."""
-    import yaml
-
-    from tutelage import data as datasets
+    """Fetch and parse a data set, check it, and show its classes, subjects and channels."""
     from tutelage.cli.progress import Screen
     from tutelage.data.prepare import describe
-    from tutelage.recipe.instantiate import build
+    from tutelage.recipe.data_spec import load_data
+    from tutelage.recipe.reader import described_data
 
-    pairs = [argument.partition("=") for argument in arguments or []]
-    for key, sign, _ in pairs:
-        if not sign:
-            raise UserError(f"data {loader}: found {key!r}; allowed: KEY=VALUE, such as window=100")
-    described = {"type": loader} | {key: yaml.safe_load(value) for key, _, value in pairs}
     with Screen() as screen:
-        dataset = build("tutelage.data", described, "data", method="load").load(
-            home or datasets.home(), screen.progress
-        )
+        dataset = load_data(described_data(loader, arguments or []), home, screen.progress)
     typer.echo(str(describe(dataset)))
+    if page is not None:
+        from tutelage.report.dataset import write_data_page
+
+        typer.echo(f"page: {write_data_page(dataset, page)}")
 
 
 if __name__ == "__main__":

@@ -126,4 +126,5 @@ def rotations(count: int, degrees: float, rng: Generator) -> NDArray[np.float64]
     angle = math.radians(degrees)
     outer = k[:, :, None] * k[:, None, :]
     turned: NDArray[np.float64] = math.cos(angle) * np.eye(3) + math.sin(angle) * cross
-    return np.add(turned, (1 - math.cos(angle)) * outer)
+    turned = turned + (1 - math.cos(angle)) * outer
+    return turned

@@ -3,6 +3,7 @@
 ``__all__`` names the loaders; a recipe's ``data: {type: Hapt, window: 128}`` is looked up there.
 """
 
+from tutelage.data.arrays import Arrays
 from tutelage.data.cifar import Cifar10
 from tutelage.data.cifar100 import Cifar100
 from tutelage.data.cinic import Cinic10
@@ -21,12 +22,13 @@ from tutelage.data.clip_sets import (
 from tutelage.data.cub import Cub
 from tutelage.data.dataset import DataSet as DataSet
 from tutelage.data.digits import Digits
-from tutelage.data.folders import Arrays, ImageFolder
+from tutelage.data.folders import ImageFolder
 from tutelage.data.geneactiv import GeneActiv
 from tutelage.data.hapt import Hapt
 from tutelage.data.imagenet import ImageNet
 from tutelage.data.imagenet_shifts import ImageNetA, ImageNetR, ImageNetSketch, ImageNetV2
 from tutelage.data.pamap2 import Pamap2
+from tutelage.data.recordings import Recordings
 from tutelage.data.scenes import SyntheticEvents, SyntheticScenes
 from tutelage.data.store import home as home
 from tutelage.data.synthetic import SyntheticImages, SyntheticWearable
@@ -57,6 +59,7 @@ __all__ = [
     "ImageNetA",
     "ImageNetR",
     "Digits",
+    "Recordings",
     "Arrays",
     "ImageFolder",
     "SyntheticWearable",

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -28,6 +28,19 @@ def blocks(array: np.ndarray) -> Iterator[np.ndarray]:
     rows = max(1, _CHUNK // max(1, array[:1].nbytes))
     for start in range(0, len(array), rows):
         yield array[start : start + rows]
+
+
+def in_units(names: Sequence[str], units: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of channels with their units, as far as they are known.
+
+    Example:
+        >>> in_units(["acc-x", "pulse"], ["g", ""])
+        ('acc-x (g)', 'pulse')
+    """
+    known = units or [""] * len(names)
+    return tuple(
+        f"{name} ({unit})" if unit else name for name, unit in zip(names, known, strict=True)
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +70,8 @@ class DataSet:
             [N, rows, columns, M] of images: equal cells of the input. Empty, one of them, or both.
         concept_names: M names for each of ``concepts``.
         sessions: on which occasion each sample was taken, [N] strings, or None.
+        units: of each channel, "" where it is not known; empty where none is.
+        notes: sentences about how the data were read; no part of the fingerprint.
 
     Raises:
         UserError: the parts do not fit together.
@@ -80,6 +95,8 @@ class DataSet:
     concepts: Mapping[str, np.ndarray] = field(default_factory=dict)
     concept_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sessions: Strings | None = None
+    units: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self._check_inputs()
@@ -112,10 +129,11 @@ class DataSet:
             raise self._refuse("inputs", f"{list(shape)} {self.inputs.dtype}", text + ", not empty")
         if self.modality == "image" and shape[1] != 3:
             raise self._refuse("inputs", f"{shape[1]} colour channels", "3 (RGB)")
-        if len(self.channel_names) != shape[1]:
-            raise self._refuse(
-                "channel_names", f"{len(self.channel_names)} names", f"{shape[1]}, one per channel"
-            )
+        for column in ("channel_names", "units"):
+            told = getattr(self, column)
+            if len(told) != shape[1] and (told or column == "channel_names"):
+                words = column.removeprefix("channel_")
+                raise self._refuse(column, f"{len(told)} {words}", f"{shape[1]}, one per channel")
         if self.modality == "signal":
             self._check_finite()
 
@@ -232,7 +250,8 @@ class DataSet:
     def fingerprint(self) -> str:
         """SHA-256 (hex) over contents and metadata; equal data give equal fingerprints.
 
-        ``source`` is left out: the same data fetched from two places are the same data.
+        ``source`` is left out: the same data fetched from two places are the same data. So are units, which say of
+        the same numbers what they are.
         """
         header: dict[str, Any] = {
             "name": self.name, "modality": self.modality, "classes": self.class_names,
@@ -259,22 +278,16 @@ class DataSet:
 
     def take(self, index: Ints) -> "DataSet":
         """Return the data set of these samples, in this order."""
-        columns = (
-            "labels",
-            "subjects",
-            "sessions",
-            "recordings",
-            "starts",
-            "official_test",
-            "official_validation",
-        )
-        chosen = {name: getattr(self, name) for name in columns}
+
+        def of(values: Any) -> Any:
+            return None if values is None else np.asarray(values[index])
+
         return replace(
-            self,
-            inputs=np.asarray(self.inputs[index]),
-            concepts={scope: np.asarray(values[index]) for scope, values in self.concepts.items()},
-            **{name: None if values is None else values[index] for name, values in chosen.items()},
-        )
+            self, inputs=of(self.inputs), labels=of(self.labels), subjects=of(self.subjects),
+            sessions=of(self.sessions), recordings=of(self.recordings), starts=of(self.starts),
+            official_test=of(self.official_test), official_validation=of(self.official_validation),
+            concepts={scope: of(values) for scope, values in self.concepts.items()},
+        )  # fmt: skip
 
     def summary(self) -> dict[str, Any]:
         """Return what a run record keeps of its data, ready for JSON; ``unlabelled`` where some have no label."""
@@ -288,7 +301,9 @@ class DataSet:
             "shape": list(self.inputs.shape[1:]),
             "classes": dict(zip(self.class_names, counts.tolist(), strict=True)),
             "channels": list(self.channel_names),
+            **({"units": list(self.units)} if self.units else {}),
             "subjects": None if self.subjects is None else len(np.unique(self.subjects)),
+            "sessions": None if self.sessions is None else len(np.unique(self.sessions)),
             "rate": self.rate,
             "window": self.window,
             "official_test": None if self.official_test is None else int(self.official_test.sum()),

@@ -1,4 +1,4 @@
-"""Your own data: NumPy arrays in a folder, or images in one folder for each class."""
+"""Your own images, in one folder for each class."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tutelage.data.dataset import COLOURS, DataSet, Ints, Strings
-from tutelage.data.guard import array, content, fits_memory, lines, picture
-from tutelage.data.loader import Loader, ParsedLoader, at_least, user_folder
+from tutelage.data.dataset import COLOURS, DataSet
+from tutelage.data.guard import content, fits_memory, picture
+from tutelage.data.loader import ParsedLoader, at_least, user_folder
 from tutelage.data.names import natural, numbered
 from tutelage.data.store import Progress
 from tutelage.errors import UserError
@@ -18,133 +18,6 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".webp", ".tif", ".tiff"}
 # Pictures that are not read: animated, without a size in pixels, raw, or of formats that ask for more software.
 _OTHERS = {".gif", ".svg", ".heic", ".heif", ".avif", ".jp2", ".psd", ".eps", ".pdf", ".dng", ".cr2", ".nef",
            ".tga", ".ico", ".pgm", ".jfif"}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Arrays(Loader):
-    """A folder with ``X.npy`` and ``y.npy``.
-
-    ``X.npy`` is [N, channels, time] floating-point or [N, 3, height, width] uint8; ``y.npy`` is
-    [N] integers from 0, -1 where a sample has no label. Optional:
-    ``subjects.npy`` [N], ``test.npy`` [N] bool (your official test
-    part), ``sessions.npy`` [N], ``recordings.npy`` and ``starts.npy`` [N] (to detect windows that overlap),
-    ``classes.txt`` and ``channels.txt`` (one name a line).
-
-    Args:
-        folder: where the files are; relative to the working directory.
-        name: what the data set is called in records.
-        rate: samples per second (Hz) of signals, if known.
-    """
-
-    folder: str
-    name: str = "arrays"
-    rate: float | None = None
-
-    def _load(self, cache: Path, progress: Progress) -> DataSet:
-        files = {
-            path.stem: path
-            for path in user_folder(self, self.folder).iterdir()
-            if path.suffix == ".npy"
-        }
-        for name in ("X", "y"):
-            if name not in files:
-                raise UserError(
-                    f"Arrays.folder: found no {name}.npy in {self.folder}, X.npy and y.npy are needed"
-                )
-        inputs = array(files["X"], "fiub", (3, 4))
-        labels = np.array(array(files["y"], "iu", (1,)), np.int64)
-        columns = {
-            name: np.array(array(files[name], kinds, (1,))) if name in files else None
-            for name, kinds in {
-                "subjects": "Uiu",
-                "sessions": "Uiu",
-                "recordings": "iu",
-                "starts": "iu",
-                "test": "b",
-            }.items()
-        }
-        folder = files["X"].parent
-        channels = lines(folder / "channels.txt")
-        _check_order(files["X"], inputs, channels)
-        signal = inputs.ndim == 3
-        return DataSet(
-            name=self.name,
-            modality="signal" if signal else "image",
-            inputs=_single(files["X"], inputs),
-            labels=labels,
-            subjects=_texts(columns["subjects"]),
-            sessions=_texts(columns["sessions"]),
-            class_names=lines(folder / "classes.txt") or _numbered_classes(files["y"], labels),
-            channel_names=channels
-            or (_names("channel", inputs.shape[1], 1) if signal else COLOURS),
-            rate=self.rate if signal else None,
-            window=inputs.shape[-1] if signal else None,
-            recordings=_whole(columns["recordings"]),
-            starts=_whole(columns["starts"]),
-            official_test=columns["test"],
-            source="arrays of the user",
-        )
-
-
-def _texts(column: np.ndarray | None) -> Strings | None:
-    return None if column is None else column.astype(np.str_)
-
-
-def _whole(column: np.ndarray | None) -> Ints | None:
-    return None if column is None else column.astype(np.int64)
-
-
-def _single(path: Path, inputs: np.ndarray) -> np.ndarray:
-    """Return floating-point inputs in single precision, others as they are."""
-    if inputs.dtype.kind != "f" or inputs.dtype == np.float32:
-        return inputs
-    fits_memory(str(path), 4 * inputs.size, "store it as float32, which is read from the disk")
-    return inputs.astype(np.float32)
-
-
-def _check_order(path: Path, inputs: np.ndarray, channels: tuple[str, ...]) -> None:
-    """Refuse axes that seem to be in another order, unless the channels are named."""
-    shape = inputs.shape
-    if inputs.ndim == 4 and shape[1] != 3 and shape[3] == 3:
-        raise UserError(
-            f"{path}: found {list(shape)}, which looks like [N, height, width, 3], allowed is "
-            "[N, 3, height, width]: np.save(path, X.transpose(0, 3, 1, 2))"
-        )
-    if inputs.ndim == 3 and shape[1] > shape[2] and len(channels) != shape[1]:
-        raise UserError(
-            f"{path}: found {list(shape)}, so {shape[1]} channels of {shape[2]} samples, which looks like "
-            "[N, time, channels], allowed is [N, channels, time]: np.save(path, X.transpose(0, 2, 1)); if they "
-            f"are channels, name all {shape[1]} of them in channels.txt"
-        )
-
-
-def _numbered_classes(path: Path, labels: Ints) -> tuple[str, ...]:
-    """Return names for classes 0 to the highest label.
-
-    Raises:
-        UserError: labels that begin at 1, or are no class numbers.
-    """
-    known = labels[labels != -1]
-    if not len(known):
-        raise UserError(
-            f"{path}: labels: found -1 everywhere, allowed are some samples with a label"
-        )
-    low, high = int(known.min()), int(known.max())
-    if low < 0 or high >= len(labels):
-        raise UserError(
-            f"{path}: labels: found {low if low < 0 else high}, allowed are class numbers from 0 (of which there "
-            f"cannot be more than the {len(labels)} samples), and -1 where a sample has no label"
-        )
-    if low > 0:
-        raise UserError(
-            f"{path}: found labels from {low} to {high}, allowed are class numbers from 0: "
-            f"np.save(path, y - {low}); or name all classes, the one without samples too, in classes.txt"
-        )
-    return _names("class", high + 1, 0)
-
-
-def _names(word: str, count: int, first: int) -> tuple[str, ...]:
-    return tuple(f"{word} {number}" for number in range(first, first + count))
 
 
 @dataclass(frozen=True)

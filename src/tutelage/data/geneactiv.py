@@ -34,6 +34,7 @@ class GeneActiv(ParsedLoader):
     """
 
     name: ClassVar[str] = "geneactiv"
+    units: ClassVar[tuple[str, ...]] = ("g",) * 3
 
     folder: str
     window: Literal[500, 1000] = 500

@@ -71,6 +71,7 @@ class Hapt(ParsedLoader):
     """
 
     name: ClassVar[str] = "hapt"
+    units: ClassVar[tuple[str, ...]] = ("g",) * 3 + ("rad/s",) * 3
 
     window: int = 128
     stride: int = 64

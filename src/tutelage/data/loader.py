@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
-from typing import final
+from typing import ClassVar, final
 
 from tutelage.data.dataset import DataSet
 from tutelage.data.store import Progress, cached, quiet, stamps, usable
@@ -54,13 +54,18 @@ class Loader(ABC):
 
 
 class ParsedLoader(Loader):
-    """A data set that is read from raw files into memory once, and stored."""
+    """A data set that is read from raw files into memory once, and stored.
+
+    ``units`` are those of its channels; empty where nobody says them.
+    """
+
+    units: ClassVar[tuple[str, ...]] = ()
 
     @final
     def _load(self, cache: Path, progress: Progress) -> DataSet:
         files = self._files(cache, progress)
         content = [*zip(files, stamps(files.values(), cache / ".hashes.json"), strict=True)]
-        return cached(cache, self, content, lambda _: self._parse(files, progress))
+        return cached(cache, self, content, lambda _: self._parse(files, progress), self.units)
 
     @abstractmethod
     def _files(self, cache: Path, progress: Progress) -> dict[str, Path]:

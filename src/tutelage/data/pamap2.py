@@ -85,6 +85,7 @@ class Pamap2(ParsedLoader):
     """
 
     name: ClassVar[str] = "pamap2"
+    units: ClassVar[tuple[str, ...]] = ("0 to 1 of the published range",) * len(CHANNELS)
 
     window: int = 100
     stride: int = 22

@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.data.dataset import DataSet, blocks
+from tutelage.data.channels import range_notes, ranges_of, units_of
+from tutelage.data.copies import prints_of
+from tutelage.data.dataset import DataSet
 from tutelage.data.names import natural
+from tutelage.inert import printable
 
 _SHOWN = 5  # concepts that are named
-_UNITS = 10  # from this ratio of ranges on, channels seem to have other units
 _SIDES = 3  # training, validation, test
 
 
@@ -23,6 +25,7 @@ class Description:
         rows: one for each class: its name, the counts, their sum, its share of all in [0, 1].
         notes: sentences about what deserves attention.
         ranges: of signals: name, least and greatest value of each channel.
+        units: of signals: the unit of each channel, with a question mark where it is a guess.
     """
 
     summary: dict[str, Any]
@@ -30,39 +33,61 @@ class Description:
     rows: tuple[tuple[str | int | float, ...], ...]
     notes: tuple[str, ...]
     ranges: tuple[tuple[str, float, float], ...] = ()
+    units: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         """Return it as text: one line for the whole, then classes, then the groups, then notes."""
-        about, groups = self.summary, self.columns[1:-2]
+        notes = [f"note: {note}" for note in self.notes]
+        ends = [f"source: {self.summary['source']}", f"fingerprint: {self.summary['fingerprint']}"]
+        lines = [self.headline, "", *self._classes(), *self._groups(), *self._channels()]
+        return printable("\n".join([*map(_one_line, lines), "", *map(_one_line, [*notes, *ends])]))
+
+    @property
+    def headline(self) -> str:
+        """One line for the whole."""
+        about = self.summary
         shape = " x ".join(str(size) for size in about["shape"])
         rate = f", {about['rate']:g} Hz" if about["rate"] else ""
         things = "windows" if about["window"] else f"{about['modality']}s"
         people = f", {about['subjects']} subjects" if about["subjects"] else ""
+        occasions = f", {about['sessions']} sessions" if about.get("sessions") else ""
+        return f"{about['name']}: {about['samples']} {things} of {shape}{rate}{people}{occasions}"
+
+    def _classes(self) -> list[str]:
         width = max(len(str(row[0])) for row in self.rows)
-        lines = [f"{about['name']}: {about['samples']} {things} of {shape}{rate}{people}"]
-        lines += ["", f"    {'class':{width}}   total   share"]
-        lines += [
+        return [f"    {'class':{width}}   total   share"] + [
             f"{number:3} {row[0]:{width}} {row[-2]:7} {100 * float(row[-1]):5.1f} %"
             for number, row in enumerate(self.rows)
         ]
-        if len(groups) > 1:
-            wide = max(len("group"), *(len(name) for name in groups))
-            counts = zip(*(row[1:-2] for row in self.rows), strict=True)
-            lines += [
-                "",
-                " ".join([f"{'class':{wide}}", *(f"{n:6}" for n in range(len(self.rows)))]),
-            ]
-            lines += [
-                " ".join([f"{name:{wide}}", *(f"{count:6}" for count in column)])
-                for name, column in zip(groups, counts, strict=True)
-            ]
-        if self.ranges:
-            width = max(len("channel"), *(len(name) for name, *_ in self.ranges))
-            lines += ["", f"{'channel':{width}}        least     greatest"]
-            lines += [f"{name:{width}} {low:12.5g} {high:12.5g}" for name, low, high in self.ranges]
-        notes = [f"note: {note}" for note in self.notes]
-        ends = [f"source: {about['source']}", f"fingerprint: {about['fingerprint']}"]
-        return "\n".join([*lines, "", *notes, *ends])
+
+    def _groups(self) -> list[str]:
+        groups = self.columns[1:-2]
+        if len(groups) < 2:
+            return []
+        wide = max(len("group"), *(len(name) for name in groups))
+        counts = zip(*(row[1:-2] for row in self.rows), strict=True)
+        head = " ".join([f"{'class':{wide}}", *(f"{n:6}" for n in range(len(self.rows)))])
+        lines = [
+            " ".join([f"{name:{wide}}", *(f"{count:6}" for count in column)])
+            for name, column in zip(groups, counts, strict=True)
+        ]
+        return ["", head, *lines]
+
+    def _channels(self) -> list[str]:
+        if not self.ranges:
+            return []
+        width = max(len("channel"), *(len(name) for name, *_ in self.ranges))
+        units = self.units if any(self.units) else ("",) * len(self.ranges)
+        head = f"{'channel':{width}}        least     greatest" + "  unit" * any(units)
+        lines = [
+            f"{name:{width}} {low:12.5g} {high:12.5g}" + f"  {unit}" * bool(unit)
+            for (name, low, high), unit in zip(self.ranges, units, strict=True)
+        ]
+        return ["", head, *lines]
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines()) if "\n" in text else text
 
 
 def describe(dataset: DataSet) -> Description:
@@ -78,33 +103,23 @@ def describe(dataset: DataSet) -> Description:
         for number, name in enumerate(dataset.class_names)
     )
     columns = ("class", *groups, "total", "share")
-    ranges = _ranges(dataset) if dataset.modality == "signal" else ()
-    notes = _notes(dataset, list(groups), table) + _unit_notes(ranges)
-    return Description(dataset.summary(), columns, rows, notes, ranges)
+    if dataset.modality != "signal":
+        return Description(dataset.summary(), columns, rows, _notes(dataset, list(groups), table))
+    ranges = ranges_of(dataset)
+    notes = (
+        dataset.notes
+        + _notes(dataset, list(groups), table)
+        + range_notes(ranges)
+        + _copies(dataset)
+    )
+    return Description(dataset.summary(), columns, rows, notes, ranges, units_of(dataset))
 
 
-def _ranges(dataset: DataSet) -> tuple[tuple[str, float, float], ...]:
-    """Return name, least and greatest value of every channel."""
-    parts = [(part.min(axis=(0, 2)), part.max(axis=(0, 2))) for part in blocks(dataset.inputs)]
-    low, high = (np.stack(ends).astype(np.float64) for ends in zip(*parts, strict=True))
-    ends = zip(dataset.channel_names, low.min(0).tolist(), high.max(0).tolist(), strict=True)
-    return tuple(ends)
-
-
-def _unit_notes(ranges: tuple[tuple[str, float, float], ...]) -> tuple[str, ...]:
-    """Return what the ranges say of sensors that were off, and of units that differ."""
-    notes = []
-    dead = [name for name, low, high in ranges if low == high]
-    if dead:
-        notes.append(f"constant in all windows, as if the sensor was off: {', '.join(dead)}")
-    spans = sorted((high - low, name) for name, low, high in ranges if high > low)
-    if spans and spans[-1][0] >= _UNITS * spans[0][0]:
-        (least, narrow), (most, wide) = spans[0], spans[-1]
-        notes.append(
-            f"ranges differ: {wide} spans {most:.3g}, {narrow} {least:.3g}; if their units differ, put Scaled "
-            "before representations that take all channels together"
-        )
-    return tuple(notes)
+def _copies(dataset: DataSet) -> tuple[str, ...]:
+    """Return how many windows are bit-identical to an earlier one."""
+    prints = prints_of(dataset, np.arange(len(dataset)))
+    copies = len(prints) - len(set(prints.values()))
+    return (f"{copies} windows are bit-identical to others",) if copies else ()
 
 
 def _groups(dataset: DataSet) -> dict[str, np.ndarray]:
@@ -135,6 +150,10 @@ def _rare(dataset: DataSet, table: np.ndarray) -> list[str]:
             )
         elif 0 < counts.sum() < _SIDES:
             notes.append(f"{name}: {samples} only; some side of a split has none")
+        elif dataset.subjects is not None and owners == 1 < table.shape[1]:
+            notes.append(
+                f"{name}: {samples} of 1 subject only; it cannot be trained on and tested with other people"
+            )
     return notes
 
 
@@ -159,7 +178,7 @@ def _notes(dataset: DataSet, groups: list[str], table: np.ndarray) -> tuple[str,
                 "labels begin above 0: are they numbered from 1? Then class 0 is never learned"
             )
     present = totals[totals > 0]
-    if present.max() >= 2 * present.min():
+    if len(present) and present.max() >= 2 * present.min():
         notes.append(
             f"unbalanced: the largest class has {present.max() / present.min():.1f} times the "
             "samples of the smallest"

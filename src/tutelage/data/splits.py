@@ -10,11 +10,12 @@ from tutelage.data.copies import without_copies
 from tutelage.data.dataset import DataSet, Ints
 from tutelage.data.split import Split, Splitter
 from tutelage.data.subject_splits import GroupedFolds, LeaveOneSubjectOut, NamedSubjects, SessionOut
+from tutelage.data.time_split import TimeSplit
 from tutelage.errors import UserError, unknown, within
 
 __all__ = [
-    "LeaveOneSubjectOut", "GroupedFolds", "NamedSubjects", "SessionOut", "OfficialSplit", "RandomSplit", "Thinned",
-    "FewShot", "Transductive",
+    "LeaveOneSubjectOut", "GroupedFolds", "NamedSubjects", "SessionOut", "TimeSplit", "OfficialSplit",
+    "RandomSplit", "Thinned", "FewShot", "Transductive", "Everybody",
 ]  # fmt: skip
 
 
@@ -251,3 +252,37 @@ class Transductive:
         check_fold("Transductive", fold, 1)
         index = tested(dataset)
         return Split("transductive", index, index[:0], index, transductive=True)
+
+
+@dataclass(frozen=True)
+class Everybody:
+    """Every sample that another split uses on any side is trained on; nobody decides and nobody is tested.
+
+    For the network that is deployed after a study: ``tutelage ship --refit`` writes such recipes. How good that
+    network is, the study has said of networks made in the same way.
+
+    Args:
+        of: the split whose sides are put together.
+    """
+
+    of: Splitter
+
+    def count(self, dataset: DataSet) -> int:
+        """Return 1."""
+        return 1
+
+    def split(self, dataset: DataSet, fold: int = 0) -> Split:
+        """Return one training side with everybody, and two that are empty.
+
+        Raises:
+            UserError: the other split trains on its test samples, whose labels it must not know.
+        """
+        check_fold("Everybody", fold, 1)
+        whole = self.of.split(dataset, 0)
+        if whole.transductive:
+            raise UserError(
+                f"Everybody.of: found split {whole.name!r}, which hides the labels of its test samples, allowed "
+                "is one whose labels may all be known"
+            )
+        train = np.unique(np.concatenate(list(whole.sides().values())))
+        return Split("everybody", train, train[:0], train[:0])

@@ -23,6 +23,7 @@ Progress = Callable[[str, float], None]
 
 _FORMAT = 3  # raise it when the meaning of a stored file, or a default of a loader, changes
 _CONCEPTS = "concepts-"  # before the scope, in the name of an array
+_PLACES = ("folder", "files")  # arguments that say where raw files are
 _ARRAYS = (
     "inputs", "labels", "subjects", "recordings", "starts", "official_test", "official_validation",
     "sessions",
@@ -89,7 +90,7 @@ def key(loader: object, content: object) -> str:
     arguments = {
         field.name: value
         for field in fields(loader)  # type: ignore[arg-type]
-        if (value := getattr(loader, field.name)) != field.default and field.name != "folder"
+        if field.name not in _PLACES and (value := getattr(loader, field.name)) != field.default
     }
     text = json.dumps(
         [_FORMAT, type(loader).__name__, arguments, content], sort_keys=True, default=str
@@ -125,16 +126,21 @@ def _write(dataset: DataSet, folder: Path) -> None:
         seals.seal(path)
 
 
-def open_saved(folder: Path) -> DataSet:
+def open_saved(folder: Path, units: tuple[str, ...] = ()) -> DataSet:
     """Return a data set written by :func:`save`; its inputs stay on disk as a memory-map.
+
+    Args:
+        folder: where it is.
+        units: of its channels, where it was stored before data sets kept them.
 
     Raises:
         UserError: a file is damaged.
     """
     try:
         meta = json.loads((folder / "dataset.json").read_text())
-        for name in ("class_names", "channel_names"):
-            meta[name] = tuple(meta[name])
+        for name in ("class_names", "channel_names", "units", "notes"):
+            meta[name] = tuple(meta.get(name, ()))
+        meta["units"] = meta["units"] or tuple(units)
         stored = meta.pop("arrays")
         names = meta.get("concept_names", {})
         meta["concept_names"] = {scope: tuple(listed) for scope, listed in names.items()}
@@ -159,7 +165,11 @@ def open_saved(folder: Path) -> DataSet:
 
 
 def cached(
-    folder: Path, loader: object, content: object, build: Callable[[Path], DataSet]
+    folder: Path,
+    loader: object,
+    content: object,
+    build: Callable[[Path], DataSet],
+    units: tuple[str, ...] = (),
 ) -> DataSet:
     """Return the stored data set for these arguments and files, built at the first time and when it is damaged.
 
@@ -171,13 +181,14 @@ def cached(
         content: stands for the raw files, part of the key.
         build: returns the data set; inputs that may be larger than memory it writes as ``inputs.npy`` into the
             folder it is given.
+        units: of the channels.
     """
     place = folder / f"{type(loader).__name__.lower()}-{key(loader, content)}"
-    if (found := _whole(place)) is not None:
+    if (found := _whole(place, units)) is not None:
         return found
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
-        if (found := _whole(place)) is not None:
+        if (found := _whole(place, units)) is not None:
             return found
         if place.exists():
             seals.tell_damaged(place)
@@ -185,16 +196,16 @@ def cached(
             shutil.rmtree(stale, ignore_errors=True)
         with replacing_folder(place) as scratch:
             _write(build(scratch), scratch)
-        return open_saved(place)
+        return open_saved(place, units)
 
 
-def _whole(place: Path) -> DataSet | None:
+def _whole(place: Path, units: tuple[str, ...]) -> DataSet | None:
     """Return a stored data set, or None where there is none, or where a file of it is not what was written."""
     about = place / "dataset.json"
     try:
         names = json.loads(about.read_bytes())["arrays"] if seals.intact(about) else []
         intact = [seals.intact(place / f"{name}.npy") for name in names]
-        return open_saved(place) if intact and all(intact) else None
+        return open_saved(place, units) if intact and all(intact) else None
     except (UserError, OSError, ValueError, KeyError, TypeError):
         return None
 

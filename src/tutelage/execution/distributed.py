@@ -17,7 +17,7 @@ from tutelage.errors import UserError
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.listener import Listener, Quiet, Remote, relay
 from tutelage.ranks import Ranks
-from tutelage.recipe.config import Train
+from tutelage.recipe.keys import Train
 from tutelage.recipe.resolve import RunSpec
 from tutelage.train import DivergedError
 from tutelage.training.single import Context, train_one

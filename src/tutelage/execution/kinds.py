@@ -9,7 +9,9 @@ from tutelage.recipe.resolve import RunSpec
 
 __all__ = ["kind_of"]
 
-_FREE = {"coefficient", "learning_rate", "published", "seed", "temperature", "weights"}
+_FREE = {
+    "coefficient", "labelled", "learning_rate", "published", "seed", "shots", "shown", "temperature", "weights"
+}  # fmt: skip
 """Keys whose value does not change what is computed, only the numbers that come out."""
 
 
@@ -18,7 +20,7 @@ def kind_of(spec: RunSpec) -> str:
     parts = [
         spec.data.data, spec.data.split, spec.data.protocol, _network(spec),
         [_network(teacher) for teacher in spec.teachers.values()], spec.start is not None,
-        spec.distiller, spec.train.model_dump(exclude={"epochs", "learning_rate"}), spec.crop,
+        spec.distiller, spec.train.model_dump(exclude={"epochs", "epoch_samples", "learning_rate"}), spec.crop,
         list(spec.classes), spec.options(),
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(_plain(parts), sort_keys=True).encode()).hexdigest()[:16]

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -18,10 +18,11 @@ from torch.func import functional_call, vmap
 
 from tutelage.models import LinearProbe, On
 from tutelage.models._layers import Staged
-from tutelage.objectives import Distiller, Labels, PerTeacher
+from tutelage.objectives import Distiller, Labels, Losses, PerTeacher
 from tutelage.steps import GradientStep, Step
 from tutelage.steps.base import Device
 from tutelage.steps.gradient import Descent
+from tutelage.steps.gradient_parts import due, gradient_parts, gradients_of
 from tutelage.terms import DecoupledTargets, SoftTargets, Standardised
 from tutelage.train import Record, Settings, State, Training, TrainingEpoch, TrainingRun
 from tutelage.types import Batch, Clock, Output, View
@@ -260,6 +261,7 @@ def _step(
         for i, (run, (batch, teachers, clock)) in enumerate(zip(runs, seen, strict=True)):
             with _stream(streams, i, device.device):
                 losses.append(run.training.distiller(View(outputs[i], teachers, batch, clock)))
+    losses = _measured(runs, [clock for _, _, clock in seen], losses)
     for stepper in steppers:
         assert isinstance(stepper, Descent), "refusal() is None"
         stepper.optimizer.zero_grad()
@@ -268,6 +270,34 @@ def _step(
         assert isinstance(stepper, Descent), "refusal() is None"
         stepper.move(clock)
         epochs[i].note(batch, losses[i], outputs[i])
+
+
+def _measured(
+    runs: Sequence[TrainingRun], clocks: Sequence[Clock], losses: Sequence[Losses]
+) -> list[Losses]:
+    """Take the gradients of all students apart whose turn it is; a pass goes back through the whole stack."""
+    turns = []
+    for i, (run, clock) in enumerate(zip(runs, clocks, strict=True)):
+        if due(clock, len(run.training.distiller.objectives)):
+            turns.append(i)
+    found = list(losses)
+    parameters = {i: [p for p in _student(runs[i]).parameters() if p.requires_grad] for i in turns}
+    gathered: dict[int, dict[str, Tensor]] = {i: {} for i in turns}
+    # No student's loss depends on another's parameters, so the sum of their losses has every gradient at once.
+    for number in range(max((len(losses[i].parts) for i in turns), default=0)):
+        going = [i for i in turns if len(losses[i].parts) > number]
+        names = [list(losses[i].parts)[number] for i in going]
+        parts = [losses[i].parts[name] for i, name in zip(going, names, strict=True)]
+        every = [p for i in going for p in parameters[i]]
+        together = torch.stack([part.mean() for part in parts]).sum().reshape(1)
+        flat = gradients_of([together], every)[0]
+        sizes = [sum(p.numel() for p in parameters[i]) for i in going]
+        for i, name, own in zip(going, names, torch.split(flat, sizes), strict=True):
+            gathered[i][name] = own
+    for i in turns:
+        parts_of = gradient_parts(gathered[i], runs[i].training.distiller, clocks[i])
+        found[i] = replace(losses[i], gradients=parts_of)
+    return found
 
 
 def _student(run: TrainingRun) -> On:

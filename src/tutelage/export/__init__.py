@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tutelage.export.models import LiteModel, Model, OnnxModel, Prediction
+from tutelage.export.models import MODELS, Model, Prediction
 from tutelage.export.onnx import PARITY, export_onnx
 from tutelage.export.stream import Moment, Stream
 
@@ -19,10 +19,9 @@ def load_model(path: Path, data: Path | None = None) -> Model:
     Raises:
         UserError: it is none of these.
     """
-    if path.suffix == ".onnx":
-        return OnnxModel(path)
-    if path.suffix == ".tflite":
-        return LiteModel(path)
-    from tutelage.export.source import find_source, load_run
+    if path.suffix in MODELS:
+        return MODELS[path.suffix](path)
+    from tutelage.export.choosing import find_source
+    from tutelage.export.source import load_run
 
     return load_run(find_source(path), data)

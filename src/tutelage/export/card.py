@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Literal
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from tutelage.export.choosing import ShippedRun
 from tutelage.export.facts import ModelFacts
-from tutelage.export.package import Shipped
+from tutelage.export.package import TRUTH, Shipped
 from tutelage.export.parity import LOSS
-from tutelage.export.source import ShippedRun
 from tutelage.runs.records import Evaluation
-from tutelage.statistics.paired import paired_difference
+from tutelage.runs.run import Run
+from tutelage.statistics.paired import FEWEST_UNITS, PairedDifference, paired_difference
 
 __all__ = ["write_card"]
 
@@ -19,21 +21,48 @@ def write_card(source: ShippedRun, shipped: Shipped) -> str:
     """Return the card of a shipped model, as Markdown."""
     tested = [run for run in source.siblings if "test" in run.evaluations]
     evaluations = [run.evaluations["test"] for run in tested]
-    accuracies = {run.key: run.evaluations["test"].accuracy for run in tested}
-    # The interval of a mean is that of its difference from nothing: one rule for people, folds and seeds.
-    level = paired_difference(accuracies, dict.fromkeys(accuracies, 0.0))
     pages = Environment(
         loader=PackageLoader("tutelage.export", "."), undefined=StrictUndefined, autoescape=False,
         keep_trailing_newline=True,
     )  # fmt: skip
+    shares = {"accuracy": _level(tested, "accuracy"), "macro_f1": _level(tested, "macro_f1")}
     return pages.get_template("card.md.j2").render(
-        shipped=shipped, source=source, facts=shipped.facts, run=source.run, experiment=source.experiment,
-        own=source.run.evaluations.get("test"), tested=tested, level=level,
+        shipped=shipped, source=source, facts=shipped.facts, run=source.shipped, experiment=source.experiment,
+        refit=source.refit, truth=TRUTH[shipped.windows], trained=_trained(source), reads=_reads(shipped.facts),
+        own=source.shipped.evaluations.get("test"), tested=tested, **shares,
         subjects=_subjects(evaluations), classes=_classes(evaluations, source.experiment.class_names),
         drawn=" or ".join(sorted({parity.drawn for parity in shipped.parity.values()})) or "nothing",
-        people=len(source.run.record.data.train_subjects), reads=_reads(shipped.facts), allowed=f"{100 * LOSS:g}",
-        percent=_percent, points=_points, ends=_ends,
+        people=len(source.shipped.record.data.train_subjects), allowed=f"{100 * LOSS:g}",
+        percent=_percent, points=_points, ends=_ends, about=_about,
     )  # fmt: skip
+
+
+def _level(tested: Sequence[Run], metric: Literal["accuracy", "macro_f1"]) -> PairedDifference:
+    """Return the mean of a metric over runs; its interval is that of its difference from nothing, by one rule."""
+    values = {run.key: getattr(run.evaluations["test"], metric) for run in tested}
+    return paired_difference(values, dict.fromkeys(values, 0.0))
+
+
+def _about(level: PairedDifference) -> str:
+    """Return the interval of a mean and whom it is about, or why there is none."""
+    interval = level.interval
+    if interval is None or level.units < FEWEST_UNITS:
+        unit = "fold" if level.folds > 1 else "run"
+        return f" ({level.units} {unit}{'s' * (level.units != 1)}: too few for an interval)"
+    who = "for new people" if level.folds > 1 else "for these people, trained again"
+    low, high = max(0.0, interval.low), min(1.0, interval.high)
+    return f" (95 % {_percent(low)} to {_percent(high)} {who})"
+
+
+def _trained(source: ShippedRun) -> list[str]:
+    """Return how long each stage of a refitted network was trained, in words."""
+    lengths = source.refit.lengths if source.refit else {}
+    return [
+        f"`{name}` for {length.epochs} of {length.asked} epochs, the median of the best of {length.runs} runs"
+        if length.chosen
+        else f"`{name}` for {length.epochs} epochs, as its recipe says"
+        for name, length in lengths.items()
+    ]
 
 
 def _reads(facts: ModelFacts) -> str:
@@ -41,7 +70,7 @@ def _reads(facts: ModelFacts) -> str:
         return f"images of {facts.shape[-2]} x {facts.shape[-1]} pixels, RGB, 0 to 255"
     seconds = f" ({facts.window / facts.rate:.3g} s at {facts.rate:g} Hz)" if facts.rate else ""
     hop = f", one every {facts.hop}," if facts.hop else ""
-    channels = f"{len(facts.channels)} channels ({', '.join(facts.channels)})"
+    channels = f"{len(facts.channels)} channels ({facts.inputs})"
     return f"windows of {facts.window} samples{seconds}{hop} of {channels}"
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from tutelage.data.dataset import in_units
 from tutelage.errors import UserError
 
 __all__ = ["KEY", "ModelFacts", "Quantisation"]
@@ -41,7 +42,7 @@ class ModelFacts:
         name: of the stage, in the experiment it comes from.
         class_names: one per score, in their order.
         modality: ``signal`` or ``image``.
-        channels: names of the channels in their order, with units where the data set names them.
+        channels: names of the channels in their order.
         shape: of one input: [channels, samples], or [3, height, width].
         rate: samples per second (Hz) of signals, else None.
         hop: samples from one window to the next in the data it was tested on, or None.
@@ -55,6 +56,7 @@ class ModelFacts:
         code: version and commit that trained it.
         quantisation: of an int8 file, else None.
         sha256: name of a file -> its hash; in ``model.json`` alone.
+        units: of the channels in their order; empty where the data set does not say them.
     """
 
     name: str
@@ -74,11 +76,23 @@ class ModelFacts:
     code: Mapping[str, Any] = field(default_factory=dict)
     quantisation: Quantisation | None = None
     sha256: Mapping[str, str] = field(default_factory=dict)
+    units: tuple[str, ...] = ()
 
     @property
     def window(self) -> int:
         """Samples of one window of a signal."""
         return self.shape[-1]
+
+    @property
+    def step(self) -> float:
+        """One step of the scores of an int8 file."""
+        assert self.quantisation is not None, "the file is an int8 one"
+        return self.quantisation.output_scale
+
+    @property
+    def inputs(self) -> str:
+        """The channels in their order with their units, for people."""
+        return ", ".join(in_units(self.channels, self.units))
 
     def plain(self) -> dict[str, Any]:
         """Return the facts as JSON holds them."""

@@ -1,8 +1,6 @@
 """TensorFlow Lite files: float, and full integer for microcontrollers."""
 
-import contextlib
-import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -11,14 +9,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from tutelage.errors import UserError, one_line
 from tutelage.export.device import DeviceForm
 from tutelage.export.facts import ModelFacts, Quantisation
 from tutelage.export.flatbuffer import with_metadata, without_marks
+from tutelage.export.layers import layer_that_fails
 from tutelage.export.onnx import Scores
-from tutelage.export.tools import lite_converter, lite_interpreter, lite_quantiser
+from tutelage.export.tools import heard, lite_converter, lite_interpreter, lite_quantiser
 from tutelage.models import On
 
 __all__ = ["quantise_lite", "write_learned_lite", "write_lite"]
@@ -37,22 +36,19 @@ def write_lite(network: On, facts: ModelFacts, path: Path) -> None:
     """
     # The converter writes weights as they lie in memory, whatever their strides say.
     plain = deepcopy(network).to(memory_format=torch.contiguous_format)
-    content = _converted(Scores(plain).eval(), type(network.network).__name__, facts, path)
+    content = _converted(Scores(plain).eval(), plain, facts, path)
     path.write_bytes(with_metadata(content, facts.metadata()))
 
 
-def _converted(network: nn.Module, kind: str, facts: ModelFacts, path: Path) -> bytes:
-    """Return a network as a float file; ``path`` is written meanwhile."""
+def _converted(form: nn.Module, network: On, facts: ModelFacts, path: Path) -> bytes:
+    """Return what a device computes of a network as a float file; ``path`` is written meanwhile."""
     converter = lite_converter()
     example = torch.zeros(1, *facts.shape)
     try:
-        with _quietly():
-            converter.convert(network, (example,)).export(str(path))
+        with heard():
+            converter.convert(form, (example,)).export(str(path))
     except Exception as error:  # the converter raises whatever the layer made it raise
-        raise UserError(
-            f"{path.name}: TensorFlow Lite cannot take {kind} ({one_line(error, 200)}); "
-            "allowed: --formats onnx, or a convolutional network"
-        ) from error
+        raise _refused(network, example, path, error) from error
     return path.read_bytes()
 
 
@@ -71,14 +67,28 @@ def write_learned_lite(network: On, facts: ModelFacts, path: Path) -> ModelFacts
         UserError: the converter does not know a layer, or the extra ``edge`` is not installed.
     """
     form = DeviceForm(network, "values").to(memory_format=torch.contiguous_format).eval()
-    kind = type(network.network.get_submodule("plain")).__name__
-    content, ranges = without_marks(_converted(form, kind, facts, path))
+    content, ranges = without_marks(_converted(form, network, facts, path))
     path.write_bytes(content)
     learned = {
         name: {"min": np.full((1, 1), low, np.float32), "max": np.full((1, 1), high, np.float32)}
         for name, (low, high) in ranges.items()
     }
     return _quantised(path, facts, path, lambda _: learned)
+
+
+def _refused(network: On, example: Tensor, path: Path, error: Exception) -> UserError:
+    converter = lite_converter()
+
+    def attempt(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        with heard():
+            converter.convert(module, inputs)
+
+    layer = layer_that_fails(network, example, attempt)
+    return UserError(
+        f"{path.name}: TensorFlow Lite cannot take {type(network.network).__name__}"
+        f"{f', for its layer {layer}' * bool(layer)} ({one_line(error, 200)}); allowed: --formats onnx, or a "
+        "convolutional network"
+    )
 
 
 def quantise_lite(
@@ -108,7 +118,7 @@ def _quantised(
     """Write a float file as a full integer one, with the ranges that a quantiser is given."""
     tool = lite_quantiser()
     try:
-        with _quietly():
+        with heard():
             quantiser = tool.quantizer.Quantizer(str(source))
             quantiser.load_quantization_recipe(tool.recipe.static_wi8_ai8())
             result = quantiser.quantize(ranges(quantiser))
@@ -145,7 +155,7 @@ def header(content: bytes, facts: ModelFacts) -> str:
             "#ifndef TUTELAGE_MODEL_H",
             "#define TUTELAGE_MODEL_H",
             "",
-            f"#define TUTELAGE_CHANNELS {facts.shape[0]}  /* {_c_text(', '.join(facts.channels))} */",
+            f"#define TUTELAGE_CHANNELS {facts.shape[0]}  /* {_c_text(facts.inputs)} */",
             f"#define TUTELAGE_SAMPLES {facts.shape[-1]}",
             f"#define TUTELAGE_CLASSES {len(facts.class_names)}",
             "/* code = round(value / scale) + zero_point, clipped to -128..127; [channels][samples] */",
@@ -174,13 +184,6 @@ def _c_text(text: str) -> str:
         chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\*?' else f"\\{byte:03o}"
         for byte in text.encode()
     )
-
-
-@contextlib.contextmanager
-def _quietly() -> Iterator[None]:
-    """Keep the converters' progress to ourselves."""
-    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        yield
 
 
 def balanced(

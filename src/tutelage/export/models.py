@@ -1,7 +1,7 @@
 """One face for a trained network wherever it lies: a run folder, an ONNX file, a TensorFlow Lite file."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from tutelage.errors import UserError
 from tutelage.export.facts import ModelFacts
-from tutelage.export.tools import lite_interpreter, onnx_runtime
+from tutelage.export.tools import heard, lite_interpreter, onnx_runtime
 
-__all__ = ["LiteModel", "Model", "OnnxModel", "Prediction"]
+__all__ = ["MODELS", "LiteModel", "Model", "OnnxModel", "Prediction"]
 
 Floats = NDArray[np.float32]
 
@@ -62,7 +62,7 @@ class Model(ABC):
         if windows.ndim != len(expected) + 1 or windows.shape[1:] != expected:
             raise UserError(
                 f"{self.place}: found inputs of {list(windows.shape[1:])}; it reads {list(expected)} "
-                f"({', '.join(self.facts.channels)})"
+                f"({self.facts.inputs})"
             )
         values = np.ascontiguousarray(windows, dtype=np.float32)
         if not np.isfinite(values).all():
@@ -136,8 +136,9 @@ class LiteModel(Model):
 
         content = _bytes(path)
         super().__init__(ModelFacts.of_metadata(read_metadata(content, path), str(path)), str(path))
-        self.interpreter = lite_interpreter()(model_content=content, num_threads=threads)
-        self.interpreter.allocate_tensors()
+        with heard():
+            self.interpreter = lite_interpreter()(model_content=content, num_threads=threads)
+            self.interpreter.allocate_tensors()
 
     @cached_property
     def _ends(self) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -155,6 +156,10 @@ class LiteModel(Model):
             self.interpreter.invoke()
             rows[number] = decoded(self.interpreter.get_tensor(target["index"]), target)[0]
         return rows
+
+
+MODELS: Mapping[str, Callable[[Path], Model]] = {".onnx": OnnxModel, ".tflite": LiteModel}
+"""Ending of a file of ``tutelage ship`` -> what runs it."""
 
 
 def coded(values: Floats, details: dict[str, Any]) -> NDArray[Any]:

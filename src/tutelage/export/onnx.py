@@ -2,20 +2,23 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tutelage.errors import UserError, library, one_line
+from tutelage.errors import UserError, one_line
 from tutelage.export.device import DeviceForm
 from tutelage.export.facts import KEY
-from tutelage.export.tools import onnx_runtime
+from tutelage.export.layers import layer_that_fails
+from tutelage.export.tools import onnx_exporter, onnx_runtime
 from tutelage.models import On
 
 __all__ = ["PARITY", "Scores", "export_onnx", "label_onnx", "quantise_onnx", "write_learned_onnx"]
 
+_HOW: dict[str, Any] = {"dynamo": True, "external_data": False, "verbose": False}
 PARITY = 1e-4  # largest difference of a score, relative to the largest score where that is above 1
 
 
@@ -45,9 +48,7 @@ def export_onnx(network: On, input_shape: Sequence[int], path: Path) -> float:
     """
     runtime = onnx_runtime()
     network.eval()
-    _written(
-        Scores(network), type(network.network).__name__, _random(network, (2, *input_shape)), path
-    )
+    _written(Scores(network), network, _random(network, (2, *input_shape)), path)
     other = _random(network, (3, *input_shape))
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     (found,) = session.run(["logits"], {"input": other.numpy()})
@@ -61,24 +62,27 @@ def export_onnx(network: On, input_shape: Sequence[int], path: Path) -> float:
     return apart
 
 
-def _written(network: nn.Module, kind: str, example: Tensor, path: Path) -> None:
+def _refused(network: On, example: Tensor, path: Path, error: Exception) -> UserError:
+    def attempt(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        torch.onnx.export(module, inputs, None, **_HOW)
+
+    layer = layer_that_fails(network, example, attempt)
+    return UserError(
+        f"{path.name}: {type(network.network).__name__} cannot be exported"
+        f"{f', for its layer {layer}' * bool(layer)}: {one_line(error)} (allowed: a network whose layers ONNX has)"
+    )
+
+
+def _written(form: nn.Module, network: On, example: Tensor, path: Path) -> None:
     """Write what makes scores of inputs, for any number of inputs."""
-    library("onnxscript", "export", "export")  # torch's exporter needs it
-    batch = torch.export.Dim("batch", min=1)
+    onnx_exporter()
     try:
         torch.onnx.export(
-            network.eval(),
-            (example,),
-            str(path),
-            input_names=["input"],
-            output_names=["logits"],
-            dynamic_shapes=({0: batch},),
-            dynamo=True,
-            external_data=False,
-            verbose=False,
-        )
+            form.eval(), (example,), str(path), input_names=["input"], output_names=["logits"],
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},), **_HOW,
+        )  # fmt: skip
     except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
-        raise UserError(f"{path}: {kind} cannot be exported: {one_line(error)}") from error
+        raise _refused(network, example, path, error) from error
 
 
 def write_learned_onnx(network: On, input_shape: Sequence[int], path: Path) -> None:
@@ -94,7 +98,7 @@ def write_learned_onnx(network: On, input_shape: Sequence[int], path: Path) -> N
     """
     onnx_runtime()
     form = DeviceForm(network, "codes")
-    _written(form, type(network.network).__name__, _random(network, (2, *input_shape)), path)
+    _written(form, network, _random(network, (2, *input_shape)), path)
 
 
 def _random(network: On, shape: tuple[int, ...]) -> Tensor:

@@ -4,32 +4,30 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tutelage import checkpoint
-from tutelage.errors import UserError, unknown
+from tutelage.errors import UserError
+from tutelage.export import tools
 from tutelage.export.cost import FileCost, cost_of
 from tutelage.export.facts import ModelFacts
-from tutelage.export.lite import header, quantise_lite, write_learned_lite, write_lite
-from tutelage.export.models import LiteModel, Model, OnnxModel
-from tutelage.export.onnx import export_onnx, label_onnx, quantise_onnx, write_learned_onnx
-from tutelage.export.parity import FLOAT, LOSS, Parity, parity_of
+from tutelage.export.formats import Making, chosen_formats, formats_of
+from tutelage.export.micro import run_micro
+from tutelage.export.models import MODELS
+from tutelage.export.parity import FLOAT, LOSS, MicroParity, Parity, micro_parity_of, parity_of
 from tutelage.files import replacing_folder
-from tutelage.models import On, Quantised
+from tutelage.models import On
 
-__all__ = ["FORMATS", "ReferenceWindows", "Shipped", "write_package"]
+__all__ = ["TRUTH", "ReferenceWindows", "Shipped", "refuse_existing", "write_package"]
 
-FORMATS = ("onnx", "onnx-int8", "tflite", "tflite-int8", "c")
-"""What may be shipped; ``c`` is the int8 TensorFlow Lite file as a C array."""
-FILES = {
-    "onnx": "model.onnx", "onnx-int8": "model.int8.onnx",
-    "tflite": "model.tflite", "tflite-int8": "model.int8.tflite", "c": "model.h",
-}  # fmt: skip
-_NEEDS = {"onnx-int8": "onnx", "tflite-int8": "tflite", "c": "tflite-int8"}
-_FLOAT = ("onnx", "tflite")
+TRUTH = {
+    "test": "the predictions that the run stored of its test windows",
+    "training": "the network in PyTorch, on windows it was trained on",
+}
+"""What files are held against, by the side of the split that the windows are of."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +35,12 @@ class ReferenceWindows:
     """What files are held against.
 
     Args:
-        windows: of the test split, [n, ...], as the data set stores them.
+        windows: [n, ...], as the data set stores them.
         labels: [n].
         subjects: [n], or None.
         logits: what the run said of them, [n, C].
         shown: training windows that quantisation looks at, [m, ...].
+        side: of the split, that the windows are of.
     """
 
     windows: NDArray[np.float32]
@@ -49,6 +48,7 @@ class ReferenceWindows:
     subjects: Sequence[str] | None
     logits: NDArray[np.float32]
     shown: NDArray[np.float32]
+    side: Literal["test", "training"] = "test"
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,8 @@ class Shipped:
         parity: name of a file -> its comparison with the run.
         cost: name of a file -> what it costs.
         losses: files that lose more than is allowed and were accepted.
+        micro: name of an int8 TensorFlow Lite file -> what the interpreter of microcontrollers said.
+        windows: side of the split that files were run over.
     """
 
     folder: Path
@@ -68,34 +70,27 @@ class Shipped:
     parity: dict[str, Parity] = field(default_factory=dict)
     cost: dict[str, FileCost] = field(default_factory=dict)
     losses: tuple[str, ...] = ()
+    micro: dict[str, MicroParity] = field(default_factory=dict)
+    windows: Literal["test", "training"] = "test"
 
 
-def chosen_formats(wanted: Sequence[str], learned: bool = False) -> tuple[str, ...]:
-    """Return the wanted formats with those they are made from, in the order they are made; all for none.
-
-    Args:
-        wanted: names.
-        learned: the network was trained with simulated int8, so no float file says what it says.
+def refuse_existing(folder: Path, force: bool) -> None:
+    """Do nothing where a package may be written.
 
     Raises:
-        UserError: there is no such format, or not of this network.
+        UserError: something is there, and nobody said that it may be replaced; or it is no package.
     """
-    for name in wanted:
-        if name not in FORMATS:
-            raise unknown("--formats", "format", name, FORMATS)
-    if learned:
-        coded = [name for name in FORMATS if name not in _FLOAT]
-        for name in set(wanted) & set(_FLOAT):
-            raise UserError(
-                f"--formats: {name} is a float file, but the network was trained as int8 "
-                f"(allowed: {', '.join(coded)})"
-            )
-        both = {*(wanted or coded), *({"tflite-int8"} if "c" in wanted else ())}
-        return tuple(name for name in coded if name in both)
-    needed = set(wanted or FORMATS)
-    while more := {_NEEDS[name] for name in needed if name in _NEEDS} - needed:
-        needed |= more
-    return tuple(name for name in FORMATS if name in needed)
+    if not folder.exists():
+        return
+    if not force:
+        raise UserError(
+            f"{folder}: is there already; --force replaces it, --to FOLDER writes elsewhere"
+        )
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / "parity.json").is_file()):
+        raise UserError(
+            f"{folder}: is no folder of tutelage ship, so --force does not replace it; --to FOLDER writes "
+            "elsewhere"
+        )
 
 
 def write_package(
@@ -118,7 +113,7 @@ def write_package(
         evidence: what files are held against.
         folder: of the package.
         card: writes ``card.md`` from what came out.
-        formats: some of :data:`FORMATS`; all for none.
+        formats: some of :data:`~tutelage.export.formats.FORMATS`; all for none.
         accept_loss: keep an int8 file that has lost more than half a point of accuracy.
         force: replace a folder that is there.
         progress: called with a text and the fraction done.
@@ -127,12 +122,9 @@ def write_package(
         UserError: the folder is there; a format cannot be written; a float file differs from the run; an int8 file
             loses too much.
     """
-    learned = isinstance(network.network, Quantised)
-    wanted = chosen_formats(formats, learned)
-    if folder.exists() and not force:
-        raise UserError(
-            f"{folder}: is there already; --force replaces it, --to FOLDER writes elsewhere"
-        )
+    kinds = formats_of(network)
+    wanted = chosen_formats(formats, kinds)
+    refuse_existing(folder, force)
     if not len(evidence.labels):
         raise UserError(
             "ship: the test split has no windows, so nothing shows that a file is still the model"
@@ -141,15 +133,15 @@ def write_package(
         shipped = _fill(
             part, network, facts, evidence, wanted, accept_loss, progress or (lambda *_: None)
         )
-        keep = {FILES[name] for name in (formats or wanted)}
-        for name in wanted:
-            if FILES[name] not in keep:
-                (part / FILES[name]).unlink()
+        keep = {kinds[name].file for name in (formats or wanted)}
+        for name in {kinds[name].file for name in wanted} - keep:
+            (part / name).unlink()
         shipped = replace(
             shipped,
             folder=folder,
             parity={name: p for name, p in shipped.parity.items() if name in keep},
             cost={name: c for name, c in shipped.cost.items() if name in keep},
+            micro={name: m for name, m in shipped.micro.items() if name in keep},
         )
         sums = {path.name: checkpoint.digest(path) for path in sorted(part.iterdir())}
         checkpoint.write_json(part / "model.json", replace(shipped.facts, sha256=sums).plain())
@@ -167,48 +159,26 @@ def _fill(
     accept_loss: bool,
     progress: Callable[[str, float], None],
 ) -> Shipped:
-    shipped, losses = Shipped(folder, facts), []
+    shipped, losses, kinds = Shipped(folder, facts, windows=evidence.side), [], formats_of(network)
     for number, name in enumerate(wanted):
-        path = folder / FILES[name]
-        progress(f"writing {path.name}", number / len(wanted))
-        if name == "c":
-            path.write_text(
-                header((folder / FILES["tflite-int8"]).read_bytes(), facts), encoding="ascii"
-            )
+        kind = kinds[name]
+        path, source = folder / kind.file, folder / kinds[kind.source or name].file
+        progress(f"writing {kind.file}", number / len(wanted))
+        facts = kind.write(Making(network, facts, evidence.shown, path, source))
+        if not kind.runs:
             continue
-        facts = _write(name, network, facts, evidence, folder, path)
-        parity = parity_of(
-            _open(path).logits(evidence.windows),
-            evidence.logits,
-            evidence.labels,
-            evidence.subjects,
-        )
-        losses += _judge(path.name, name.endswith("int8"), parity, accept_loss)
+        progress(f"asking {kind.file}", (number + 0.5) / len(wanted))
+        said = MODELS[path.suffix](path).logits(evidence.windows)
+        parity = parity_of(said, evidence.logits, evidence.labels, evidence.subjects)
+        losses += _judge(path.name, kind.coded, parity, accept_loss)
         shipped.parity[path.name] = parity
-        shipped.cost[path.name] = cost_of(path, evidence.windows[0])
+        micro = run_micro(path, evidence.windows) if tools.micro_runtime in kind.needs else None
+        if micro is not None:
+            shipped.micro[path.name] = micro_parity_of(
+                micro, said, evidence.logits, evidence.labels, facts.step
+            )
+        shipped.cost[path.name] = cost_of(path, evidence.windows[0], micro)
     return replace(shipped, facts=facts, losses=tuple(losses))
-
-
-def _write(
-    name: str, network: On, facts: ModelFacts, evidence: ReferenceWindows, folder: Path, path: Path
-) -> ModelFacts:
-    learned = isinstance(network.network, Quantised)
-    if name == "onnx":
-        export_onnx(network, facts.shape, path)
-        label_onnx(path, facts.metadata())
-    elif name == "onnx-int8" and learned:
-        write_learned_onnx(network, facts.shape, path)
-        label_onnx(path, facts.metadata())
-    elif name == "onnx-int8":
-        quantise_onnx(folder / FILES["onnx"], evidence.shown, path)
-        label_onnx(path, facts.metadata())
-    elif name == "tflite":
-        write_lite(network, facts, path)
-    elif learned:
-        return write_learned_lite(network, facts, path)
-    else:
-        return quantise_lite(folder / FILES["tflite"], facts, evidence.shown, path)
-    return facts
 
 
 def _judge(name: str, coded: bool, parity: Parity, accept_loss: bool) -> list[str]:
@@ -229,20 +199,23 @@ def _judge(name: str, coded: bool, parity: Parity, accept_loss: bool) -> list[st
     return [name]
 
 
-def _open(path: Path) -> Model:
-    return OnnxModel(path) if path.suffix == ".onnx" else LiteModel(path)
-
-
 def _plain(shipped: Shipped) -> dict[str, Any]:
+    files = {
+        name: {
+            "parity": asdict(parity),
+            **({"micro": asdict(shipped.micro[name])} if name in shipped.micro else {}),
+            "cost": asdict(shipped.cost[name]),
+        }
+        for name, parity in shipped.parity.items()
+    }
     content: dict[str, Any] = json.loads(
         json.dumps(
             {
                 "schema": 1,
                 "run": shipped.facts.run,
-                "files": {
-                    name: {"parity": asdict(parity), "cost": asdict(shipped.cost[name])}
-                    for name, parity in shipped.parity.items()
-                },
+                "windows": shipped.windows,
+                "truth": TRUTH[shipped.windows],
+                "files": files,
                 "accepted_losses": shipped.losses,
             }
         )

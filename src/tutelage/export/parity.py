@@ -8,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from tutelage.evaluate import calibration_error
+from tutelage.export.micro import MicroRun
 
-__all__ = ["FLOAT", "LOSS", "Parity", "parity_of"]
+__all__ = ["FLOAT", "LOSS", "MicroParity", "Parity", "micro_parity_of", "parity_of"]
 
 FLOAT = 1e-4
 """Largest difference of a score of a float file, relative to the largest score where that is above 1."""
@@ -61,6 +62,62 @@ class Parity:
     def lossy(self) -> bool:
         """Whether an int8 file has certainly lost more accuracy than is allowed."""
         return self.accuracy_interval[1] < LOSS
+
+
+@dataclass(frozen=True)
+class MicroParity:
+    """An int8 file in the interpreter of microcontrollers, beside LiteRT and the run, on the same windows.
+
+    Args:
+        n: windows it was asked about.
+        of: windows that LiteRT was asked about; where ``n`` is smaller, they are evenly spaced among these.
+        equal_litert: share with the class that LiteRT predicts.
+        largest_steps: largest difference of a score from LiteRT's, in steps of the int8 output.
+        equal: share with the class that the run predicts.
+        accuracy: in this interpreter.
+        accuracy_litert: of LiteRT.
+        accuracy_run: of the run.
+    """
+
+    n: int
+    of: int
+    equal_litert: float
+    largest_steps: float
+    equal: float
+    accuracy: float
+    accuracy_litert: float
+    accuracy_run: float
+
+
+def micro_parity_of(
+    micro: MicroRun,
+    litert: NDArray[np.float32],
+    run: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    step: float,
+) -> MicroParity:
+    """Compare what an int8 file says in two interpreters with what the run says.
+
+    Args:
+        micro: what the interpreter of microcontrollers said.
+        litert: scores of LiteRT, [n, C].
+        run: scores of the run, [n, C].
+        labels: [n].
+        step: of the int8 output.
+    """
+    asked, truth = micro.index, labels[micro.index]
+    other = litert[asked]
+    ours, its, theirs = (said.argmax(axis=1) for said in (micro.logits, other, run[asked]))
+    return MicroParity(
+        n=len(asked),
+        of=len(labels),
+        equal_litert=float((ours == its).mean()),
+        largest_steps=float(np.abs(micro.logits - other).max() / step),
+        equal=float((ours == theirs).mean()),
+        accuracy=float((ours == truth).mean()),
+        accuracy_litert=float((its == truth).mean()),
+        accuracy_run=float((theirs == truth).mean()),
+    )
 
 
 def parity_of(

@@ -1,7 +1,6 @@
-"""What is shipped: one run of a stage, with its data, its predictions and the runs beside it."""
+"""The network of a run, with its data and what its files are held against."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from tutelage.data import DataSet
-from tutelage.errors import UserError, unknown
+from tutelage.errors import UserError
 from tutelage.execution.data_cache import DataCache
+from tutelage.export.choosing import ShippedRun
 from tutelage.export.facts import ModelFacts
 from tutelage.export.lite import balanced
 from tutelage.export.models import Floats, Model
@@ -19,110 +19,16 @@ from tutelage.export.package import ReferenceWindows
 from tutelage.models import On
 from tutelage.recipe.config import Recipe, parse
 from tutelage.recipe.data_spec import DataSpec
+from tutelage.recipe.fold import Fold
 from tutelage.recipe.networks import load_network
-from tutelage.runs.ledger import Experiment, read_experiment
-from tutelage.runs.run import Run
-from tutelage.study.comparison import best_student
-from tutelage.study.ledger import read_study
+from tutelage.runs.predictions import Predictions
 
-__all__ = ["RunModel", "ShippedRun", "evidence_of", "facts_of", "find_source", "load_run"]
+__all__ = ["RunModel", "evidence_of", "facts_of", "load_run"]
 
 SHOWN = 300
 """Training windows that quantisation looks at."""
-
-
-@dataclass(frozen=True)
-class ShippedRun:
-    """A run to ship, and what is known of its method.
-
-    Args:
-        experiment: it belongs to.
-        run: the one whose network is shipped.
-        siblings: every complete run of the same stage, the run among them.
-        chosen: why this run, in words; empty where it was named.
-    """
-
-    experiment: Experiment
-    run: Run
-    siblings: tuple[Run, ...]
-    chosen: str = ""
-
-
-def find_source(path: Path, method: str | None = None) -> ShippedRun:
-    """Return what a path names: a run folder, or the best run of a method of an experiment or of a study.
-
-    Args:
-        path: the folder of a run, an experiment or a study.
-        method: stage of the experiment; ``cell/stage`` or ``cell`` of a study. None takes the best on validation.
-
-    Raises:
-        UserError: nothing complete is there, or no such method.
-    """
-    if (path / "study.json").is_file():
-        return _of_study(path, method)
-    if (path / "experiment.json").is_file():
-        return _of_experiment(read_experiment(path), method)
-    if (path / "run.json").is_file():
-        return _of_run(path)
-    raise UserError(f"{path}: is no folder of a run, an experiment or a study")
-
-
-def _of_run(path: Path) -> ShippedRun:
-    for folder in path.resolve().parents:
-        if (folder / "experiment.json").is_file():
-            experiment = read_experiment(folder)
-            for run in experiment.runs:
-                if run.folder.resolve() == path.resolve():
-                    return ShippedRun(experiment, run, experiment.of(run.stage))
-    raise UserError(f"{path}: no experiment.json above it lists it as a complete run")
-
-
-def _of_experiment(experiment: Experiment, method: str | None, label: str = "") -> ShippedRun:
-    stages = tuple(dict.fromkeys(run.stage for run in experiment.runs))
-    if not stages:
-        raise UserError(f"{experiment.folder}: no run is complete")
-    stage = method or best_student(experiment) or experiment.record.baseline
-    if stage not in stages:
-        raise unknown("--method", "method", stage, stages)
-    runs = experiment.of(stage)
-
-    def validation(run: Run) -> float:
-        evaluation = run.evaluations.get("validation")
-        return -1.0 if evaluation is None else evaluation.accuracy
-
-    run = max(runs, key=validation)
-    chosen = "" if method else f"{stage} has the best validation accuracy of all students"
-    if len(runs) > 1:
-        best = f"fold {run.fold}, seed {run.seed} has the best validation accuracy of its {len(runs)} runs"
-        chosen = f"{chosen}; {best}" if chosen else best
-    return ShippedRun(experiment, run, runs, f"{label}{chosen}")
-
-
-def _of_study(path: Path, method: str | None) -> ShippedRun:
-    cells = {
-        cell.name: cell.experiment
-        for cell in read_study(path).cells
-        if cell.experiment and cell.experiment.runs
-    }
-    if not cells:
-        raise UserError(f"{path}: no cell has a complete run")
-    if method is None:
-        sources = {
-            name: _of_experiment(experiment, None, f"cell {name}: ")
-            for name, experiment in cells.items()
-        }
-        return max(sources.values(), key=lambda source: _validation(source.siblings))
-    cell, _, stage = method.partition("/")
-    if cell not in cells:
-        raise unknown("--method", "cell", cell, cells)
-    return _of_experiment(cells[cell], stage or None)
-
-
-def _validation(runs: tuple[Run, ...]) -> float:
-    values = [
-        run.evaluations["validation"].accuracy for run in runs if "validation" in run.evaluations
-    ]
-    return float(np.mean(values)) if values else -1.0
+WINDOWS, MEMORY = 20_000, 2**29
+"""Training windows, and bytes of them, that the files of a refitted network are held against."""
 
 
 class RunModel(Model):
@@ -157,14 +63,14 @@ def load_run(
         UserError: the data cannot be read, or are others than those of the run.
     """
     network, facts, _ = _opened(source, data, progress)
-    return RunModel(network, facts, str(source.run.folder))
+    return RunModel(network, facts, str(source.shipped.folder))
 
 
 def facts_of(source: ShippedRun, network: On, dataset: DataSet) -> ModelFacts:
     """Return what a shipped model says of itself."""
-    record = source.run.record
+    record = source.shipped.record
     return ModelFacts(
-        name=source.run.stage,
+        name=source.shipped.stage,
         class_names=record.data.class_names,
         modality=network.modality,
         channels=dataset.channel_names,
@@ -179,6 +85,7 @@ def facts_of(source: ShippedRun, network: On, dataset: DataSet) -> ModelFacts:
         run=record.fingerprint,
         data=record.data.fingerprint,
         code=dict(record.code),
+        units=dataset.units,
     )
 
 
@@ -196,24 +103,50 @@ def evidence_of(
         UserError: the run kept no predictions, reads what a device does not have, or its data are
             not there any more.
     """
-    run = source.run
-    predictions = run.predictions("test")
-    if predictions is None or not len(predictions.labels):
-        raise UserError(
-            f"{run.folder}: has no test predictions, so nothing shows that a file is still the model"
-        )
+    predictions = None if source.refit else _test_predictions(source)
     network, facts, cache = _opened(source, data, progress)
-    fold = cache.fold(_data_spec(source), int(run.fold))
-    inputs, index = fold.dataset.inputs, np.asarray(predictions.index, np.int64)
-    shown = balanced(fold.dataset.labels, fold.split.train, SHOWN, seed=0)
+    fold = cache.fold(_data_spec(source), int(source.shipped.fold))
+    shown = _floats(fold.dataset, balanced(fold.dataset.labels, fold.split.train, SHOWN, seed=0))
+    if predictions is None:
+        return network, facts, _trained_on(network, facts, fold, shown)
     subjects = [str(subject) for subject in predictions.subjects]
     return network, facts, ReferenceWindows(
-        windows=_floats(inputs, index),
+        windows=_floats(fold.dataset, np.asarray(predictions.index, np.int64)),
         labels=predictions.labels,
         subjects=subjects if any(subjects) else None,
         logits=predictions.logits.astype(np.float32),
-        shown=_floats(inputs, shown),
+        shown=shown,
     )  # fmt: skip
+
+
+def _test_predictions(source: ShippedRun) -> Predictions:
+    if source.experiment.record.protocol == "refit":
+        raise UserError(
+            f"{source.run.folder}: was trained on everybody and has no test of its own; allowed: tutelage ship "
+            f"{source.experiment.folder.parent} --refit, which knows its estimate"
+        )
+    predictions = source.run.predictions("test")
+    if predictions is None or not len(predictions.labels):
+        raise UserError(
+            f"{source.run.folder}: has no test predictions, so nothing shows that a file is still the model"
+        )
+    return predictions
+
+
+def _trained_on(network: On, facts: ModelFacts, fold: Fold, shown: Floats) -> ReferenceWindows:
+    """Return training windows and what the network says of them, for one that has no others."""
+    dataset, train = fold.dataset, fold.split.train
+    bytes_each = 4 * int(np.prod(dataset.inputs.shape[1:]))
+    index = balanced(dataset.labels, train, min(WINDOWS, MEMORY // bytes_each), seed=1)
+    windows = _floats(dataset, index)
+    return ReferenceWindows(
+        windows=windows,
+        labels=dataset.labels[index],
+        subjects=None if dataset.subjects is None else dataset.subjects[index].tolist(),
+        logits=RunModel(network, facts, "the network in PyTorch").logits(windows),
+        shown=shown,
+        side="training",
+    )
 
 
 def _opened(
@@ -221,7 +154,7 @@ def _opened(
 ) -> tuple[On, ModelFacts, DataCache]:
     from tutelage.data import home
 
-    run = source.run
+    run = source.shipped
     cache = DataCache(data, (data or home()) / "checks", progress)
     dataset = cache.dataset(_data_spec(source))
     if dataset.fingerprint != run.record.data.fingerprint:
@@ -239,14 +172,13 @@ def _opened(
 
 
 def _data_spec(source: ShippedRun) -> DataSpec:
-    recipe = parse(
-        Recipe, source.experiment.record.resolved, str(source.experiment.folder / "experiment.json")
-    )
+    origin = source.origin
+    recipe = parse(Recipe, origin.record.resolved, str(origin.folder / "experiment.json"))
     return DataSpec.of(recipe)
 
 
-def _floats(inputs: NDArray[np.generic], index: NDArray[np.int64]) -> Floats:
-    return np.ascontiguousarray(inputs[index], dtype=np.float32)
+def _floats(dataset: DataSet, index: NDArray[np.int64]) -> Floats:
+    return np.ascontiguousarray(dataset.inputs[index], dtype=np.float32)
 
 
 def _hop(dataset: DataSet) -> int | None:

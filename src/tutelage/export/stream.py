@@ -85,7 +85,7 @@ class Stream:
         if values.ndim != 2 or values.shape[0] != channels:
             raise UserError(
                 f"stream: found samples of shape {list(values.shape)}; allowed: [{channels}, n] "
-                f"({', '.join(self.model.facts.channels)})"
+                f"({self.model.facts.inputs})"
             )
         if not np.isfinite(values).all():
             raise UserError(f"stream: a value after sample {self._seen} is NaN or infinite")

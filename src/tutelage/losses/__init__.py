@@ -1,6 +1,7 @@
 """Pure functions from tensors to one number per sample; the batch mean is the paper's scalar."""
 
 from tutelage.losses.angular_margin import angular_margin
+from tutelage.losses.angular_softmax import with_margin
 from tutelage.losses.attention import attention_map, attention_transfer, matched_maps
 from tutelage.losses.channel_attention import channel_distance
 from tutelage.losses.class_relations import class_relations
@@ -14,7 +15,7 @@ from tutelage.losses.feature_statistics import (
     sample_statistics,
     statistics_distance,
 )
-from tutelage.losses.features import mean_absolute, mean_square
+from tutelage.losses.features import cosine_distance, mean_absolute, mean_square
 from tutelage.losses.log_sum import log_sum_distance
 from tutelage.losses.logit_scaling import spread_scaled, standardised
 from tutelage.losses.orthogonality import orthogonal_features, orthogonality
@@ -30,6 +31,7 @@ __all__ = [
     "channel_distance",
     "class_relations",
     "concept_distance",
+    "cosine_distance",
     "cross_entropy",
     "decoupled_targets",
     "discriminative_consistent",
@@ -53,4 +55,5 @@ __all__ = [
     "spread_scaled",
     "standardised",
     "statistics_distance",
+    "with_margin",
 ]

@@ -1,6 +1,7 @@
 """Features compared value by value."""
 
 from torch import Tensor
+from torch.nn import functional
 
 from tutelage.losses.precision import full
 
@@ -28,6 +29,36 @@ def mean_square(student: Tensor, teacher: Tensor) -> Tensor:
             "(allowed: equal shapes)"
         )
     return (full(student) - full(teacher.detach())).square().flatten(1).mean(dim=1)
+
+
+def cosine_distance(student: Tensor, teacher: Tensor) -> Tensor:
+    """One minus the cosine between two features of one shape, each taken as one vector.
+
+    Args:
+        student: [B, ...].
+        teacher: [B, ...], the same shape; no gradient flows here.
+
+    Returns:
+        [B], in [0, 2]; 1 where one of both is 0. The size of either feature does not count.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Source:
+        Ours, as an alternative to :func:`mean_square` where the sizes of features differ between teachers.
+
+    Example:
+        >>> import torch
+        >>> cosine_distance(torch.tensor([[1.0, 0.0]]), torch.tensor([[3.0, 3.0]]))
+        tensor([0.2929])
+    """
+    if student.shape != teacher.shape:
+        raise ValueError(
+            f"the student's feature has shape {list(student.shape)}, the teacher's {list(teacher.shape)} "
+            "(allowed: equal shapes)"
+        )
+    s, t = full(student).flatten(1), full(teacher.detach()).flatten(1)
+    return 1 - functional.cosine_similarity(s, t, dim=1, eps=1e-8)
 
 
 def mean_absolute(new: Tensor, old: Tensor) -> Tensor:

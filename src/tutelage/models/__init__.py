@@ -1,5 +1,8 @@
 """Networks: students and teachers on signals and images, with named features."""
 
+from tutelage.models.angular_head import AngularHead
+from tutelage.models.answered import Answered
+from tutelage.models.channel_selection import ChannelSelection
 from tutelage.models.concept_bottleneck import ConceptBottleneck
 from tutelage.models.concept_transformer import ConceptTransformer
 from tutelage.models.distilled_clip import DistilledClip
@@ -22,7 +25,10 @@ from tutelage.models.vgg import VGG
 from tutelage.models.wide_resnet import WideResNet
 
 __all__ = [
+    "AngularHead",
+    "Answered",
     "CifarResNet",
+    "ChannelSelection",
     "ConceptBottleneck",
     "ConceptTransformer",
     "DistilledClip",

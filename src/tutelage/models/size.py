@@ -8,7 +8,7 @@ from torch import nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-from tutelage.modes import evaluating
+from tutelage.modes import device_of, evaluating
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def measure(network: nn.Module, input_shape: Sequence[int]) -> Size:
     Returns:
         The counts; the network's mode and buffers are left as they were.
     """
-    device = next(network.parameters()).device
+    device = device_of(network)
     # Detached: a view of a parameter asks for a gradient even under no_grad, which the counter cannot follow.
     frozen = {name: parameter.detach() for name, parameter in network.named_parameters()}
     x = torch.zeros(1, *input_shape, device=device)

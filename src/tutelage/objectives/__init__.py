@@ -4,10 +4,11 @@ from tutelage.objectives.base import Judged, Objective, TracedObjective
 from tutelage.objectives.concept_attention import ConceptExplanation, ConceptSparsity
 from tutelage.objectives.confident_features import ConfidentFeatures
 from tutelage.objectives.curriculum_labels import CurriculumLabels
-from tutelage.objectives.distiller import Distiller, Losses, Weighted
+from tutelage.objectives.distiller import Distiller, GradientPart, Losses, Weighted
 from tutelage.objectives.experts import Experts
 from tutelage.objectives.knowledge_binding import KnowledgeBinding
 from tutelage.objectives.labels import Labels
+from tutelage.objectives.margin_labels import MarginLabels
 from tutelage.objectives.merged_similarity import MergedSimilarity
 from tutelage.objectives.orthogonal_features import OrthogonalFeatures
 from tutelage.objectives.per_teacher import PerTeacher
@@ -21,10 +22,12 @@ __all__ = [
     "CurriculumLabels",
     "Distiller",
     "Experts",
+    "GradientPart",
     "Judged",
     "KnowledgeBinding",
     "Labels",
     "Losses",
+    "MarginLabels",
     "MergedSimilarity",
     "Objective",
     "OrthogonalFeatures",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Literal
 
 import torch
 
@@ -30,6 +31,8 @@ class ConfidentFeatures(TracedObjective):
         detach_weights: let no gradient flow through the weights. In the authors' code it flows: the heads then
             also teach the embedding to be scored well.
         divide_by_teachers: divide by K once more, as the authors' code does.
+        distance: of an imitation from the teacher's feature: ``mean_square``, as published; ``cosine``: one
+            minus the cosine of both as vectors, which does not ask for the size of a teacher's feature.
         active: ReLU behind the embedding. Turn it off for teachers whose feature has negative values that
             matter, such as the raw stages of a wide residual network.
 
@@ -56,12 +59,14 @@ class ConfidentFeatures(TracedObjective):
         detach_weights: bool = False,
         divide_by_teachers: bool = False,
         active: bool = True,
+        distance: Literal["mean_square", "cosine"] = "mean_square",
     ) -> None:
         super().__init__()
         self.student_tap, self.teacher_tap = student_tap, teacher_tap
         self.teachers = None if teachers is None else tuple(teachers)
         self.detach_weights = detach_weights
         self.divide_by_teachers = divide_by_teachers
+        self.distance = losses.cosine_distance if distance == "cosine" else losses.mean_square
         self.imitations = Imitations(active)
         # In a plain mapping, so that they are not registered: a head is the teacher's and never saved here.
         self.heads: dict[str, Decoder] = {}
@@ -83,7 +88,7 @@ class ConfidentFeatures(TracedObjective):
             target = feature(teacher, self.teacher_tap)
             imitation = self.imitations(name, student, target.shape[2:])
             logits, _ = self.heads[name].decode(imitation)
-            distances.append(losses.mean_square(imitation, target))
+            distances.append(self.distance(imitation, target))
             surprise.append(view.batch.by_label(partial(losses.cross_entropy, logits)))
         weights = complement(torch.stack(surprise))
         if self.detach_weights:

@@ -31,6 +31,10 @@ class CurriculumLabels(TracedObjective):
             classes: ``many`` (12/230), ``median`` (12/53) or ``low`` (1: no curriculum).
         reference: what the authors' code does instead: the weight multiplies the logits, keeps growing behind 1,
             and epochs count from 1.
+        selection: ``weighted``: every sample counts, hard ones less; ``growing``: a sample counts in full or not
+            at all. Of each class the share ``floor + (1 - floor) · min(1, 2e / E)`` of samples that its expert is
+            surest of takes part (at least one): a subset that only grows, and is all of it at half of the
+            training.
 
     Shapes:
         student logits [B, C], labels [B] -> [B].
@@ -52,6 +56,7 @@ class CurriculumLabels(TracedObjective):
         classes: Mapping[str, Sequence[str]],
         floors: Mapping[str, float | Literal["many", "median", "low"]],
         reference: bool = False,
+        selection: Literal["weighted", "growing"] = "weighted",
     ) -> None:
         super().__init__()
         self.classes = {name: list(names) for name, names in classes.items()}
@@ -65,7 +70,12 @@ class CurriculumLabels(TracedObjective):
                 f"floors: found {', '.join(self.floors) or 'none'}; allowed: one for each expert in classes "
                 f"({', '.join(self.classes) or 'none'})"
             )
+        if reference and selection == "growing":
+            raise UserError(
+                "selection: growing, but the authors' code weighs samples (allowed: reference: false)"
+            )
         self.reference = reference
+        self.selection: Literal["weighted", "growing"] = selection
         self.labels = Labels()
         self.register_buffer("first", torch.ones(0))
 
@@ -82,15 +92,25 @@ class CurriculumLabels(TracedObjective):
                 )
         if facts.labels is None:
             raise UserError("CurriculumLabels: the training samples are not known here")
-        self.first = torch.ones(len(facts.labels))
+        self.first = torch.full((len(facts.labels),), float(self.selection == "weighted"))
         for name, mine in numbers.items():
             index, own, logits = own_answers(facts, name, mine, "train")
             confidence = torch.softmax(logits.float(), dim=1).gather(1, own[:, None]).squeeze(1)
             for number in range(len(mine)):
                 members = own == number
                 if bool(members.any()):
-                    first = stretched(confidence[members], self.floors[name])
+                    first = self._first(confidence[members], self.floors[name])
                     self.first[index[members]] = first
+
+    def _first(self, confidence: Tensor, floor: float) -> Tensor:
+        """Return what is kept of the samples of one class, [n]: first weights, or when they begin to count."""
+        if self.selection == "weighted":
+            return stretched(confidence, floor)
+        # Part of the training after which the growing share has reached a sample: 0 for those that begin.
+        share = beginning(confidence)
+        waits = ((share - floor) / (1 - floor)).clamp_min(0.0) if floor < 1 else 0.0 * share
+        # The one that its expert is surest of is there from the start.
+        return torch.where(share == share.min(), 0.0, waits)
 
     def weights(self, index: Tensor, clock: Clock) -> Tensor:
         """Return the weights of these samples in this epoch, [B]."""
@@ -99,6 +119,8 @@ class CurriculumLabels(TracedObjective):
             done = 2 * (clock.epoch + 1) / clock.epochs
         else:
             done = min(1.0, 2 * clock.epoch / clock.epochs)
+        if self.selection == "growing":
+            return (first <= done + 1e-6).to(first.dtype)
         return first + (1 - first) * done
 
     def judge(self, view: View) -> Judged:
@@ -116,3 +138,9 @@ def stretched(confidence: Tensor, floor: float) -> Tensor:
     if high == low:
         return torch.ones_like(confidence)
     return floor + (1 - floor) * (confidence - low) / (high - low)
+
+
+def beginning(confidence: Tensor) -> Tensor:
+    """Return the share of its class that takes part when a sample does, [n] in (0, 1]; equals come together."""
+    ahead = (confidence[None, :] > confidence[:, None]).sum(dim=1)
+    return (ahead + 1) / len(confidence)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from tutelage.errors import UserError, within
 from tutelage.objectives.base import Objective
-from tutelage.schedules import Schedule, value_at
-from tutelage.types import Facts, Needs, View
+from tutelage.schedules import GradientShare, Quantity, Schedule, value_at
+from tutelage.types import Clock, Facts, Needs, View
 from tutelage.weighting import Weighting
 
 COLUMNS = ("loss", "accuracy", "classes_predicted")
@@ -20,10 +20,26 @@ COLUMNS = ("loss", "accuracy", "classes_predicted")
 
 @dataclass(frozen=True, slots=True)
 class Weighted:
-    """An objective and the coefficient it is multiplied by (a number or a schedule, >= 0)."""
+    """An objective and its coefficient: a number or schedule, >= 0, or a share of the gradient."""
 
     objective: Objective
-    coefficient: float | Schedule = 1.0
+    coefficient: float | Quantity = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class GradientPart:
+    """What an objective adds to the gradient of the student.
+
+    Args:
+        norm: of coefficient · gradient of its batch mean, over all parameters of the student.
+        share: of the sum of these norms over all objectives, in [0, 1].
+        cosine: of its gradient and that of the labels, in [-1, 1]; below zero they are in conflict. None for the
+            labels themselves, and where there are none, or one of both gradients is zero.
+    """
+
+    norm: float
+    share: float
+    cosine: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +50,13 @@ class Losses:
         total: sum of coefficient · objective, [B].
         parts: each objective, [B].
         traces: what objectives want recorded, ``<objective>.<name>`` -> [B], such as the weight of a teacher.
+        gradients: what each objective adds to the student's gradient, in the few steps where that is measured.
     """
 
     total: Tensor
     parts: Mapping[str, Tensor]
     traces: Mapping[str, Tensor] = field(default_factory=dict)
+    gradients: Mapping[str, GradientPart] = field(default_factory=dict)
 
 
 class Distiller(nn.Module):
@@ -50,14 +68,16 @@ class Distiller(nn.Module):
         objectives: name -> objective with coefficient.
 
     Raises:
-        UserError: there is no objective, one has a name that means something else, or a constant coefficient is
-            negative.
+        UserError: there is no objective, one has a name that means something else, a constant coefficient is
+            negative, or shares of the gradient leave nothing to other objectives.
 
     Example:
         >>> from tutelage.objectives import Labels
         >>> list(Distiller({"labels": Weighted(Labels())}).objectives)
         ['labels']
     """
+
+    settled: Tensor | None
 
     def __init__(self, objectives: Mapping[str, Weighted]) -> None:
         super().__init__()
@@ -68,6 +88,30 @@ class Distiller(nn.Module):
             within("[0, inf)", **{f"distiller.{name}.coefficient": item.coefficient})
         self.objectives = nn.ModuleDict({name: item.objective for name, item in objectives.items()})
         self.coefficients = {name: item.coefficient for name, item in objectives.items()}
+        _check_shares(self.shares, len(objectives))
+        unknown = torch.full((len(self.shares),), torch.nan, dtype=torch.float64)
+        # A part of the state: a resumed run goes on with the numbers that it began with.
+        self.register_buffer("settled", unknown if len(unknown) else None)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The objectives whose coefficient is a share of the gradient, in order."""
+        named = self.coefficients.items()
+        return {name: c.share for name, c in named if isinstance(c, GradientShare)}
+
+    def settle(self, coefficients: Mapping[str, float]) -> None:
+        """Say what the shares of the gradient are as numbers, by objective."""
+        assert self.settled is not None, "an objective has a share"
+        values = [coefficients[name] for name in self.shares]
+        self.settled.copy_(torch.tensor(values, dtype=torch.float64))
+
+    def coefficient(self, name: str, clock: Clock) -> float | Tensor:
+        """Return the coefficient of an objective at this time: NaN where it is a share that is not settled yet."""
+        value = self.coefficients[name]
+        if isinstance(value, float | int | Schedule):
+            return value_at(value, clock)
+        assert self.settled is not None, "an objective has a share"
+        return self.settled[list(self.shares).index(name)]
 
     def needs(self) -> Needs:
         """Return everything the objectives read of the teachers besides logits."""
@@ -102,7 +146,7 @@ class Distiller(nn.Module):
         """
         names = [name for name in self.objectives if only is None or name in only]
         judged = {name: self._named(name).judge(view) for name in names}
-        scaled = [value_at(self.coefficients[n], view.clock) * j.loss for n, j in judged.items()]
+        scaled = [self.coefficient(n, view.clock) * j.loss for n, j in judged.items()]
         traces = {f"{n}.{key}": v for n, j in judged.items() for key, v in j.traces.items()}
         parts = {name: each.loss for name, each in judged.items()}
         return Losses(torch.stack(scaled).sum(dim=0), parts, traces)
@@ -111,6 +155,21 @@ class Distiller(nn.Module):
         objective = self.objectives[name]
         assert isinstance(objective, Objective)
         return objective
+
+
+def _check_shares(shares: Mapping[str, float], objectives: int) -> None:
+    """Refuse shares that leave nothing to objectives of a known coefficient, against which they are settled."""
+    total = sum(shares.values())
+    if total >= 1:
+        raise UserError(
+            f"distiller: the gradient shares of {', '.join(shares)} are {total:g} together; allowed: less than 1, "
+            "the rest is that of the other objectives"
+        )
+    if shares and len(shares) == objectives:
+        raise UserError(
+            "distiller: every coefficient is a GradientShare; allowed: at least one number or schedule, against "
+            "which shares are settled"
+        )
 
 
 def _check_name(name: str) -> None:

@@ -1,6 +1,7 @@
 """Distillation from experts of class subsets, each until the student has caught up with it."""
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,7 +12,7 @@ from tutelage.evaluate import recalls
 from tutelage.objectives.base import Judged, TracedObjective
 from tutelage.objectives.class_subsets import own_answers, subsets
 from tutelage.schedules import Schedule, value_at
-from tutelage.types import Clock, Facts, View
+from tutelage.types import Batch, Clock, Facts, View
 from tutelage.weighting.accuracy_gap import gap_weight
 
 
@@ -29,6 +30,10 @@ class Experts(TracedObjective):
             overlap, and need not cover all classes.
         temperature: a number or a schedule, > 0.
         threshold: part of the expert's recall up to which it counts in full, in [0, 1).
+        asked: ``all``: every sample goes through every expert, as in the authors' code; ``own``: a sample goes
+            through
+            the experts of its own class alone (of a mixed input, by the share of its classes). A sample whose
+            class has no expert then counts 0.
 
     Shapes:
         logits [B, C] of the student and of every expert -> [B].
@@ -51,12 +56,14 @@ class Experts(TracedObjective):
         classes: Mapping[str, Sequence[str]],
         temperature: float | Schedule = 2.0,
         threshold: float = 0.3,
+        asked: Literal["all", "own"] = "all",
     ) -> None:
         super().__init__()
         within("(0, inf)", temperature=temperature)
         within("[0, 1)", threshold=threshold)
         self.classes = {name: list(names) for name, names in classes.items()}
         self.temperature, self.threshold = temperature, threshold
+        self.asked: Literal["all", "own"] = asked
         self.numbers: dict[str, Tensor] = {}
         self.recall: dict[str, float] = {}
 
@@ -88,9 +95,18 @@ class Experts(TracedObjective):
                 view.teachers[name].logits[:, numbers],
                 temperature=temperature,
             )
-            total = total + weight * divergence / temperature**2
-            traces[f"weight.{name}"] = torch.full_like(divergence, weight).detach()
+            weights = weight * self._concerned(view.batch, numbers, divergence)
+            total = total + weights * divergence / temperature**2
+            traces[f"weight.{name}"] = weights.detach()
         return Judged(total, traces)
+
+    def _concerned(self, batch: Batch, numbers: Tensor, like: Tensor) -> Tensor:
+        """Return how much each sample concerns an expert, [B]: 1 unless it is asked about its own alone."""
+        if self.asked == "all":
+            return torch.ones_like(like)
+        mine = numbers.to(batch.labels.device)
+        concerned: Tensor = batch.by_label(lambda labels: torch.isin(labels, mine).to(like))
+        return concerned
 
 
 def _mean(values: Sequence[float | None]) -> float:

@@ -91,6 +91,11 @@ class KnowledgeBinding(TracedObjective):
         within("[1, inf)", iterations=iterations)
         within("[0, 1)", momentum=momentum)
         self.inner = Distiller(objectives)
+        for name in self.inner.shares:
+            raise ValueError(
+                f"objectives.{name}.coefficient: GradientShare is settled for the objectives of a stage, not for "
+                "those inside another one; allowed: a number or a schedule"
+            )
         for name in {"alignment", "correct"} & objectives.keys():
             raise ValueError(f"objectives.{name}: is recorded already; allowed: another name")
         self.weights = None if weights is None else Fixed(weights).weights

@@ -1,128 +1,23 @@
 """The recipe file: its keys, their types, and one sentence for every mistake."""
 
-import math
 from collections.abc import Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from tutelage.errors import UserError, near, quoted, unknown
+from tutelage.recipe.keys import Described, Evaluate, Labelled, Stage, Strict, Train
 from tutelage.recipe.names import refuse_names
 from tutelage.recipe.reader import merge, read_override, read_yaml
+from tutelage.recipe.stored_answers import StoredAnswers, check_stored
 
-Described = dict[str, Any]
 Model = TypeVar("Model", bound=BaseModel)
+Protocol = Literal["honest", "legacy", "blind", "refit"]
+"""What is known of the test side; ``refit``: there is none, everybody trains."""
 
-__all__ = ["Evaluate", "Labelled", "Recipe", "Stage", "Strict", "Train", "load", "parse"]
-
-
-class Strict(BaseModel):
-    """Keys that are not declared are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Train(Strict):
-    """How one stage is trained."""
-
-    epochs: int = Field(20, ge=0, le=1_000_000)
-    epoch_samples: int | None = Field(None, ge=2)
-    batch_size: int = Field(64, ge=2)
-    optimizer: Described = {"type": "SGD", "momentum": 0.9, "weight_decay": 1e-4, "nesterov": True}
-    learning_rate: float | Described = 0.05
-    clip_norm: float | None = Field(None, gt=0)
-    sampler: Literal["shuffled", "class_aware"] = "shuffled"
-    step: Described = {"type": "GradientStep"}
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    compile: bool = False
-    select: Literal["best", "last"] | None = None
-    average: Described | None = None
-    teachers: Literal["auto", "cached", "live"] = "auto"
-    augment: dict[str, Described] = {}
-    mix: Described | None = None
-    augment_teachers: bool = False
-
-    @field_validator("clip_norm", mode="before")
-    @classmethod
-    def _unclipped(cls, value: Any) -> Any:
-        """Let 0 and .inf say what null says: gradients are not clipped."""
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return None if number and value in (0, math.inf) else value
-
-    @field_validator("learning_rate")
-    @classmethod
-    def _moving(cls, value: Any) -> Any:
-        if isinstance(value, float) and value <= 0:
-            raise ValueError("a constant learning rate is above 0")
-        return value
-
-    stop_constant: bool = True
-
-
-class Labelled(Strict):
-    """Which training samples have labels: so many of each class, or all of some subjects."""
-
-    per_class: int | None = Field(None, ge=1)
-    subjects: Annotated[int, Field(ge=1)] | list[str] | None = None
-    seed: int | None = Field(None, ge=0, lt=2**63)
-
-    @model_validator(mode="after")
-    def _one_way(self) -> "Labelled":
-        given = [key for key in ("per_class", "subjects") if getattr(self, key) not in (None, [])]
-        if len(given) != 1:
-            raise UserError(
-                f"labelled: found {' and '.join(given) or 'neither per_class nor subjects'}; allowed: per_class "
-                "(labelled samples of each class), or subjects (how many have labels, or their names)"
-            )
-        return self
-
-
-class Stage(Strict):
-    """One network to train, or to take from an earlier run."""
-
-    input: str | None = None
-    crop: int | None = Field(None, ge=1)
-    classes: list[str] = []
-    network: Described | None = None
-    teachers: list[str] = []
-    teacher_epoch: Literal["best", "last"] = "best"
-    start_from: str | None = None
-    quantise: Literal["int8"] | None = None
-    distiller: dict[str, Described | None] = {}
-    train: dict[str, Any] = {}
-    seed: int | None = Field(None, ge=0, lt=2**63)
-    run: str | None = None
-    trust: bool = False
-    train_classes: str | list[str] = []
-    shots: int | None = Field(None, ge=1)
-    shown: Literal["labelled", "all"] | None = None
-    unlabelled: bool = False
-    published: dict[str, float] = {}
-
-
-class Evaluate(Strict):
-    """What is evaluated on damaged test inputs after training; no network depends on it.
-
-    Args:
-        corruptions: names or descriptions of :mod:`tutelage.corruptions`; ``name`` tells two of one type apart.
-        draws: how often each is drawn.
-        severities: which steps of the scale.
-        stages: whose networks: those that are compared, all, or these.
-    """
-
-    corruptions: list[str | Described] = []
-    draws: int = Field(3, ge=1, le=100)
-    severities: list[Annotated[int, Field(ge=1, le=100)]] = Field([1, 2, 3, 4, 5], min_length=1)
-    stages: Literal["students", "all"] | list[str] = "students"
-
-    @field_validator("severities")
-    @classmethod
-    def _in_order(cls, value: list[int]) -> list[int]:
-        if len(set(value)) != len(value):
-            raise ValueError("each severity is named once")
-        return sorted(value)
+__all__ = ["Protocol", "Recipe", "load", "parse", "refuse_refit"]
 
 
 class Recipe(Strict):
@@ -132,20 +27,20 @@ class Recipe(Strict):
     data: Described
     split: Described
     labelled: Labelled | None = None
-    folds: Literal["all"] | list[int] = [0]
-    seeds: list[Annotated[int, Field(ge=0, lt=2**63)]] = [0]
-    protocol: Literal["honest", "legacy", "blind"] = "honest"
+    folds: Literal["all"] | list[int] = Field(default=[0])
+    seeds: list[Annotated[int, Field(ge=0, lt=2**63)]] = Field(default=[0])
+    protocol: Protocol = "honest"
     standardise: Literal["global", "within_window"] = "global"
-    modalities: dict[str, Described] = {}
-    network: Described = {"type": "WideResNet", "depth": 16, "width": 1}
+    modalities: dict[str, Described] = Field(default={})
+    network: Described = Field(default={"type": "WideResNet", "depth": 16, "width": 1})
     crop: int | None = Field(None, ge=1)
     train: Train = Train()
-    distiller: dict[str, Described] = {}
+    distiller: dict[str, Described] = Field(default={})
     stages: dict[str, Stage]
     baseline: str | None = None
-    groups: Literal["base_novel"] | dict[str, list[str]] = {}
-    transfer: dict[str, Described] = {}
-    encoders: dict[str, Described] = {}
+    groups: Literal["base_novel"] | dict[str, list[str]] = Field(default={})
+    transfer: dict[str, Described] = Field(default={})
+    encoders: dict[str, Described] = Field(default={})
     evaluate: Evaluate = Evaluate()
 
     @model_validator(mode="before")
@@ -178,6 +73,8 @@ class Recipe(Strict):
             )
         for name, stage in self.stages.items():
             _check_stage(name, stage, self.stages)
+            if stage.stored:
+                check_stored(name, stage, self.modalities)
         if self.baseline is not None and self.baseline not in self.stages:
             raise unknown("baseline", "stage", self.baseline, self.stages)
         if not self.stages:
@@ -189,8 +86,17 @@ class Recipe(Strict):
             )
         return self
 
+    def inputs(self) -> dict[str, Described]:
+        """Return all modalities: those that are made from the data, and the stored answers of teachers."""
+        return {
+            **self.modalities,
+            **{n: s.stored.modality() for n, s in self.stages.items() if s.stored},
+        }
+
     def train_settings(self, name: str) -> Train:
-        """Return the training settings of a stage: the recipe's, with the stage's own on top."""
+        """Return the training settings of a stage: the recipe's, with the stage's own on top; none for answers."""
+        if self.stages[name].stored:
+            return Train(epochs=0)
         merged = merge(self.train.model_dump(), self.stages[name].train)
         return parse(Train, merged, f"stages.{name}.train")
 
@@ -208,6 +114,8 @@ class Recipe(Strict):
     def network_description(self, name: str) -> Described:
         """Return the network of a stage: the recipe's, its own, or, without a ``type``, the recipe's changed."""
         own = self.stages[name].network
+        if self.stages[name].stored:
+            return {"type": "Answered"}
         if own and "type" not in own:
             return merge(self.network, own)
         return dict(own or self.network)
@@ -261,9 +169,26 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         UserError: the file is missing or no YAML, or anything in it is wrong; one sentence.
     """
     content = read_yaml(path, "recipe")
+    if "recipe" in content and "stages" not in content:
+        raise UserError(
+            f"{path}: is a study, not a recipe; tutelage study run {path} carries it out"
+        )
     for override in overrides:
         content = merge(content, read_override(override))
-    return parse(Recipe, content, "")
+    return refuse_refit(parse(Recipe, content, ""))
+
+
+def refuse_refit(recipe: Recipe) -> Recipe:
+    """Return a recipe that somebody wrote, which cannot ask for a network without a test.
+
+    Raises:
+        UserError: it does.
+    """
+    if recipe.protocol == "refit":
+        raise UserError(
+            "protocol: found refit, which tutelage ship --refit writes itself (allowed: honest, legacy, blind)"
+        )
+    return recipe
 
 
 def parse(model: type[Model], content: Any, place: str) -> Model:
@@ -306,7 +231,16 @@ def _check_stage(name: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
         raise UserError(
             f"{place}.train_classes: found classes as well, whose samples alone are tested; allowed is one of both"
         )
-    given = ("teachers", "start_from", "quantise", "train", "train_classes", "shots", "shown", "unlabelled")
+    given = (
+        "teachers",
+        "start_from",
+        "quantise",
+        "train",
+        "train_classes",
+        "shots",
+        "shown",
+        "unlabelled",
+    )
     stated = [key for key in given if getattr(stage, key)]
     if stage.run is not None and stated:
         raise UserError(
@@ -347,7 +281,8 @@ def _sentence(model: type[BaseModel], error: ValidationError, place: str) -> Use
 def _fields(model: type[BaseModel], loc: Sequence[str]) -> list[str]:
     """Return the keys that are allowed at a place inside a model."""
     names: dict[str, type[BaseModel]] = {
-        "stages": Stage, "train": Train, "evaluate": Evaluate, "labelled": Labelled
+        "stages": Stage, "train": Train, "evaluate": Evaluate, "labelled": Labelled,
+        "stored": StoredAnswers,
     }  # fmt: skip
     for part in loc:
         model = names.get(part, model)

@@ -12,7 +12,7 @@ from tutelage.data import DataSet, leakage
 from tutelage.data.split import Split, refuse_one_class
 from tutelage.data.unlabelled import count_labelled, split_labelled
 from tutelage.errors import UserError
-from tutelage.recipe.config import Recipe
+from tutelage.recipe.config import Protocol, Recipe
 from tutelage.recipe.instantiate import build
 
 __all__ = ["DataSpec", "Progress", "folds", "hash_of", "load_data", "split_of"]
@@ -37,7 +37,7 @@ class DataSpec:
     split: Mapping[str, Any]
     modalities: Mapping[str, Mapping[str, Any]]
     standardise: Literal["global", "within_window"]
-    protocol: Literal["honest", "legacy", "blind"]
+    protocol: Protocol
     chooses: bool
 
     @classmethod
@@ -48,7 +48,7 @@ class DataSpec:
         ]
         chooses = any(t.epochs and t.average is None and t.select != "last" for t in trains)
         return cls(
-            recipe.data, recipe.split, recipe.modalities, recipe.standardise, recipe.protocol, chooses
+            recipe.data, recipe.split, recipe.inputs(), recipe.standardise, recipe.protocol, chooses
         )  # fmt: skip
 
     def splitter(self) -> Any:
@@ -97,9 +97,14 @@ def split_of(spec: DataSpec, dataset: DataSet, fold: int, cache: Path) -> Split:
     set of images as large as ImageNet takes minutes to read.
 
     Raises:
-        UserError: the split leaks, or there is no validation under the honest protocol.
+        UserError: the split leaks, there is no test side, or no validation under the honest protocol.
     """
     split = split_labelled(spec.splitter(), dataset, fold)
+    if spec.protocol != "refit" and len(split.test) == 0:
+        raise UserError(
+            f"split.test: found 0 in {split.name!r}; then nothing says how good a network is (allowed: 1 or more; "
+            "tutelage ship --refit trains on everybody after a study)"
+        )
     if spec.protocol == "blind" and len(split.validation) == 0:
         raise UserError(
             "split.validation: found 0; under protocol: blind nothing else is evaluated (allowed: 1 or more)"

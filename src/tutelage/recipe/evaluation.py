@@ -6,9 +6,10 @@ from typing import Any
 from tutelage.corruptions import Corruption, InputFacts
 from tutelage.data import DataSet
 from tutelage.errors import UserError, unknown
-from tutelage.recipe.config import Evaluate, Recipe
+from tutelage.recipe.config import Recipe
 from tutelage.recipe.fold import Fold, tensor_of
 from tutelage.recipe.instantiate import build
+from tutelage.recipe.keys import Evaluate
 from tutelage.recipe.names import refuse_names
 
 __all__ = ["corruptions_of", "damaged_stages", "facts_of", "refuse_unfit_evaluation"]
@@ -95,8 +96,9 @@ def refuse_unfit_evaluation(recipe: Recipe, data: Fold) -> None:
                 f"of {name}"
             )
     for stage in found:
-        read = recipe.stages[stage].input or data.dataset.modality
-        if not _is_made(read, recipe.modalities, data):
+        own = stage if recipe.stages[stage].stored else data.dataset.modality
+        read = recipe.stages[stage].input or own
+        if not _is_made(read, recipe.inputs(), data):
             raise UserError(
                 f"{_PLACE}: stage {stage!r} reads {read!r}, which was computed elsewhere, so there is none of "
                 "damaged inputs (allowed: evaluate.stages without it)"

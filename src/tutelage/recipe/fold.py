@@ -19,8 +19,9 @@ from tutelage.data import DataSet
 from tutelage.data.split import Split
 from tutelage.errors import UserError, unknown
 from tutelage.modalities import Representation
+from tutelage.modalities.answers import Answers, missing
 from tutelage.modalities.cache import Blocks, fitted, is_represented, represent
-from tutelage.modalities.stored import Stored
+from tutelage.modalities.stored import OnDisk
 from tutelage.moments import Moments, resolution
 from tutelage.recipe.data_spec import DataSpec, Progress, hash_of, split_of
 from tutelage.recipe.instantiate import build
@@ -96,6 +97,22 @@ class Fold:
         names = [self.dataset.modality, *self.modalities]
         if name not in names:
             raise unknown(place, "modality", name, names)
+        if name != self.dataset.modality and isinstance(made := self._modality(name), Answers):
+            self._refuse_unasked(self._stored(made, name), f"stages.{name}.stored")
+
+    def _refuse_unasked(self, values: npt.NDArray[Any], place: str) -> None:
+        unasked = self.split.train[missing(values)[self.split.train]]
+        if len(unasked):
+            raise UserError(
+                f"{place}: has no answer for {len(unasked)} of the {len(self.split.train)} training samples of "
+                f"{self.split.name}, such as sample {unasked[0]} (allowed: answers for all of them)"
+            )
+
+    def answered(self, name: str, index: npt.NDArray[np.int64]) -> bool:
+        """Return whether every one of these samples has a value; stored answers may lack a side of the split."""
+        if name == self.dataset.modality or not isinstance(made := self._modality(name), Answers):
+            return True
+        return not missing(self._stored(made, name))[index].any()
 
     def key(self, name: str) -> str:
         """Return the hash of everything the values of a modality depend on."""
@@ -128,7 +145,7 @@ class Fold:
         if name == self.dataset.modality:
             return self.dataset.inputs
         modality = self._modality(name)
-        if isinstance(modality, Stored):
+        if isinstance(modality, OnDisk):
             return self._stored(modality, name)
         if self.picked is not None:  # a dry run: a few samples, not worth a place in the cache
             modality.fit(self.dataset.inputs[self.split.train])
@@ -151,7 +168,7 @@ class Fold:
 
     def has(self, name: str) -> bool:
         """Return whether the values of a modality are there already, so that nothing has to be computed."""
-        if name == self.dataset.modality or isinstance(modality := self._modality(name), Stored):
+        if name == self.dataset.modality or isinstance(modality := self._modality(name), OnDisk):
             return True
         return is_represented(
             modality,
@@ -163,7 +180,7 @@ class Fold:
 
     def is_made(self, name: str) -> bool:
         """Return whether a modality is made from the data set's own inputs, so that it can be made from others."""
-        return name == self.dataset.modality or not isinstance(self._modality(name), Stored)
+        return name == self.dataset.modality or not isinstance(self._modality(name), OnDisk)
 
     def maker(self, name: str) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
         """Return what makes one modality of other inputs than the data set's, fitted on its training samples.
@@ -180,8 +197,18 @@ class Fold:
         return made
 
     def _modality(self, name: str) -> Any:
+        d = self.dataset
+        given = {
+            "rate": d.rate,
+            "channel_names": list(d.channel_names),
+            "class_names": list(d.class_names),
+        }
         return build(
-            "tutelage.modalities", self.modalities[name], f"modalities.{name}", base=Representation
+            "tutelage.modalities",
+            self.modalities[name],
+            f"modalities.{name}",
+            base=Representation,
+            given=given,
         )
 
     def encoder(self, name: str) -> EncoderSource | None:
@@ -191,12 +218,13 @@ class Fold:
         source = self._modality(name).encoder
         return None if source is None else Remembering(source, self.cache / "texts")
 
-    def _stored(self, modality: Stored, name: str) -> npt.NDArray[Any]:
-        values = modality.open(f"modalities.{name}")
+    def _stored(self, modality: OnDisk, name: str) -> npt.NDArray[Any]:
+        place = f"stages.{name}.stored" if isinstance(modality, Answers) else f"modalities.{name}"
+        values = modality.open(place, len(self.dataset.class_names))
         total = self.total or len(self.dataset)
         if len(values) != total:
             raise UserError(
-                f"modalities.{name}: {modality.path} holds {len(values)} samples, but the data set has "
+                f"{place}: {modality.path} holds {len(values)} samples, but the data set has "
                 f"{total} windows; all modalities must be made from the same windows"
             )
         if self.picked is not None:

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from tutelage.errors import UserError, near, quoted, unknown
 from tutelage.objectives import Objective, Weighted
-from tutelage.schedules import Schedule
+from tutelage.schedules import Quantity
 
 # An annotation of one of these classes makes a nested mapping buildable: class path -> module of the slot.
 _SLOTS = {
@@ -22,6 +22,7 @@ _SLOTS = {
     "tutelage.weighting.base.Weighting": "tutelage.weighting",
     "tutelage.objectives.base.Objective": "tutelage.objectives",
     "tutelage.schedules.Schedule": "tutelage.schedules",
+    "tutelage.schedules.Quantity": "tutelage.schedules",
     "tutelage.augment.base.Augment": "tutelage.augment",
     "tutelage.corruptions.base.Corruption": "tutelage.corruptions",
     "tutelage.data.split.Splitter": "tutelage.data.splits",
@@ -247,7 +248,7 @@ def _refuse_infinite(value: Any, place: str) -> None:
 
 
 def weighted(value: Any, place: str, given: Mapping[str, Any] | None = None) -> dict[str, Weighted]:
-    """Build named objectives; their ``coefficient`` may be a number or a schedule.
+    """Build named objectives; their ``coefficient`` may be a number, a schedule, or a share of the gradient.
 
     Args:
         value: name -> ``{type: ..., coefficient: ..., argument: value, ...}``.
@@ -267,7 +268,7 @@ def weighted(value: Any, place: str, given: Mapping[str, Any] | None = None) -> 
         if not isinstance(objective, str | Mapping):
             raise UserError(f"{own}: found {quoted(objective)}; allowed: a mapping with a 'type'")
         item = {"type": objective} if isinstance(objective, str) else dict(objective)
-        coefficient = convert(item.pop("coefficient", 1.0), float | Schedule, f"{own}.coefficient")
+        coefficient = convert(item.pop("coefficient", 1.0), float | Quantity, f"{own}.coefficient")
         made = build("tutelage.objectives", item, own, base=Objective, given=given)
         found[str(name)] = Weighted(made, coefficient)
     return found

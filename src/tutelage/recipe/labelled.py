@@ -11,8 +11,9 @@ from tutelage.data.choosing import few
 from tutelage.data.dataset import Ints
 from tutelage.data.names import natural
 from tutelage.errors import UserError, unknown
-from tutelage.recipe.config import Labelled, Recipe
+from tutelage.recipe.config import Recipe
 from tutelage.recipe.fold import Fold
+from tutelage.recipe.keys import Labelled
 
 __all__ = ["Shown", "labelled_ids", "labelled_options", "labels_of", "refuse_labelled"]
 
@@ -26,6 +27,8 @@ def labels_of(recipe: Recipe, name: str, data: Fold) -> tuple[Labelled | None, S
     training sample has a label, both ways of showing are the same, and it is ``all``.
     """
     stage = recipe.stages[name]
+    if stage.stored is not None:  # it has been asked already
+        return None, "all"
     if stage.shots is not None:
         return Labelled(per_class=stage.shots), "labelled"
     if recipe.labelled is None and not data.partly_labelled:
@@ -121,8 +124,8 @@ def refuse_labelled(recipe: Recipe, name: str, classes: Sequence[str], data: Fol
         where = "labelled.per_class"
     if stage.shown is not None and labelled is None and not data.partly_labelled:
         raise UserError(
-            f"{place}.shown: found {stage.shown}, but all training samples have labels (allowed: beside labelled, or "
-            "where samples have no label)"
+            f"{place}.shown: found {stage.shown}, but all training samples have labels (allowed: beside labelled, "
+            "or where samples have no label)"
         )
     numbers = [dataset.class_names.index(each) for each in classes]
     labelled_ids(labelled, dataset, data.split.train, [0, 0], numbers, where)

@@ -11,7 +11,7 @@ import yaml
 from tutelage.errors import UserError, quoted
 from tutelage.files import bytes_in_words, is_file
 
-__all__ = ["folder_name", "merge", "read_override", "read_text", "read_yaml"]
+__all__ = ["described_data", "folder_name", "merge", "read_override", "read_text", "read_yaml"]
 
 _BYTES, _DEPTH, _VALUES = 2**20, 40, 100_000  # of a file that a person wrote
 _TAG = "tag:yaml.org,2002:"
@@ -96,6 +96,31 @@ def read_override(text: str) -> dict[str, Any]:
         item = {key: item}
     nested: dict[str, Any] = item
     return nested
+
+
+def described_data(named: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the description of a data set that a command names.
+
+    Args:
+        named: a loader, such as ``Hapt``, or a recipe file, whose ``data`` is meant.
+        arguments: ``key=value``, laid over it.
+
+    Raises:
+        UserError: the file cannot be read or has no data, or an argument is written in another way.
+    """
+    described: Any = {"type": named}
+    if named.endswith((".yaml", ".yml")):
+        described = read_yaml(Path(named), "recipe").get("data")
+        if not isinstance(described, dict):
+            raise UserError(f"{named}: found no data, allowed is a recipe with data: {{type: ...}}")
+    for argument in arguments:
+        key, sign, value = argument.partition("=")
+        if not sign:
+            raise UserError(
+                f"data {named}: found {quoted(key)}; allowed: KEY=VALUE, such as window=100"
+            )
+        described = {**described, key: read_text(value, f"data {named}: {key}")}
+    return dict(described)
 
 
 def folder_name(path: Path, overrides: Sequence[str], group: str | None = None) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -10,12 +10,13 @@ from typing import Any, Literal
 import numpy as np
 
 from tutelage.errors import UserError, unknown
-from tutelage.recipe.config import Labelled, Recipe, Train
+from tutelage.recipe.config import Recipe
 from tutelage.recipe.data_spec import DataSpec
 from tutelage.recipe.evaluation import refuse_unfit_evaluation
 from tutelage.recipe.fold import Fold
 from tutelage.recipe.groups import groups_of, taught
 from tutelage.recipe.instantiate import build
+from tutelage.recipe.keys import Labelled, Train
 from tutelage.recipe.labelled import labelled_ids, labelled_options, labels_of, refuse_labelled
 from tutelage.recipe.names import path_part
 from tutelage.recipe.networks import content_of
@@ -172,6 +173,7 @@ class _Resolver:
         """Return the run of a stage; those it needs are resolved first."""
         stage = self.recipe.stages[name]
         own = seed if stage.seed is None else stage.seed
+        own = 0 if stage.stored else own  # nothing is drawn
         if (name, own) not in self.specs:
             teachers = {teacher: self.spec(teacher, own) for teacher in stage.teachers}
             start = self.spec(stage.start_from, own) if stage.start_from else None
@@ -187,16 +189,19 @@ class _Resolver:
         if shown == "labelled" and stage.shots is None and train.epoch_samples is None:
             # As many steps as those who are shown everything: what comes again is labelled, not the time.
             train = train.model_copy(update={"epoch_samples": len(data.split.train)})
-        content = content_of(network, f"stages.{name}.network")
-        if stage.quantise is not None:
-            network = {"type": "Quantised", "network": network}
-        modality = stage.input or data.dataset.modality
+        modality = name if stage.stored else stage.input or data.dataset.modality
+        refuse_stale(
+            train, [t for t in teachers if recipe.stages[t].stored], f"stages.{name}.train"
+        )
         data.check_input(modality, f"stages.{name}.input")
         for augmented in train.augment:
             data.check_input(augmented, f"stages.{name}.train.augment")
         if "encoder" in network and data.encoder(modality) is not None:
             place = f"stages.{name}.network.encoder"
             raise UserError(f"{place}: follows from the data; remove it from the recipe")
+        content = content_of(network, f"stages.{name}.network")
+        if stage.quantise is not None:
+            network = {"type": "Quantised", "network": network}
         spec = RunSpec(
             name, self.fold, data.split.name, seed, "", self.source, modality,
             stage.crop or recipe.crop, network, content,
@@ -217,7 +222,7 @@ def _refuse_unfit(recipe: Recipe, data: Fold) -> None:
     Raises:
         UserError: a name that is no class or group, too few samples, or labels of a test side that are not hidden.
     """
-    dataset, names = data.dataset, data.dataset.class_names
+    names = data.dataset.class_names
     quantities = {"accuracy", "harmonic_mean", "mean", *groups_of(recipe, names), *recipe.transfer}
     refuse_unfit_evaluation(recipe, data)
     for target, description in recipe.transfer.items():
@@ -236,6 +241,23 @@ def _refuse_unfit(recipe: Recipe, data: Fold) -> None:
                 f"{place}.unlabelled: found false, but split {data.split.name!r} trains on test samples, whose "
                 "labels must be hidden (allowed: true)"
             )
+
+
+def refuse_stale(train: Train, stored: Sequence[str], place: str) -> None:
+    """Refuse to ask teachers anew of whom there are answers alone.
+
+    Raises:
+        UserError: they would have to run, or to see changed inputs.
+    """
+    if not stored:
+        return
+    who = f"teacher {stored[0]!r} has said what it has to say (stored)"
+    if train.teachers == "live":
+        raise UserError(f"{place}.teachers: live, but {who} (allowed: auto, cached)")
+    if train.augment_teachers and (train.augment or train.mix is not None):
+        raise UserError(
+            f"{place}.augment_teachers: true, but {who}, of the samples as they are (allowed: false)"
+        )
 
 
 def _refuse_short(spec: RunSpec, data: Fold) -> None:

@@ -59,6 +59,11 @@ def write_report(
             f"{experiment_folder}: its protocol is blind, so there is no test split to report on; allowed: honest "
             "and legacy (a search is told in tune/tune.md)"
         )
+    if experiment.record.protocol == "refit":
+        raise UserError(
+            f"{experiment_folder}: was trained on everybody, so there is no test to report on; its estimate is "
+            f"the report of {experiment_folder.parent}"
+        )
     context = ReportContext(experiment, example) if example else _with_window(experiment)
     page = Page(experiment, headline(context), sections(context))
     html = render(page)

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from tutelage.errors import UserError
+from tutelage.runs.logs import EPOCH
 from tutelage.runs.records import (
-    EPOCH,
     EVALUATIONS,
     RUN,
     RUN_KEYS,

@@ -59,6 +59,19 @@ def traces_frame(experiment: Experiment) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*_KEY, "epoch", "trace", "value"]).astype({"value": float})
 
 
+def gradients_frame(experiment: Experiment) -> pd.DataFrame:
+    """One row per run, measured epoch, objective and quantity: ``norm``, ``share``, ``cosine``; NaN for none."""
+    rows = [
+        (*_key(run).values(), epoch.epoch, name, quantity, getattr(part, quantity))
+        for run in experiment.runs
+        for epoch in run.curve()
+        for name, part in epoch.gradients.items()
+        for quantity in ("norm", "share", "cosine")
+    ]
+    columns = [*_KEY, "epoch", "trace", "quantity", "value"]
+    return pd.DataFrame(rows, columns=columns).astype({"value": float})
+
+
 def classes_frame(experiment: Experiment, split: Split = "test") -> pd.DataFrame:
     """One row per run and class."""
     return _scores(

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.errors import UserError, unknown
+from tutelage.runs.logs import Trace
+from tutelage.runs.open_set import OpenSet
 from tutelage.runs.predictions import Predictions, SampleTraces
 from tutelage.runs.records import (
     Ancestor,
@@ -18,7 +20,6 @@ from tutelage.runs.records import (
     ExperimentRecord,
     RunRecord,
     Start,
-    Trace,
 )
 from tutelage.runs.run import Run
 
@@ -148,6 +149,40 @@ def check_groups(
             )
 
 
+def check_open_set(
+    told: OpenSet | None, predictions: Predictions | None, names: Sequence[str], where: str
+) -> None:
+    """Refuse an open set whose counts or accuracy the predictions contradict.
+
+    Args:
+        told: of a split.
+        predictions: of the split, if they were kept.
+        names: of the classes.
+        where: for the sentence.
+
+    Raises:
+        UserError: that is so.
+    """
+    if told is None:
+        return
+    strange = sorted(set(told.known) - set(names))
+    if strange:
+        raise UserError(f"{where}: open_set names {strange[0]!r}, which is no class")
+    if predictions is None:
+        return
+    numbers = np.array([names.index(name) for name in told.known])
+    mine = np.isin(predictions.labels, numbers)
+    counts = int(mine.sum()), int((~mine).sum())
+    if counts != (told.n_known, told.n_unknown):
+        raise UserError(
+            f"{where}: open_set counts {told.n_known} known and {told.n_unknown} unknown samples, predictions "
+            f"{counts[0]} and {counts[1]}"
+        )
+    said = numbers[predictions.logits[mine][:, numbers].argmax(axis=1)]
+    accuracy = float(np.mean(said == predictions.labels[mine]))
+    _same(told.accuracy, accuracy, told.n_known, f"{where}: open_set", "predictions")
+
+
 def check_traces(traces: Mapping[str, Trace], samples: SampleTraces | None, run: Run) -> None:
     """Refuse traces of other classes, or whose samples give another mean than the log."""
     classes = len(run.record.data.class_names)
@@ -265,8 +300,8 @@ def _constant(runs: Sequence[Run]) -> list[str]:
     return [
         f"{run.path} predicts one class only."
         for run in runs
-        for evaluation in [run.evaluations.get("test") or run.evaluations["validation"]]
-        if np.count_nonzero(np.sum(evaluation.confusion, axis=0)) == 1
+        for evaluation in [run.evaluations.get("test") or run.evaluations.get("validation")]
+        if evaluation is not None and np.count_nonzero(np.sum(evaluation.confusion, axis=0)) == 1
     ]
 
 

@@ -204,7 +204,7 @@ def _unfit(run: Run, entry: Entry, expected: ExperimentRecord) -> Hole | None:
         taken = f"taken from a run on {data.name}: its numbers are those of another task"
         return _hole(entry, "other data", taken)
     needed: Split = "validation" if expected.protocol == "blind" else "test"
-    if needed in run.evaluations:
+    if expected.protocol == "refit" or needed in run.evaluations:
         return None
     return _hole(entry, "incomplete", f"the {needed} split was not evaluated")
 
@@ -219,4 +219,5 @@ def _checked(run: Run) -> Run:
             said = f"{run.folder}/predictions-{split}.npz"
             integrity.check_predictions(evaluation, predictions, said)
         integrity.check_groups(evaluation, data.groups, data.class_names, predictions, where)
+        integrity.check_open_set(evaluation.open_set, predictions, data.class_names, where)
     return run

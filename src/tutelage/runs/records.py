@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter
 
+from tutelage.runs.open_set import OpenSet
 from tutelage.runs.schema import (
     Amount,
     Count,
-    Finite,
     FoldName,
     Fraction,
     Names,
@@ -80,6 +80,7 @@ class Evaluation:
     variants: dict[str, Variant] = field(default_factory=dict)
     groups: dict[str, GroupScore] = field(default_factory=dict)
     harmonic_mean: Fraction | None = None
+    open_set: OpenSet | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +158,7 @@ class RunRecord:
 
     Args:
         blind: the test split was not evaluated.
+        coefficients: what coefficients that are shares of the gradient became, by objective.
         unknown: what a later version wrote beside these keys: it is kept when the record is written again, and the
             ledger says so.
     """
@@ -180,6 +182,7 @@ class RunRecord:
     finished: Time | None = None
     seconds: Amount | None = None
     selected: Selected | None = None
+    coefficients: dict[str, Amount] = field(default_factory=dict)
     unknown: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -262,7 +265,7 @@ class ExperimentRecord:
     title: str | None = None
     resolved: Any = None
     data: dict[str, Any]
-    protocol: Literal["honest", "legacy", "blind"]
+    protocol: Literal["honest", "legacy", "blind", "refit"]
     baseline: str
     students: tuple[str, ...]
     teachers: tuple[str, ...]
@@ -276,38 +279,6 @@ class ExperimentRecord:
         silent = {key for key in ("transfer", "recipe") if not getattr(self, key)}
         plain: dict[str, Any] = EXPERIMENT.dump_python(self, mode="json", exclude=silent)
         return plain
-
-
-@dataclass(frozen=True)
-class Trace:
-    """Mean of a recorded value over the training samples of an epoch, and of each class.
-
-    None stands for a class that was not seen, and for a value that is not finite.
-    """
-
-    mean: Finite
-    by_class: tuple[Finite, ...]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """One line of ``metrics.jsonl``; a value may be NaN in a run that diverged."""
-
-    epoch: int
-    step: int
-    train: dict[str, float | None]
-    validation: dict[str, float | None] = field(default_factory=dict)
-    test: dict[str, float | None] = field(default_factory=dict)
-    learning_rate: float | None = None
-    traces: dict[str, Trace] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class EpochSeconds:
-    """One line of ``timing.jsonl``."""
-
-    epoch: int
-    seconds: Amount
 
 
 def _as_value(value: object) -> object:
@@ -343,8 +314,6 @@ class StudyRecord:
 RUN = TypeAdapter(RunRecord)
 EXPERIMENT = TypeAdapter(ExperimentRecord)
 EVALUATIONS = TypeAdapter(dict[Split, Evaluation])
-EPOCH = TypeAdapter(Epoch)
-SECONDS = TypeAdapter(EpochSeconds)
 VISIT = TypeAdapter(VisitRecord)
 STUDY = TypeAdapter(StudyRecord)
 RUN_KEYS = frozenset(key.name for key in fields(RunRecord)) - {"unknown"}

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from tutelage.runs.explanations import Explanations
 from tutelage.runs.inspection import Inspection
+from tutelage.runs.logs import EPOCH, Epoch
 from tutelage.runs.predictions import Predictions, SampleTraces
-from tutelage.runs.records import EPOCH, Epoch, Evaluation, RunRecord, Split
+from tutelage.runs.records import Evaluation, RunRecord, Split
 from tutelage.runs.robustness import Robustness
 from tutelage.runs.schema import read_lines
 

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from tutelage.runs import integrity
 from tutelage.runs.frames import traces_frame
 from tutelage.runs.ledger import Experiment
+from tutelage.runs.logs import Trace
 from tutelage.runs.predictions import SampleTraces
-from tutelage.runs.records import Trace
 from tutelage.runs.run import Run
 
 WEIGHT = re.compile(r"(?P<objective>.+?)\.weight\.(?P<teacher>.+)", re.DOTALL)

@@ -16,13 +16,10 @@ from tutelage.files import replacing
 from tutelage.models import On
 from tutelage.recipe.networks import save_network
 from tutelage.runs.folder import checkpoint_of, known_record, now, write_record
+from tutelage.runs.logs import EPOCH, SECONDS, Epoch, EpochSeconds
 from tutelage.runs.predictions import SampleTraces
 from tutelage.runs.records import (
-    EPOCH,
     EVALUATIONS,
-    SECONDS,
-    Epoch,
-    EpochSeconds,
     Failure,
     RunRecord,
     Selected,
@@ -75,6 +72,12 @@ class RunFolder:
         self._events = SummaryWriter(str(self.path), purge_step=state.epoch)
         return state
 
+    def settled(self, coefficients: Mapping[str, float]) -> None:
+        """Write down what coefficients that are shares of the gradient became."""
+        assert self._record is not None, "the run has begun"
+        self._record = replace(self._record, coefficients=dict(coefficients))
+        write_record(self.path, self._record)
+
     def epoch(self, row: dict[str, Any], seconds: float) -> None:
         """Append one epoch to the logs."""
         append(EPOCH, self.path / "metrics.jsonl", row)
@@ -83,6 +86,9 @@ class RunFolder:
         for split in ("train", "validation", "test"):
             for name, value in row.get(split, {}).items():
                 self._events.add_scalar(f"{name}/{split}", value, row["epoch"])
+        for name, part in row.get("gradients", {}).items():
+            for key in [key for key, value in part.items() if value is not None]:
+                self._events.add_scalar(f"gradient.{name}/{key}", part[key], row["epoch"])
         if self.listen is not None:
             self.listen(row)
 
@@ -132,6 +138,9 @@ class RunFolder:
 
 class Unrecorded:
     """Keeps nothing: of several processes that train one network, the first keeps everything."""
+
+    def settled(self, coefficients: Mapping[str, float]) -> None:
+        """Keep nothing."""
 
     def epoch(self, row: dict[str, Any], seconds: float) -> None:
         """Keep nothing."""

@@ -1,16 +1,17 @@
 """Plain gradient descent on the student and the distiller together."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, final
 
 import torch
 from torch import Tensor, nn
 
-from tutelage.objectives import Distiller, Losses
+from tutelage.objectives import Distiller, GradientPart, Losses
 from tutelage.ranks import Ranks
 from tutelage.schedules import Schedule, value_at
 from tutelage.steps.base import Device, refuse_meta
+from tutelage.steps.gradient_parts import due, gradient_parts, gradients_of, is_compiled
 from tutelage.types import Batch, Clock, Output, View
 
 OptimizerFactory = Callable[[Iterable[Tensor]], torch.optim.Optimizer]
@@ -66,12 +67,24 @@ class Descent:
         with self.device.autocast():
             output = self.ranks.forward(self.student, batch) if self.ranks else self.student(batch)
             losses: Losses = self.distiller(View(output, teachers, batch, clock))
+        if self.measures(clock):
+            losses = replace(losses, gradients=self.parts(losses, clock))
         self.optimizer.zero_grad()
         self.device.backward(losses.total.mean())
         if self.ranks:
             self.ranks.add_gradients(self.parameters)
         self.move(clock)
         return losses, output
+
+    def measures(self, clock: Clock) -> bool:
+        """Return whether the gradient is taken apart in this step."""
+        return due(clock, len(self.distiller.objectives)) and not is_compiled(self.student)
+
+    def parts(self, losses: Losses, clock: Clock) -> dict[str, GradientPart]:
+        """Return what each objective adds to the gradient of the student."""
+        mine = [p for p in self.student.parameters() if p.requires_grad]
+        found = gradients_of(list(losses.parts.values()), mine, self.ranks)
+        return gradient_parts(dict(zip(losses.parts, found, strict=True)), self.distiller, clock)
 
     def move(self, clock: Clock) -> None:
         """Move the parameters along the gradients that they have collected."""

@@ -8,7 +8,8 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from tutelage.errors import UserError
-from tutelage.recipe.config import Strict, parse
+from tutelage.recipe.config import parse
+from tutelage.recipe.keys import Strict
 from tutelage.runs.records import Evaluation, Split
 from tutelage.runs.run import Run
 from tutelage.statistics.spreads import (

@@ -12,7 +12,8 @@ from pydantic_core import to_jsonable_python
 
 from tutelage.errors import UserError, unknown
 from tutelage.execution.storage import own_name
-from tutelage.recipe.config import Recipe, Strict, parse
+from tutelage.recipe.config import Recipe, parse, refuse_refit
+from tutelage.recipe.keys import Strict
 from tutelage.recipe.names import refuse_names
 from tutelage.recipe.reader import folder_name, merge, read_override, read_yaml
 from tutelage.runs.records import STUDY, CellRecord, StudyRecord
@@ -104,6 +105,8 @@ def load_study(path: Path, overrides: Sequence[str] = (), name: str | None = Non
     """
     refuse_names([] if name is None else [name], "--name")
     content = read_yaml(path, "study")
+    if "stages" in content and "recipe" not in content:
+        raise UserError(f"{path}: is a recipe, not a study; tutelage run {path} carries it out")
     for override in overrides:
         content = merge(content, read_override(override))
     file = parse(_File, content, "study")
@@ -146,7 +149,7 @@ def recipe_of(content: Mapping[str, Any], place: str) -> Recipe:
         UserError: it is wrong; the sentence begins with the place.
     """
     try:
-        return parse(Recipe, content, "")
+        return refuse_refit(parse(Recipe, content, ""))
     except UserError as error:
         raise UserError(f"{place}: {error}") from error
 

@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from tutelage.errors import UserError, unknown
-from tutelage.recipe.config import Strict, parse
+from tutelage.recipe.config import parse
+from tutelage.recipe.keys import Strict
 from tutelage.study.aggregate import Aggregation
 from tutelage.study.ledger import StudyLedger
 from tutelage.study.parts import OWN, Coordinates, Part, axes_of, part_at

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tutelage.runs.records import Epoch
+from tutelage.runs.logs import Epoch
 from tutelage.runs.run import Run
 from tutelage.statistics.paired import PairedDifference, paired_difference
 from tutelage.study.ledger import StudyCell, StudyLedger

@@ -1,9 +1,10 @@
 """One pass over the training split."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from math import isfinite
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from tutelage.augment import augmented, of_mixtures
 from tutelage.batches import again, batches, class_aware, order
 from tutelage.losses import cross_entropy
-from tutelage.objectives import Losses
+from tutelage.objectives import GradientPart, Losses
 from tutelage.seeds import derive, generator
 from tutelage.steps.base import Device
 from tutelage.train.guard import refuse_non_finite
@@ -52,6 +53,7 @@ class TrainingEpoch:
         self.rows: list[Tensor] = []
         self.surprise: list[Tensor] = []
         self.traced: dict[str, list[Tensor]] = {}
+        self.measured: list[Mapping[str, GradientPart]] = []
         self.predicted = torch.zeros(len(training.samples.class_names), device=device.device)
 
     def __iter__(self) -> Iterator[tuple[Batch, Mapping[str, Output], Clock]]:
@@ -90,6 +92,8 @@ class TrainingEpoch:
         self.surprise.append(known.detach().float().mean())
         parts = [part.detach().float().mean() for part in losses.parts.values()]
         self.rows.append(torch.stack([losses.total.detach().float().mean(), *parts, hits.mean()]))
+        if losses.gradients:
+            self.measured.append(losses.gradients)
         for name, values in losses.traces.items():
             self.traced.setdefault(name, []).append(values.detach().float())
 
@@ -98,6 +102,18 @@ class TrainingEpoch:
         """The student's cross entropy with the labels in each step; its total loss where they are hidden."""
         losses: list[float] = torch.stack(self.surprise).nan_to_num(1e30, 1e30).tolist()
         return losses
+
+    @property
+    def gradients(self) -> dict[str, dict[str, float | None]]:
+        """What each objective added to the gradient, mean over measured steps; many epochs have none."""
+        steps = self.measured
+        return {
+            name: {
+                key: _mean([getattr(step[name], key) for step in steps])
+                for key in ("norm", "share", "cosine")
+            }
+            for name in (steps[0] if steps else ())
+        }
 
     def result(self) -> tuple[dict[str, float], Tensor, dict[str, Tensor]]:
         """Return the means of the epoch, the ids in the order they were seen, and the traces of each.
@@ -114,6 +130,12 @@ class TrainingEpoch:
         seen = self.ids[: len(self.rows) * self.settings.batch_size]
         traces = {name: torch.cat(values).cpu() for name, values in self.traced.items()}
         return means | {"classes_predicted": float(self.predicted.sum())}, seen, traces
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean of those that are known and finite, or None."""
+    known = [value for value in values if value is not None and isfinite(value)]
+    return sum(known) / len(known) if known else None
 
 
 def summary(

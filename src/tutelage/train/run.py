@@ -12,6 +12,7 @@ from tutelage.steps.base import Device
 from tutelage.train.epoch import TrainingEpoch, summary
 from tutelage.train.guard import constant_split, patience, refuse_constant, refuse_not_a_number
 from tutelage.train.settings import Record, Settings, State, Training
+from tutelage.train.shares import settle
 from tutelage.types import Clock
 
 
@@ -77,6 +78,8 @@ class TrainingRun:
             training.student.load_state_dict(state.student)
             training.distiller.load_state_dict(state.distiller)
             self.stepper.restore(state.step)
+        elif training.distiller.shares:
+            record.settled(settle(training, settings, device))
 
     @property
     def done(self) -> bool:
@@ -106,6 +109,8 @@ class TrainingRun:
         clock = epoch.start
         row: dict[str, Any] = {"epoch": clock.epoch, "step": clock.step + self.steps}
         row["train"], index, traces = epoch.result()
+        if epoch.gradients:
+            row["gradients"] = epoch.gradients
         if traces:
             row["traces"] = summary(traces, training, index)
             record.traces(index, traces)

@@ -94,6 +94,10 @@ class State:
 class Record(Protocol):
     """Where training writes; in an experiment a run folder."""
 
+    def settled(self, coefficients: Mapping[str, float]) -> None:
+        """Keep what coefficients that are shares of the gradient became, by objective, before the first step."""
+        ...
+
     def epoch(self, row: dict[str, Any], seconds: float) -> None:
         """Keep the metrics of one epoch."""
         ...

@@ -13,7 +13,7 @@ from tutelage.batches import Samples
 from tutelage.errors import UserError
 from tutelage.evaluate import predict
 from tutelage.models import On, Quantised, Size, measure
-from tutelage.modes import evaluating
+from tutelage.modes import device_of, evaluating
 from tutelage.objectives import Distiller
 from tutelage.ranks import Divided, Ranks
 from tutelage.recipe.data_spec import Progress
@@ -242,7 +242,7 @@ def _facts(
         context: precision context of forward passes.
     """
     samples, index = subset.samples, subset.index
-    batch = samples.take(index[:4]).to(next(student.parameters()).device)
+    batch = samples.take(index[:4]).to(device_of(student))
     with evaluating(student), torch.no_grad():
         outputs = {name: network.eval()(batch) for name, network in teachers.items()}
         view = View(student(batch), outputs, batch, Clock())

@@ -15,6 +15,7 @@ from tutelage.recipe.fold import Fold
 from tutelage.recipe.resolve import RunSpec
 from tutelage.training.assemble import Assembled, Context, assemble, must_run
 from tutelage.training.concept_survey import try_explaining
+from tutelage.training.drowning import drowning
 from tutelage.training.hidden_labels import refuse_hidden
 from tutelage.training.settings import make_step
 from tutelage.training.student import StandIns
@@ -36,7 +37,8 @@ class Checked:
         parameters: of the exported network.
         macs: multiply-adds of one prediction.
         scaffolding: parameters of the distiller, dropped at export.
-        reach: objective -> norm of the gradient it alone sends to the student.
+        reach: objective -> norm of the gradient it alone sends to the student, before its coefficient.
+        warnings: what is no mistake, and likely no wish either; a sentence each.
     """
 
     stage: str
@@ -46,6 +48,7 @@ class Checked:
     macs: int
     scaffolding: int
     reach: Mapping[str, float]
+    warnings: tuple[str, ...] = ()
 
 
 def check(specs: Sequence[RunSpec], data: Fold, *, gradients: bool = True) -> list[Checked]:
@@ -86,7 +89,8 @@ def _checked(spec: RunSpec, data: Fold, networks: dict[str, On], gradients: bool
             error if isinstance(error, UserError) else UserError(f"{spec.place}: {error}")
         ) from error
     scaffolding = sum(p.numel() for p in made.distiller.parameters())
-    return _told(spec, made.student, made.samples, scaffolding, reach)
+    told = _told(spec, made.student, made.samples, scaffolding, reach)
+    return replace(told, warnings=drowning(made.distiller, reach, spec))
 
 
 _CONTEXT = Context(Path(), Path(), "cpu", {}, {})

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +97,13 @@ def evaluate_damaged(
         together = [spec for spec in mine.values() if spec.fold == fold]
         data = fold_of(together[0])
         probes = [_Probe.of(spec, paths[spec.fingerprint], data, accelerator) for spec in together]
-        _evaluate(probes, wanted, asked, data, lambda done, at=number: progress(
-            "evaluating on damaged inputs", (at + done) / len(folds)))  # fmt: skip
+        share = partial(_tell, progress, number, len(folds))
+        _evaluate(probes, wanted, asked, data, share)
         progress("evaluating on damaged inputs", (number + 1) / len(folds))
+
+
+def _tell(progress: Progress, before: int, folds: int, done: float) -> None:
+    progress("evaluating on damaged inputs", (before + done) / folds)
 
 
 def damaged_inputs(

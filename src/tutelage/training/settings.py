@@ -12,8 +12,8 @@ from tutelage.augment import Augment, Mix
 from tutelage.averaging import Average
 from tutelage.errors import UserError
 from tutelage.objectives import Distiller
-from tutelage.recipe.config import Train
 from tutelage.recipe.instantiate import build, call, convert, described, weighted
+from tutelage.recipe.keys import Train
 from tutelage.recipe.resolve import RunSpec
 from tutelage.schedules import Schedule
 from tutelage.steps import Step

@@ -1,14 +1,14 @@
 """One run: a network trained from its stage, evaluated once, and recorded."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from tutelage.batches import Samples
-from tutelage.evaluate import assess, assess_groups, predict
+from tutelage.evaluate import assess, assess_groups, assess_open_set, predict
 from tutelage.ranks import Ranks
 from tutelage.recipe.data_spec import Progress
 from tutelage.recipe.fold import Fold
@@ -96,7 +96,7 @@ def finish(made: Assembled, folder: RunFolder, state: State) -> dict[str, Any]:
         shown.save(folder.path / "inspection.npz")
     chosen = "validation" if "validation" in state.best else "test"
     samples = made.samples.only({made.student.modality})
-    evaluation = _evaluate(folder, samples, made.sides, monitors, fabric, made.spec.groups)
+    evaluation = _evaluate(folder, samples, made.sides, monitors, fabric, made.spec)
     if "validation" in monitors:
         deployed = load_network(checkpoint_of(folder.path))[0].to(fabric.device)
         said = explain(deployed, samples, made.data, validation, fabric)
@@ -114,7 +114,7 @@ def _evaluate(
     sides: Mapping[str, Tensor],
     monitors: Mapping[str, Tensor],
     fabric: Device,
-    groups: Mapping[str, Sequence[str]],
+    spec: RunSpec,
 ) -> dict[str, Any]:
     wanted = [("validation", "validation", "validation"), ("test", "test", "validation")]
     if "test" in monitors:
@@ -132,7 +132,9 @@ def _evaluate(
         said = Predictions.of(index, labels, logits, who)
         said.save(folder.path / f"predictions-{name}.npz")
         found[name] = assess(logits, labels, samples.class_names, who)
-        found[name] |= assess_groups(logits, labels, samples.class_names, groups)
+        found[name] |= assess_groups(logits, labels, samples.class_names, spec.groups)
+        if spec.train_classes and not network.network.knows_names():
+            found[name] |= assess_open_set(logits, labels, samples.class_names, spec.train_classes)
         variants = assess_variants(network, samples, index, fabric)
         if variants:
             found[name]["variants"] = variants

@@ -48,9 +48,13 @@ class Student:
 
 
 def sides_of(spec: RunSpec, data: Fold, samples: Samples) -> dict[str, Tensor]:
-    """Return the sample ids of train, validation and test."""
+    """Return the sample ids of train, validation and test; a side that a teacher was not asked about is empty."""
     return {
-        name: of_classes(torch.from_numpy(side), samples, spec.classes)
+        name: of_classes(
+            torch.from_numpy(side if data.answered(spec.modality, side) else side[:0]),
+            samples,
+            spec.classes,
+        )
         for name, side in data.split.sides().items()
     }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.errors import UserError
-from tutelage.runs.records import EPOCH, Epoch
+from tutelage.runs.logs import EPOCH, Epoch
 from tutelage.runs.schema import UnreadableError, read_lines
 from tutelage.study.status import CurrentRun, Status, status_of
 

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tutelage.errors import UserError, unknown
-from tutelage.recipe.config import Recipe, Strict, parse
+from tutelage.recipe.config import Recipe, parse
+from tutelage.recipe.keys import Strict
 from tutelage.study.file import Study, lay, recipe_of
 from tutelage.study.tune.space import Dimension, Simplex, dimension, refuse_unknown
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field, model_validator
 
 from tutelage.errors import UserError, unknown
-from tutelage.recipe.config import Strict, parse
+from tutelage.recipe.config import parse
+from tutelage.recipe.keys import Strict
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
