@@ -70,7 +70,7 @@ def write_learned_lite(network: On, facts: ModelFacts, path: Path) -> ModelFacts
     content, ranges = without_marks(_converted(form, network, facts, path))
     path.write_bytes(content)
     learned = {
-        name: {"min": np.float32([[low]]), "max": np.float32([[high]])}
+        name: {"min": np.full((1, 1), low, np.float32), "max": np.full((1, 1), high, np.float32)}
         for name, (low, high) in ranges.items()
     }
     return _quantised(path, facts, path, lambda _: learned)

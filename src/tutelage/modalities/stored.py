@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tutelage.errors import UserError
 from tutelage.files import is_file
 from tutelage.modalities.base import Representation
+from tutelage.vlm.base import digest_of
 
 __all__ = ["OnDisk", "Stored", "read_array"]
 
@@ -47,6 +48,11 @@ class Stored(OnDisk):
     def __init__(self, path: str, as_is: bool = False) -> None:
         self.path = path
         self.as_is = as_is
+
+    @property
+    def content(self) -> str:
+        """Hash of the file; empty where there is none, which :meth:`open` refuses."""
+        return digest_of(Path(self.path)) if is_file(Path(self.path)) else ""
 
     def open(self, place: str, classes: int) -> npt.NDArray[Any]:
         """Return the array as a memory-map.

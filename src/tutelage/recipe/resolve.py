@@ -189,9 +189,6 @@ class _Resolver:
         if shown == "labelled" and stage.shots is None and train.epoch_samples is None:
             # As many steps as those who are shown everything: what comes again is labelled, not the time.
             train = train.model_copy(update={"epoch_samples": len(data.split.train)})
-        content = content_of(network, f"stages.{name}.network")
-        if stage.quantise is not None:
-            network = {"type": "Quantised", "network": network}
         modality = name if stage.stored else stage.input or data.dataset.modality
         refuse_stale(
             train, [t for t in teachers if recipe.stages[t].stored], f"stages.{name}.train"
@@ -202,6 +199,9 @@ class _Resolver:
         if "encoder" in network and data.encoder(modality) is not None:
             place = f"stages.{name}.network.encoder"
             raise UserError(f"{place}: follows from the data; remove it from the recipe")
+        content = content_of(network, f"stages.{name}.network")
+        if stage.quantise is not None:
+            network = {"type": "Quantised", "network": network}
         spec = RunSpec(
             name, self.fold, data.split.name, seed, "", self.source, modality,
             stage.crop or recipe.crop, network, content,
