@@ -125,9 +125,8 @@ def _ranges(quantiser: Any, windows: NDArray[np.float32]) -> dict[str, Any]:
     ]
 
     def end(name: str, key: str, share: float) -> NDArray[np.float32]:
-        return np.quantile(np.stack([one[name][key] for one in each]), share, axis=0).astype(
-            np.float32
-        )
+        ends = np.stack([one[name][key] for one in each])
+        return np.asarray(np.quantile(ends, share, axis=0), np.float32)
 
     return {
         name: {"min": end(name, "min", 1 - WITHIN), "max": end(name, "max", WITHIN)}
