@@ -334,7 +334,7 @@ def test_damaged_folders_give_sentences_and_no_traceback(tmp_path):
         np.save(buffer, values)
         originals[name] = buffer.getvalue()
     loader, told, loaded = Arrays(str(tmp_path)), 0, 0
-    for _ in range(600):
+    for _ in range(650):
         for name, data in originals.items():
             (tmp_path / name).write_bytes(data)
         for name in rng.sample(sorted(originals), rng.choice([1, 1, 1, 2])):

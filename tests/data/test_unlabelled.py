@@ -62,7 +62,7 @@ def test_own_arrays_say_so_with_a_minus_one(tmp_path):
     ("labels", "sentence"),
     [
         ([-1, -1, -1], "found -1 everywhere, allowed are some samples with a label"),
-        ([0, -2, 1], "found -2, allowed are class numbers from 0 .*, and -1 where a sample has no"),
+        ([0, -2, 1], "labels: found -2, allowed are class numbers from 0"),
         ([-1, 1, 2], "found labels from 1 to 2"),
     ],
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from tests.execution.tiny import Told, carried_out, places, write
-from tutelage.cli.progress import duration, show_estimate, show_status
+from tutelage.cli.progress import show_estimate, show_status
 from tutelage.errors import UserError
 from tutelage.execution import costs as costing
 from tutelage.execution import estimation as estimating
@@ -16,7 +16,7 @@ from tutelage.execution.kinds import kind_of
 from tutelage.execution.probe import Cost, TeacherCost
 from tutelage.study.file import load_study
 from tutelage.study.run import plan_study
-from tutelage.study.status import status_of
+from tutelage.study.status import duration, status_of
 
 
 def planned_of(folder, told=None, jobs=1, **changes):

@@ -73,7 +73,9 @@ def test_memory_does_not_grow() -> None:
         list(stream.push(block))
         sizes.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    assert sizes[-1] - sizes[20] < 20_000
+    assert (
+        sizes[-1] - sizes[20] < 39 * block.nbytes / 6
+    )  # what other threads of the tools take is less
 
 
 def said(smoothing: str, names: str, memory: int) -> str:

@@ -127,7 +127,8 @@ def test_it_learns_in_floating_point_until_it_has_settled_then_everything_is_fro
     logits.square().sum().backward()
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in network.parameters())
-    assert torch.equal(logits, network.eval()(shown(seed=9)).logits)
+    step = network.coding(network.plan.logits).scale
+    assert (logits - network.eval()(shown(seed=9)).logits).abs().max() <= 1.01 * step
 
 
 @pytest.mark.parametrize(

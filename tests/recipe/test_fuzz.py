@@ -75,7 +75,7 @@ def study():
 @pytest.mark.parametrize(("content", "read"), [(recipe, load), (study, load_study)])
 def test_files_are_read_or_refused(content, read, tmp_path):
     draw, path, refused = random.Random(0), tmp_path / "file.yaml", 0
-    for number in range(1500):
+    for number in range(2100):
         text = yaml.safe_dump(mutated(content(), draw), sort_keys=False, allow_unicode=True).encode(
             errors="replace"
         )

@@ -8,6 +8,7 @@ import typer
 import tutelage
 from tutelage.cli import concepts as concept_commands
 from tutelage.cli import export as export_commands
+from tutelage.cli import look as look_command
 from tutelage.cli import main
 from tutelage.cli import start as start_commands
 from tutelage.cli import study as study_commands
@@ -28,7 +29,7 @@ app.add_typer(concept_commands.app, name="concepts", cls=AskingGroup)
 app.add_typer(study_commands.app, name="study", cls=SentenceGroup)
 for command in (
     export_commands.ship, export_commands.predict, export_commands.stream,
-    start_commands.new, start_commands.recipes, start_commands.schema, start_commands.doctor,
+    start_commands.new, start_commands.recipes, start_commands.schema, start_commands.doctor, look_command.look,
 ):  # fmt: skip
     app.command()(command)
 

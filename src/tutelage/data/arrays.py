@@ -201,8 +201,8 @@ def _numbered_classes(path: str, labels: Ints) -> tuple[str, ...]:
     low, high = int(known.min()), int(known.max())
     if low < 0 or high >= len(labels):
         raise UserError(
-            f"{path}: labels: found {low if low < 0 else high}, allowed are class numbers from 0, of which there "
-            f"cannot be more than the {len(labels)} samples, and -1 for none"
+            f"{path}: labels: found {low if low < 0 else high}, allowed are class numbers from 0 (of which there "
+            f"cannot be more than the {len(labels)} samples), and -1 where a sample has no label"
         )
     if low > 0:
         raise UserError(

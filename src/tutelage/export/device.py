@@ -47,7 +47,7 @@ class DeviceForm(nn.Module):
                 "(allowed: epochs >= 1)"
             )
         self.on, self.plain, self.codes = network, plain, weights == "codes"
-        self.marks = {name: found.coding() for name, found in plain.ranges.items()}  # type: ignore[operator]
+        self.marks = {name: plain.coding(name) for name in plain.ranges}
         self.layers = nn.ModuleDict({"read": self._reading(network)})
         for operation in plain.plan.operations:
             if operation.kind in ("convolution", "linear", "norm"):
@@ -73,8 +73,8 @@ class DeviceForm(nn.Module):
 
     def _read(self, x: Tensor) -> Tensor:
         signal = x.ndim == 3
-        read = self.layers["read"]
-        x = apply("norm", None, x.unsqueeze(2) if signal else x, read.weight, read.bias)  # type: ignore[arg-type]
+        read: Any = self.layers["read"]
+        x = apply("norm", None, x.unsqueeze(2) if signal else x, read.weight, read.bias)
         x = self._marked("input", x)
         return x.squeeze(2) if signal else x
 
@@ -97,6 +97,8 @@ class DeviceForm(nn.Module):
 
 class _Layer(nn.Module):
     """Weights of a layer on their grid, as numbers or as codes, and its bias."""
+
+    stored: Tensor
 
     def __init__(self, weight: Tensor, bias: Tensor, codes: bool) -> None:
         super().__init__()

@@ -22,6 +22,9 @@ from tutelage.models import On
 
 __all__ = ["quantise_lite", "write_learned_lite", "write_lite"]
 
+WITHIN = 0.95
+"""This share of the calibration windows lies wholly inside the range of an activation, at either end."""
+
 
 def write_lite(network: On, facts: ModelFacts, path: Path) -> None:
     """Write a network, with crop and standardisation, as a float TensorFlow Lite file for one input at a time.
@@ -70,7 +73,7 @@ def write_learned_lite(network: On, facts: ModelFacts, path: Path) -> ModelFacts
     content, ranges = without_marks(_converted(form, network, facts, path))
     path.write_bytes(content)
     learned = {
-        name: {"min": np.float32([[low]]), "max": np.float32([[high]])}
+        name: {"min": np.full((1, 1), low, np.float32), "max": np.full((1, 1), high, np.float32)}
         for name, (low, high) in ranges.items()
     }
     return _quantised(path, facts, path, lambda _: learned)
@@ -108,8 +111,29 @@ def quantise_lite(
     Raises:
         UserError: an operator cannot be quantised, or the extra ``edge`` is not installed.
     """
-    shown = [{"args_0": window[None]} for window in windows]
-    return _quantised(source, facts, path, lambda q: q.calibrate({"serving_default": shown}))
+    return _quantised(source, facts, path, lambda quantiser: _ranges(quantiser, windows))
+
+
+def _ranges(quantiser: Any, windows: NDArray[np.float32]) -> dict[str, Any]:
+    """Return the range of every activation: what most windows need.
+
+    The quantiser's own rule averages the ranges of windows, so half of them are cut off; the widest range of all
+    makes steps so large that quiet windows vanish in them.
+    """
+    each = [
+        quantiser.calibrate({"serving_default": [{"args_0": window[None]}]}) for window in windows
+    ]
+
+    def end(name: str, key: str, share: float) -> NDArray[np.float32]:
+        ends = np.stack([one[name][key] for one in each])
+        return np.asarray(np.quantile(ends, share, axis=0), np.float32)
+
+    return {
+        name: {"min": end(name, "min", 1 - WITHIN), "max": end(name, "max", WITHIN)}
+        if "min" in known
+        else known
+        for name, known in each[0].items()
+    }
 
 
 def _quantised(

@@ -38,7 +38,7 @@ class Network(nn.Module, ABC):
     def forward(self, x: Tensor) -> Output:
         """Return logits and features of inputs."""
 
-    def sense(self, x: Tensor) -> Tensor:
+    def sense(self, x: Tensor, mean: Tensor) -> Tensor:
         """Return inputs, [B, channels, ...] not standardised yet, as a device's sensor hands them over."""
         return x
 

@@ -83,7 +83,8 @@ class On(nn.Module):
 
     def on_tensor(self, x: Tensor) -> Output:
         """Return logits and features of a bare input tensor, [B, channels, ...]."""
-        x = self.standardise(self.network.sense(self.cut(x)))
+        x = self.cut(x)
+        x = self.standardise(self.network.sense(x, self.mean.view(1, -1, *[1] * (x.ndim - 2))))
         if x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         output: Output = self.network(x)

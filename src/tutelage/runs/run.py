@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tutelage.runs.embedding import Embedding, read_embedding
 from tutelage.runs.explanations import Explanations
 from tutelage.runs.inspection import Inspection
 from tutelage.runs.logs import EPOCH, Epoch
@@ -89,3 +90,11 @@ class Run:
         if not path.is_file():
             return None
         return Explanations.load(path, self.classes, self.predictions("validation"))
+
+    def embedding(self) -> Embedding | None:
+        """Read ``embedding.npz``, or None where nobody has looked.
+
+        Raises:
+            UserError: the file is damaged, or of another run.
+        """
+        return read_embedding(self.folder, self.fingerprint)

@@ -29,10 +29,11 @@ def test_folders_of_people(tmp_path, monkeypatch):
         50.0,
     )
     assert found.files.endswith("raw/{subject}/*.csv")
-    assert found.people == 7
+    assert (found.people, found.rows) == (7, 7 * 600)
     recipe, study = write_start("mine", found, tmp_path)
     loaded = load(recipe)
     dataset = load_data(loaded.data, tmp_path / "home")
+    assert loaded.train.batch_size == 8 <= len(dataset) / 4
     assert (dataset.window, dataset.rate, len(np.unique(dataset.subjects))) == (128, 50.0, 7)
     split = DataSpec.of(loaded).splitter().split(dataset, 0)
     assert all(len(side) for side in split.sides().values())

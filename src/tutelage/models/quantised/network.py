@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tutelage.models.network import Network, as_network
-from tutelage.models.quantised.coding import ValueRange, coded_bias, coded_weight
+from tutelage.models.quantised.coding import HIGH, Coding, ValueRange, coded_bias, coded_weight
 from tutelage.models.quantised.plan import Operation, make_plan, moved
 from tutelage.types import Output
 
@@ -71,6 +71,14 @@ class Quantised(Network):
         """Whether ranges were seen: before its first batch it computes in floating point."""
         return int(self.batches) > 0
 
+    @property
+    def exact(self) -> bool:
+        """Whether sums are exact, as a device's are.
+
+        In float32 a sum near the border of two codes may fall on the other side; deep networks make much of it.
+        """
+        return self.ready and not self.training
+
     def start(self, other: Network) -> None:
         """Begin with the weights of the plain network, or of another one that is simulated.
 
@@ -82,13 +90,20 @@ class Quantised(Network):
         else:
             self.plain.start(other)
 
-    def sense(self, x: Tensor) -> Tensor:
-        """Return raw inputs as int8 codes stand for them."""
-        return self._coded("sensed", x.float())
+    def sense(self, x: Tensor, mean: Tensor) -> Tensor:
+        """Return raw inputs as int8 codes stand for them, moved by what a device's rounded mean differs."""
+        x = self._coded("sensed", x.float())
+        if self.observing or not self.ready:
+            return x
+        # The mean is the 32-bit bias of a depthwise convolution whose weights are code 127 each.
+        step = self._range("sensed").parameters_of_codes()[0] / HIGH
+        return x + (mean - torch.round(mean / step) * step)
 
     def forward(self, x: Tensor) -> Output:
         """Return logits and features of standardised inputs."""
         observing, plan = self.observing, self.plan
+        if self.exact:
+            x = x.double()
         values = {plan.source: self._coded("input", x)}
         for operation in plan.operations:
             result = self._computed(operation, *(values[name] for name in operation.inputs))
@@ -99,8 +114,8 @@ class Quantised(Network):
             )
         if observing:
             self.batches += 1
-        features = {name: values[value] for name, value in plan.features.items()}
-        return Output(values[plan.logits], features)
+        features = {name: values[value].float() for name, value in plan.features.items()}
+        return Output(values[plan.logits].float(), features)
 
     def folded(self, operation: Operation) -> tuple[Tensor, Tensor]:
         """Return weight and bias of a layer with its batch normalisation, before they are coded.
@@ -117,16 +132,22 @@ class Quantised(Network):
         gain, shift = _affine(self.plain.get_submodule(operation.norm))
         return layer.weight * gain.view(-1, *[1] * (layer.weight.ndim - 1)), bias * gain + shift
 
+    def coding(self, name: str) -> Coding:
+        """Return how a value is coded: ``sensed`` (raw), ``input`` (standardised), or a result of an operation."""
+        return self._range(name).coding()
+
     def layer(self, operation: Operation) -> Any:
         """Return the module of a convolution or a linear layer."""
         return self.plain.get_submodule(operation.layer)
 
     def _coded(self, name: str, x: Tensor) -> Tensor:
-        found = self.ranges[name]
+        found = self._range(name)
         if self.observing:
             found.observe(x)
             return x
-        return found(x) if self.ready else x
+        if self.ready:
+            x = found(x)
+        return x
 
     def _computed(self, operation: Operation, x: Tensor, *others: Tensor) -> Tensor:
         if operation.kind == "add":
@@ -137,11 +158,15 @@ class Quantised(Network):
             return moved(operation, x, self.plain.get_submodule)
         if self.observing:
             x = self.plain.get_submodule(operation.layer)(x)
-            return self.plain.get_submodule(operation.norm)(x) if operation.norm else x
+            if operation.norm:
+                x = self.plain.get_submodule(operation.norm)(x)
+            return x
         weight, bias = self.folded(operation)
         if self.ready:
             bias = coded_bias(bias, weight, self._scale_of(operation.inputs[0]))
             weight = coded_weight(weight)
+        if self.exact:
+            weight, bias = weight.double(), bias.double()
         return apply(operation.kind, self.layer(operation), x, weight, bias)
 
     def _scale_of(self, name: str) -> Tensor:
@@ -151,8 +176,13 @@ class Quantised(Network):
         while name not in self.ranges:
             name = next(o.inputs[0] for o in self.plan.operations if o.name == name)
             name = "input" if name == self.plan.source else name
-        scale, _ = self.ranges[name].parameters_of_codes()
+        scale, _ = self._range(name).parameters_of_codes()
         return scale
+
+    def _range(self, name: str) -> ValueRange:
+        found = self.ranges[name]
+        assert isinstance(found, ValueRange), "nothing else is kept there"
+        return found
 
 
 def apply(kind: str, layer: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional as F
 
 from tutelage.types import Output
@@ -229,10 +229,12 @@ def _nodes(arguments: Sequence[Any]) -> list[fx.Node]:
     return [each for each in arguments if isinstance(each, fx.Node)]
 
 
-def moved(operation: Operation, x: Any, modules: Callable[[str], nn.Module]) -> Any:
+def moved(operation: Operation, x: Tensor, modules: Callable[[str], nn.Module]) -> Tensor:
     """Return what an operation that only moves numbers, or takes their mean, makes of a value."""
     if operation.layer:
-        return modules(operation.layer)(x)
-    if isinstance(operation.target, str):
-        return getattr(x, operation.target)(*operation.arguments, **operation.options)
-    return operation.target(x, *operation.arguments, **operation.options)
+        found: Tensor = modules(operation.layer)(x)
+    elif isinstance(operation.target, str):
+        found = getattr(x, operation.target)(*operation.arguments, **operation.options)
+    else:
+        found = operation.target(x, *operation.arguments, **operation.options)
+    return found

@@ -22,6 +22,8 @@ PANELS = (
     "differences",
     "teachers",
     "robustness",
+    "embedding",
+    "similarity",
     "curves",
     "learning",
     "confusion",

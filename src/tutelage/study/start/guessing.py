@@ -34,7 +34,7 @@ class Guess:
         time, label, subject, session: columns that seem to be these; None where none does.
         rate: samples per second by the timestamps; None without.
         people: how many there are, 0 where nothing tells.
-        decimal: decimal mark.
+        rows: of all tables, about, by the size of the files.
     """
 
     files: str
@@ -46,7 +46,7 @@ class Guess:
     session: str | None
     rate: float | None
     people: int
-    decimal: str = "."
+    rows: int = 0
 
 
 def guess(folder: Path) -> Guess:
@@ -78,8 +78,9 @@ def guess(folder: Path) -> Guess:
     if subject is not None:
         pattern, people = pattern.replace("{subject}", "*"), _count(files, subject)
     return Guess(
-        pattern, columns, channels, time, label, subject, session, _rate(first, time), people
-    )
+        pattern, columns, channels, time, label, subject, session, _rate(first, time), people,
+        _rows(files, first),
+    )  # fmt: skip
 
 
 def _tables(folder: Path) -> list[Path]:
@@ -145,6 +146,11 @@ def _texts(frame: "pd.DataFrame", taken: Sequence[str | None]) -> str | None:
         ):
             return str(name)
     return None
+
+
+def _rows(files: Sequence[Path], first: Chunk) -> int:
+    sizes = [path.stat().st_size for path in files]
+    return round(len(first.frame) * sum(sizes) / sizes[0])
 
 
 def _count(files: Sequence[Path], column: str) -> int:

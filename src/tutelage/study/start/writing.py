@@ -1,6 +1,7 @@
 """The recipe and the study of a beginning, as text with comments to confirm."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -57,30 +58,31 @@ def write_start(name: str, found: Guess | None, to: Path) -> tuple[Path, Path]:
 
 
 def _facts(found: Guess | None) -> dict[str, Any]:
-    """Return window and split that fit the data."""
+    """Return window, split and size of a batch that fit the data."""
     if found is None:
         return {
             "window": "128",
             "split": "{type: GroupedFolds, folds: 6, validation: 5}",
-            "folds": "[0]",
+            "batch": 64,
             "few": "",
         }
-    window = f"{_LONG:g} s"
-    if found.rate is not None and not _SAMPLES[0] <= _LONG * found.rate <= _SAMPLES[1]:
-        window = str(min(max(round(_LONG * found.rate), _SAMPLES[0]), _SAMPLES[1]))
-    if found.people >= 3:
-        folds = min(5, found.people)
-        tested = -(-found.people // folds)
-        validation = max(1, min(round(found.people / 6), found.people - tested - 1))
-        split = f"{{type: GroupedFolds, folds: {folds}, validation: {validation}}}"
-        return {"window": window, "split": split, "folds": "[0]", "few": ""}
-    few = "Fewer than three people: the last part of each recording is tested, which says nothing of new people."
-    return {
-        "window": window,
-        "split": "{type: TimeSplit, test: 0.2, validation: 0.2}",
-        "folds": "[0]",
-        "few": few,
-    }
+    rate = found.rate or 50.0
+    samples = min(max(round(_LONG * rate), _SAMPLES[0]), _SAMPLES[1])
+    window = f"{_LONG:g} s" if samples == round(_LONG * rate) else str(samples)
+    # Half of the windows, at least, are trained on; a batch is a quarter of them where there are few.
+    few_windows = found.rows / (samples / 2) / 8
+    batch = max(8, min(64, 2 ** int(math.log2(max(1.0, few_windows)))))
+    return {"window": window, "batch": batch, **_split(found.people)}
+
+
+def _split(people: int) -> dict[str, str]:
+    """Return who is tested, and what to say of it."""
+    if people < 3:
+        few = "Fewer than three people: the last part of each recording is tested: nothing is said of new people."
+        return {"split": "{type: TimeSplit, test: 0.2, validation: 0.2}", "few": few}
+    folds = min(5, people)
+    validation = max(1, min(round(people / 6), people - -(-people // folds) - 1))
+    return {"split": f"{{type: GroupedFolds, folds: {folds}, validation: {validation}}}", "few": ""}
 
 
 def _yaml(value: object) -> str:
