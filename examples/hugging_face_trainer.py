@@ -1,4 +1,4 @@
-"""The distiller under a Hugging Face `Trainer`: python examples/hugging_face_trainer.py [--epochs 6].
+"""The distiller under a Hugging Face `Trainer`: python examples/hugging_face_trainer.py [epochs].
 
 Needs `pip install transformers accelerate`. A `Trainer` takes any module whose `forward` returns a loss: here
 student and distiller together. What is kept afterwards is the student alone. Generated data, no evidence.
@@ -7,7 +7,7 @@ student and distiller together. What is kept afterwards is the student alone. Ge
 import tempfile
 
 import torch
-from plain_loop import accuracy, asked_epochs, reader, trained_teachers, two_sides
+from plain_loop import EPOCHS, accuracy, reader, trained_teachers, two_sides
 from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -47,17 +47,16 @@ class Time(TrainerCallback):
 
 def main() -> None:
     """Train two teachers, then the student by the `Trainer`, and print what it reads of a person it never saw."""
-    epochs = asked_epochs(__doc__)
     torch.manual_seed(0)
     side, unseen = two_sides()
     soft = PerTeacher(SoftTargets(4.0), Confidence())  # each sample trusts who is right about it
     distiller = Distiller({"labels": Weighted(Labels(), 0.3), "soft": Weighted(soft, 0.7)})
     student = reader("signal", SeparableNet(6, 6), side)
-    module = Taught(student, trained_teachers(side, epochs), distiller)
+    module = Taught(student, trained_teachers(side, EPOCHS), distiller)
     columns = {**side.inputs, "labels": side.labels, "index": side.index}
     rows = [{name: values[i] for name, values in columns.items()} for i in range(len(side))]
     with tempfile.TemporaryDirectory() as folder:
-        settings = TrainingArguments(folder, num_train_epochs=epochs, learning_rate=0.01, report_to="none",
+        settings = TrainingArguments(folder, num_train_epochs=EPOCHS, learning_rate=0.01, report_to="none",
                                      per_device_train_batch_size=32, dataloader_drop_last=True,
                                      save_strategy="no", use_cpu=True, disable_tqdm=True)  # fmt: skip
         Trainer(module, settings, train_dataset=rows, callbacks=[Time()]).train()

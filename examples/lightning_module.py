@@ -1,4 +1,4 @@
-"""The distiller inside a Lightning module: python examples/lightning_module.py [--epochs 6].
+"""The distiller inside a Lightning module: python examples/lightning_module.py [epochs].
 
 Needs `pip install pytorch-lightning`. The student also learns to reproduce a layer of one teacher; the adapter for
 that belongs to the distiller, is trained beside the student and dropped afterwards. Generated data, no evidence.
@@ -6,7 +6,7 @@ that belongs to the distiller, is trained beside the student and dropped afterwa
 
 import pytorch_lightning as lightning
 import torch
-from plain_loop import accuracy, asked_epochs, reader, trained_teachers, two_sides
+from plain_loop import EPOCHS, accuracy, reader, trained_teachers, two_sides
 from torch.utils.data import DataLoader, TensorDataset
 
 from tutelage.models import On, SeparableNet
@@ -58,15 +58,14 @@ class Taught(lightning.LightningModule):
 
 def main() -> None:
     """Train two teachers, then the student by Lightning, and print what it reads of a person it never saw."""
-    epochs = asked_epochs(__doc__)
     lightning.seed_everything(0, verbose=False)
     side, unseen = two_sides()
     objectives = {"labels": Weighted(Labels(), 0.3), "soft": Weighted(PerTeacher(SoftTargets(4.0)), 0.7),
                   "hint": Weighted(PerTeacher(Hint(), teachers=["signal"]), 0.1)}  # fmt: skip
     student = reader("signal", SeparableNet(6, 6), side)
-    module = Taught(student, trained_teachers(side, epochs), Distiller(objectives), side)
+    module = Taught(student, trained_teachers(side, EPOCHS), Distiller(objectives), side)
     rows = TensorDataset(side.inputs["signal"], side.inputs["spectrum"], side.labels, side.index)
-    trainer = lightning.Trainer(max_epochs=epochs, logger=False, enable_checkpointing=False,
+    trainer = lightning.Trainer(max_epochs=EPOCHS, logger=False, enable_checkpointing=False,
                                 enable_progress_bar=False, enable_model_summary=False)  # fmt: skip
     trainer.fit(module, DataLoader(rows, batch_size=32, shuffle=True, drop_last=True))
     print(f"student   {accuracy(student.cpu(), unseen):.3f}")

@@ -1,10 +1,10 @@
-"""Two teachers, one student, and a training loop of your own: python examples/plain_loop.py [--epochs 6].
+"""Two teachers, one student, and a training loop of your own: python examples/plain_loop.py [epochs].
 
 The distiller takes a `View` (what student and teachers said, the batch, the time) and returns one loss per sample.
 The data are generated: the numbers show that it runs, and say nothing of whether it helps.
 """
 
-import argparse
+import sys
 
 import torch
 
@@ -16,14 +16,15 @@ from tutelage.terms import SoftTargets
 from tutelage.types import Batch, Clock, View
 from tutelage.weighting import Fixed
 
+EPOCHS = int(sys.argv[1]) if sys.argv[1:] else 6
+
 
 def two_sides() -> tuple[Batch, Batch]:
     """Return windows of five people to learn from, and those of a sixth; as signal and as spectrum."""
     data = SyntheticWearable(subjects=6, windows=8, noise=0.5).load()
     signal = torch.from_numpy(data.inputs)  # [N, channels, time]
-    spectrum = torch.log1p(torch.fft.rfft(signal).abs())  # [N, channels, time / 2 + 1]
-    labels = torch.from_numpy(data.labels)
-    windows = Batch({"signal": signal, "spectrum": spectrum}, labels, torch.arange(len(labels)))
+    views = {"signal": signal, "spectrum": torch.log1p(torch.fft.rfft(signal).abs())}
+    windows = Batch(views, torch.from_numpy(data.labels), torch.arange(len(signal)))
     held_out = torch.from_numpy(data.subjects == "S6")
     return windows.rows(~held_out), windows.rows(held_out)
 
@@ -38,13 +39,6 @@ def accuracy(network: On, batch: Batch) -> float:
     """Return the part of a batch that a network reads correctly."""
     with torch.no_grad():
         return float((network.eval()(batch).logits.argmax(1) == batch.labels).float().mean())
-
-
-def asked_epochs(text: str | None) -> int:
-    """Return what `--epochs` says."""
-    parser = argparse.ArgumentParser(description=text)
-    parser.add_argument("--epochs", type=int, default=6)
-    return parser.parse_args().epochs
 
 
 def train(network: On, distiller: Distiller, teachers: dict[str, On], side: Batch, epochs: int):
@@ -71,14 +65,13 @@ def trained_teachers(side: Batch, epochs: int) -> dict[str, On]:
 
 def main() -> None:
     """Train two teachers, then the student, and print what each reads of a person it never saw."""
-    epochs = asked_epochs(__doc__)
     torch.manual_seed(0)
     side, unseen = two_sides()
-    teachers = trained_teachers(side, epochs)
+    teachers = trained_teachers(side, EPOCHS)
     student = reader("signal", SeparableNet(6, 6), side)
     soft = PerTeacher(SoftTargets(4.0), Fixed({"signal": 0.6, "spectrum": 0.4}))
     distiller = Distiller({"labels": Weighted(Labels(), 0.3), "soft": Weighted(soft, 0.7)})
-    train(student, distiller, teachers, side, epochs)
+    train(student, distiller, teachers, side, EPOCHS)
     for name, network in {**teachers, "student": student}.items():
         print(f"{name:<9} {accuracy(network, unseen):.3f}")
 

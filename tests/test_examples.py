@@ -19,7 +19,7 @@ def test_the_student_of_an_example_learns(name, monkeypatch, capsys):
     for needed in SCRIPTS[name]:
         pytest.importorskip(needed)
     monkeypatch.syspath_prepend("examples")
-    monkeypatch.setattr(sys, "argv", [f"{name}.py", "--epochs", "6"])
+    monkeypatch.setattr(sys, "argv", [f"{name}.py", "6"])
     runpy.run_path(f"examples/{name}.py", run_name="__main__")
     said = dict(
         line.split() for line in capsys.readouterr().out.splitlines() if len(line.split()) == 2
