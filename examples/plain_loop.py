@@ -1,7 +1,6 @@
 """Two teachers, one student, and a training loop of your own: python examples/plain_loop.py [epochs].
 
-The distiller takes a `View` (what student and teachers said, the batch, the time) and returns one loss per sample.
-The data are generated: the numbers show that it runs, and say nothing of whether it helps.
+The distiller takes a `View` (student, teachers, batch, time) and returns [B]. Generated data: no evidence.
 """
 
 import sys
@@ -31,8 +30,8 @@ def two_sides() -> tuple[Batch, Batch]:
 
 def reader(modality: str, network: torch.nn.Module, batch: Batch) -> On:
     """Return a network that reads one modality, standardised by the training samples."""
-    values = batch.inputs[modality]
-    return On(modality, network, values.mean((0, 2)), values.std((0, 2)))
+    std, mean = torch.std_mean(batch.inputs[modality], (0, 2))
+    return On(modality, network, mean, std)
 
 
 def accuracy(network: On, batch: Batch) -> float:
@@ -48,9 +47,9 @@ def train(network: On, distiller: Distiller, teachers: dict[str, On], side: Batc
     steps = len(side) // 32
     for step in range(epochs * steps):
         batch = side.rows(torch.randperm(len(side))[:32])
+        optimizer.zero_grad()
         now = Clock(step // steps, step, epochs, steps)
         losses = distiller(View(network.train()(batch), frozen(batch), batch, now))
-        optimizer.zero_grad()
         losses.total.mean().backward()  # losses.parts has each objective by name, [B]
         optimizer.step()
 
@@ -70,8 +69,8 @@ def main() -> None:
     teachers = trained_teachers(side, EPOCHS)
     student = reader("signal", SeparableNet(6, 6), side)
     soft = PerTeacher(SoftTargets(4.0), Fixed({"signal": 0.6, "spectrum": 0.4}))
-    distiller = Distiller({"labels": Weighted(Labels(), 0.3), "soft": Weighted(soft, 0.7)})
-    train(student, distiller, teachers, side, EPOCHS)
+    objectives = {"labels": Weighted(Labels(), 0.3), "soft": Weighted(soft, 0.7)}
+    train(student, Distiller(objectives), teachers, side, EPOCHS)
     for name, network in {**teachers, "student": student}.items():
         print(f"{name:<9} {accuracy(network, unseen):.3f}")
 
