@@ -176,7 +176,10 @@ def test_help_loads_nothing_heavy():
 @pytest.mark.parametrize("path", sorted(Path("recipes").rglob("*.yaml")), ids=str)
 def test_shipped_recipes_are_short_and_open_with_their_command(path):
     lines = path.read_text().splitlines()
-    assert len(lines) <= 40
+    whole = (
+        path.parent.name == "studies" and "recipe:" in lines
+    )  # a study with a recipe of its own is two files
+    assert len(lines) <= (80 if whole else 40)
     commands = ("study run", "study tune") if path.parent.name == "studies" else ("run",)
     assert lines[0].startswith(tuple(f"# tutelage {command} {path}" for command in commands))
     head = "\n".join(line for line in lines[:8] if line.startswith("#"))

@@ -260,7 +260,7 @@ OF_NETWORKS = {
     "Closeness": {"tap": "embedding"},
 }
 # They ask for a network with a workspace, and for a prompted dual encoder.
-OF_ONE_NETWORK = {"FeatureStatistics", "KnowledgeBinding", "SelfRegulation"}
+OF_ONE_NETWORK = {"FeatureStatistics", "KnowledgeBinding", "MarginLabels", "SelfRegulation"}
 UNDER = [
     (slot, name)
     for slot, (module, _) in SLOTS.items()
