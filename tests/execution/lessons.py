@@ -31,7 +31,7 @@ class Student(torch.nn.Module):
         self.network = LatentWorkspace((2, 16), network=inner, slots=3, heads=2)
         sizes = {"global_attention": (4,), "spatial_attention": (3, 4), "image": (4,)}
         sizes |= {"image_frozen": (4,), "text": (CLASSES, 4), "text_frozen": (CLASSES, 4)}
-        self.sizes = sizes | {"logits_frozen": (CLASSES,)}
+        self.sizes = sizes | {"logits_frozen": (CLASSES,), "cosine": (CLASSES,), "length": (1,)}
         heads = {
             name: torch.nn.Linear(6, torch.Size(size).numel()) for name, size in self.sizes.items()
         }
@@ -44,6 +44,9 @@ class Student(torch.nn.Module):
             values = self.more[name](out.features["stage3"].flatten(2).mean(dim=2))
             values = values.unflatten(1, size)
             features[name] = values.softmax(dim=-1) if name.endswith("attention") else values
+        features["cosine"], features["length"] = (
+            features["cosine"].tanh(), torch.nn.functional.softplus(features["length"])
+        )  # fmt: skip
         return Output(out.logits, features)
 
 
