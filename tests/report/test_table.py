@@ -82,7 +82,7 @@ def test_three_formats_show_the_same_numbers(made):
 def test_every_table_comes_in_three_formats(made):
     _, folder = made
     names = {"main", "spreads", "differences", "classes", "subjects", "sizes", "legacy", "splits",
-             "holes", "runs"}  # fmt: skip
+             "holes", "runs", "teachers", "agreement", "rescues-class", "rescues-subject"}  # fmt: skip
     found = {path.name for path in folder.iterdir()}
     assert found == {f"{name}.{suffix}" for name in names for suffix in ("md", "tex", "csv")}
 
