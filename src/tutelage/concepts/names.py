@@ -35,7 +35,7 @@ def forms(name: str) -> tuple[str, ...]:
         >>> forms("Sky Fox")
         ('sky fox', 'sky foxes')
         >>> forms("lying")
-        ('lying', 'lie', 'lay', 'lain', 'lies', 'lied', 'lier', 'liers', 'lyings')
+        ('lying', 'lie', 'lies', 'lay', 'lain', 'lied', 'lier', 'liers', 'lyings')
     """
     words = _words(name)
     if not words:

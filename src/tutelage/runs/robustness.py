@@ -166,7 +166,7 @@ def key_of(description: Mapping[str, Any]) -> str:
 
     Example:
         >>> key_of({"type": "Noise", "version": 1, "levels": [0.1]})
-        'Noise-f2b5f1d2d0'
+        'Noise-a6a9f46855'
     """
     digest = hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
     return f"{str(description['type']).rpartition('.')[2]}-{digest[:10]}"
