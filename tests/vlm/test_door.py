@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from tutelage.errors import UserError
-from tutelage.vlm.door import Door, Reads, factor, resampled
+from tutelage.units import factor
+from tutelage.vlm.door import Door, Reads, resampled
 
 
 def wave(rate, seconds, hertz, offset=0.0):

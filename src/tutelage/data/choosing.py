@@ -171,3 +171,22 @@ def tested(dataset: DataSet) -> Ints:
     """Return the samples of the official test part, or all where there is none; only those with a label."""
     official, known = dataset.official_test, dataset.labels >= 0
     return np.flatnonzero(known if official is None or not official.any() else known & official)
+
+
+def classes_in_turn(labels: Ints, index: Ints, most: int, rng: np.random.Generator) -> Ints:
+    """Return up to ``most`` of these ids, drawn without replacement: one of each class, then another of each.
+
+    Args:
+        labels: of all samples, [N].
+        index: ids to draw from.
+        most: how many.
+        rng: draws.
+    """
+    drawn = rng.permutation(index)
+    kinds = labels[drawn]
+    rank = np.zeros(len(drawn), dtype=np.int64)
+    for kind in np.unique(kinds):
+        mine = kinds == kind
+        rank[mine] = np.arange(int(mine.sum()))
+    chosen: Ints = drawn[np.argsort(rank, kind="stable")[:most]]
+    return chosen

@@ -208,16 +208,3 @@ def _c_text(text: str) -> str:
         chr(byte) if 32 <= byte < 127 and chr(byte) not in '"\\*?' else f"\\{byte:03o}"
         for byte in text.encode()
     )
-
-
-def balanced(
-    labels: NDArray[np.int64], index: NDArray[np.int64], most: int, seed: int
-) -> NDArray[np.int64]:
-    """Return up to ``most`` of these ids, classes in turn, drawn without replacement."""
-    drawn = np.random.default_rng(seed).permutation(index)
-    kinds = labels[drawn]
-    rank = np.zeros(len(drawn), dtype=np.int64)
-    for kind in np.unique(kinds):
-        mine = kinds == kind
-        rank[mine] = np.arange(int(mine.sum()))
-    return np.sort(drawn[np.argsort(rank, kind="stable")[:most]])

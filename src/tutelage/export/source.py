@@ -8,11 +8,11 @@ import torch
 from numpy.typing import NDArray
 
 from tutelage.data import DataSet
+from tutelage.data.choosing import classes_in_turn
 from tutelage.errors import UserError
 from tutelage.execution.data_cache import DataCache
 from tutelage.export.choosing import ShippedRun
 from tutelage.export.facts import ModelFacts
-from tutelage.export.lite import balanced
 from tutelage.export.models import Floats, Model
 from tutelage.export.onnx import Scores
 from tutelage.export.package import ReferenceWindows
@@ -106,7 +106,7 @@ def evidence_of(
     predictions = None if source.refit else _test_predictions(source)
     network, facts, cache = _opened(source, data, progress)
     fold = cache.fold(_data_spec(source), int(source.shipped.fold))
-    shown = _floats(fold.dataset, balanced(fold.dataset.labels, fold.split.train, SHOWN, seed=0))
+    shown = _floats(fold.dataset, _drawn(fold, SHOWN, seed=0))
     if predictions is None:
         return network, facts, _trained_on(network, facts, fold, shown)
     subjects = [str(subject) for subject in predictions.subjects]
@@ -133,11 +133,17 @@ def _test_predictions(source: ShippedRun) -> Predictions:
     return predictions
 
 
+def _drawn(fold: Fold, most: int, seed: int) -> NDArray[np.int64]:
+    """Return ids of up to so many training windows, classes in turn."""
+    rng = np.random.default_rng(seed)
+    return np.sort(classes_in_turn(fold.dataset.labels, fold.split.train, most, rng))
+
+
 def _trained_on(network: On, facts: ModelFacts, fold: Fold, shown: Floats) -> ReferenceWindows:
     """Return training windows and what the network says of them, for one that has no others."""
-    dataset, train = fold.dataset, fold.split.train
+    dataset = fold.dataset
     bytes_each = 4 * int(np.prod(dataset.inputs.shape[1:]))
-    index = balanced(dataset.labels, train, min(WINDOWS, MEMORY // bytes_each), seed=1)
+    index = _drawn(fold, min(WINDOWS, MEMORY // bytes_each), seed=1)
     windows = _floats(dataset, index)
     return ReferenceWindows(
         windows=windows,

@@ -54,16 +54,7 @@ def write_report(
             room to write to.
     """
     experiment = read_experiment(experiment_folder)
-    if experiment.record.protocol == "blind":
-        raise UserError(
-            f"{experiment_folder}: its protocol is blind, so there is no test split to report on; allowed: honest "
-            "and legacy (a search is told in tune/tune.md)"
-        )
-    if experiment.record.protocol == "refit":
-        raise UserError(
-            f"{experiment_folder}: was trained on everybody, so there is no test to report on; its estimate is "
-            f"the report of {experiment_folder.parent}"
-        )
+    refuse_untested(experiment)
     context = ReportContext(experiment, example) if example else _with_window(experiment)
     page = Page(experiment, headline(context), sections(context))
     html = render(page)
@@ -72,6 +63,25 @@ def write_report(
         for table in page.tables:
             table.write(folder / "tables")
         return write(folder / "index.html", html.encode())
+
+
+def refuse_untested(experiment: Experiment) -> None:
+    """Do nothing where there is a test split to report on.
+
+    Raises:
+        UserError: it is left unread, or everybody trained.
+    """
+    folder = experiment.folder
+    if experiment.record.protocol == "blind":
+        raise UserError(
+            f"{folder}: its protocol is blind, so there is no test split to report on; allowed: honest "
+            "and legacy (a search is told in tune/tune.md)"
+        )
+    if experiment.record.protocol == "refit":
+        raise UserError(
+            f"{folder}: was trained on everybody, so there is no test to report on; its estimate is "
+            f"the report of {folder.parent}"
+        )
 
 
 def _with_window(experiment: Experiment) -> ReportContext:

@@ -91,6 +91,11 @@ class Contrast:
         """Whether both sides are the very same runs."""
         return bool(self.runs) and all(a.fingerprint == b.fingerprint for a, b in self.runs)
 
+    @property
+    def compared(self) -> bool:
+        """Whether there are pairs, of different runs."""
+        return bool(self.n) and not self.same
+
     def seeds_for(self, resolution: float) -> int | None:
         """Seeds of each fold for an interval of plus and minus ``resolution``, in the unit of the metric.
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tutelage import losses
+from tutelage.data.choosing import classes_in_turn
 from tutelage.errors import UserError, unknown
 from tutelage.losses.similarity import MergeOrder
 from tutelage.objectives import MergedSimilarity
@@ -76,15 +77,9 @@ def merging_of(recipe: Recipe, teachers: Sequence[str]) -> Merging:
 def ordered_samples(data: Fold, most: int) -> NDArray[np.int64]:
     """Return ids of test samples sorted by class, of all classes alike; the same for every network."""
     index = test_samples(data, len(data.split.test))
-    labels = data.dataset.labels[index]
     rng = np.random.default_rng(derive(0, "look", "similarity", data.split.name))
-    drawn = rng.permutation(len(index))
-    rank = np.empty(len(index), dtype=np.int64)
-    for label in np.unique(labels):
-        mine = drawn[labels[drawn] == label]
-        rank[mine] = np.arange(len(mine))
-    chosen = np.sort(drawn[np.argsort(rank[drawn], kind="stable")[:most]])
-    return index[chosen[np.argsort(labels[chosen], kind="stable")]]
+    chosen = np.sort(classes_in_turn(data.dataset.labels, index, most, rng))
+    return chosen[np.argsort(data.dataset.labels[chosen], kind="stable")]
 
 
 def similarity_of(

@@ -1,6 +1,6 @@
 """Signals brought to what an encoder was trained on: channels, units, rate, length, standardisation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -11,16 +11,10 @@ from scipy.signal import resample_poly
 from torch import Tensor
 
 from tutelage.errors import UserError, unknown, within
+from tutelage.units import factor, standard
 
-__all__ = ["Door", "Reads", "factor", "resampled"]
+__all__ = ["Door", "Reads", "resampled"]
 
-# What one of each unit is in the first of its kind.
-_UNITS: tuple[Mapping[str, float], ...] = (
-    {"g": 1.0, "mg": 1e-3, "m/s2": 1 / 9.80665},
-    {"rad/s": 1.0, "deg/s": float(np.pi / 180), "mdeg/s": float(np.pi / 180e3)},
-    {"uT": 1.0, "mT": 1e3, "gauss": 1e2},
-    {"1": 1.0},
-)
 _FINEST = 1000  # largest factor by which a signal is sampled up or down
 _EXACT = 1e-4  # how far, relatively, a rate may be from the wanted one
 
@@ -34,7 +28,7 @@ class Reads:
     Args:
         rate: samples per second (Hz).
         channels: names of the data's channels, in the order that the encoder reads them.
-        units: of each channel, or one for all: g, mg, m/s2; rad/s, deg/s, mdeg/s; uT, mT, gauss; 1 (no unit).
+        units: of each channel, or one for all, of :data:`tutelage.units.UNITS`; 1 is no unit.
         mean: of each channel, in ``units``; 0 unless given.
         std: of each channel, in ``units``, > 0; 1 unless given.
         length: samples at ``rate``; None: any.
@@ -68,7 +62,7 @@ class Reads:
         if self.std is not None and not min(self.std) > 0:
             raise UserError(f"std: found {self.std}; allowed: above 0")
         for unit in each(self.units, len(self.channels), "units"):
-            factor(unit, unit)
+            standard(unit)
 
 
 def each(units: Units, count: int, place: str) -> list[str]:
@@ -81,26 +75,6 @@ def each(units: Units, count: int, place: str) -> list[str]:
     if len(found) != count:
         raise UserError(f"{place}: found {len(found)} units; allowed: one for all, or {count}")
     return found
-
-
-def factor(found: str, wanted: str) -> float:
-    """Return what values in one unit are multiplied by to be in another.
-
-    Raises:
-        UserError: a unit is not known, or they measure different things.
-
-    Example:
-        >>> factor("mg", "g")
-        0.001
-    """
-    known = [unit for kind in _UNITS for unit in kind]
-    for unit in (found, wanted):
-        if unit not in known:
-            raise unknown("units", "unit", unit, known)
-    for kind in _UNITS:
-        if found in kind and wanted in kind:
-            return kind[found] / kind[wanted]
-    raise UserError(f"units: {found} cannot become {wanted}; they measure different things")
 
 
 def resampled(x: Tensor, rate: float, wanted: float) -> Tensor:

@@ -124,7 +124,7 @@ def test_longer_training_is_named(folder, page):
     assert known["16-1_low", "alone"].whole == THREE.epochs
     assert not any(stage == "alone" and cell != "16-1_low" for cell, stage in known)
     said = f"of annsp have seen {2 * THREE.epochs} epochs"
-    assert said in unequal(ledger)
+    assert said in unequal(ledger, budgets(ledger))
     assert said in (folder / "report" / "index.html").read_text()
 
 

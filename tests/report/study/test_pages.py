@@ -88,9 +88,9 @@ def test_markdown_and_latex_show_groups_holes_and_n(made):
     ("verdict", "mark"), [("better", "↑"), ("worse", "↓"), ("not distinguishable", "≈")]
 )
 def test_a_mark_says_the_verdict(verdict, mark):
-    contrast = SimpleNamespace(n=6, same=False, verdict=verdict)
+    contrast = SimpleNamespace(compared=True, verdict=verdict)
     assert TableNumber(None, None, contrast).mark == mark
-    assert not TableNumber(None, None, SimpleNamespace(n=0, same=False, verdict=verdict)).mark
+    assert not TableNumber(None, None, SimpleNamespace(compared=False, verdict=verdict)).mark
     assert not TableNumber(None, None, None).mark
 
 

@@ -9,7 +9,7 @@ from tutelage.runs.logs import EPOCH, Epoch
 from tutelage.runs.schema import UnreadableError, read_lines
 from tutelage.study.status import CurrentRun, Status, status_of
 
-__all__ = ["Going", "Standing", "going", "standings"]
+__all__ = ["Going", "Standing", "folders", "going", "standing"]
 
 MARKERS = ("study.json", "experiment.json")
 
@@ -55,11 +55,11 @@ class Going:
         return [value for value in values if value is not None]
 
 
-def standings(runs: Path) -> Iterator[Standing]:
-    """Yield every study and experiment directly below a folder, by name."""
+def folders(runs: Path) -> Iterator[Path]:
+    """Yield the folder of every study and experiment directly below a folder, by name."""
     for folder in sorted(path for path in runs.iterdir() if path.is_dir()):
         if not folder.name.startswith(".") and any((folder / name).is_file() for name in MARKERS):
-            yield standing(folder)
+            yield folder
 
 
 def standing(folder: Path) -> Standing:

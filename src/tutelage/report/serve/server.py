@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from tutelage.errors import UserError
 from tutelage.report.page import environment_of
-from tutelage.report.serve.data import going, standing, standings
+from tutelage.report.serve.data import folders, going, standing
 
 __all__ = ["ADDRESS", "live_server"]
 
@@ -56,18 +56,22 @@ class _Handler(BaseHTTPRequestHandler):
             return
         parts = [unquote(part) for part in urlsplit(self.path).path.split("/") if part]
         if not parts:
-            self._page("live.html.j2", runs=self.runs, standings=list(standings(self.runs)))
+            self._page(
+                "live.html.j2",
+                runs=self.runs,
+                standings=[standing(one) for one in folders(self.runs)],
+            )
         elif parts[0] == "files":
             self._file(parts[1:])
         else:
             self._standing(parts)
 
     def _standing(self, parts: list[str]) -> None:
-        known = {one.name: one for one in standings(self.runs)}
+        known = {one.name: one for one in folders(self.runs)}
         if len(parts) != 1 or parts[0] not in known:
             self._refuse(HTTPStatus.NOT_FOUND, "no such study or experiment")
             return
-        now = standing(self.runs / parts[0])
+        now = standing(known[parts[0]])
         self._page("standing.html.j2", standing=now, going=going(now.status) if now.status else ())
 
     def _file(self, parts: list[str]) -> None:

@@ -32,7 +32,7 @@ def answer(
         warnings: to stand above the answer.
     """
     told = (*_missing(ledger), *warnings)
-    compared = [] if comparison is None else [one for one in comparison.single if _is_pair(one)]
+    compared = [] if comparison is None else [one for one in comparison.single if one.compared]
     if comparison is None or not compared:
         nothing = "No two methods of this study share a fold and a seed yet, so there is nothing to compare."
         return Headline(nothing, "", (), (), told, None)
@@ -47,10 +47,6 @@ def answer(
         sentence = contrast_sentence(chosen, how.scale, unit_of(how))
     return Headline(sentence, choice, _claims(comparison, how), _facts(ledger, chosen, how), told,
                     None if chosen is None else chosen.a)  # fmt: skip
-
-
-def _is_pair(contrast: Contrast) -> bool:
-    return bool(contrast.n) and not contrast.same
 
 
 def _named(contrast: Contrast) -> str:
@@ -103,17 +99,17 @@ def _claims(comparison: StudyComparison, how: Aggregation) -> tuple[VerdictOn, .
             contrast_sentence(one, how.scale, unit_of(how)),
         )
         for one in comparison.over_cells
-        if _is_pair(one)
+        if one.compared
     ]
     left = still_different(comparison)
     rule = f"{left} {RULE}" if left else RULE
-    first = next(one for one in comparison.single if _is_pair(one))
+    first = next(one for one in comparison.single if one.compared)
     return (VerdictOn(first.oriented.question, _all_in(comparison), rule), *over)
 
 
 def _all_in(comparison: StudyComparison) -> Verdict:
     """The verdict that all differences share, else that of the ones that are different."""
-    verdicts = {one.verdict for one in comparison.single if _is_pair(one)} - {"not distinguishable"}
+    verdicts = {one.verdict for one in comparison.single if one.compared} - {"not distinguishable"}
     return verdicts.pop() if len(verdicts) == 1 else "not distinguishable"
 
 

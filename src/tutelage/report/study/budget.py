@@ -25,6 +25,7 @@ class Budget:
         epochs: of its own; None where the record does not tell.
         before: epochs of the stages that it starts from, one after the other.
         seconds: of training, median over runs; None where no record tells.
+        taught: parameters of all its teachers, each once.
     """
 
     cell: str
@@ -33,6 +34,7 @@ class Budget:
     epochs: int | None
     before: int
     seconds: float | None
+    taught: int
 
     @property
     def whole(self) -> int | None:
@@ -42,6 +44,7 @@ class Budget:
 
 def budgets(ledger: StudyLedger) -> tuple[Budget, ...]:
     """Return every compared method of every cell once: methods that several cells share stand in the first."""
+    known = {run.fingerprint: run for one in ledger.experiments for run in one.runs}
     seen: set[frozenset[str]] = set()
     every = []
     for cell in ledger.cells:
@@ -54,7 +57,11 @@ def budgets(ledger: StudyLedger) -> tuple[Budget, ...]:
             seconds = [run.record.seconds for run in runs if run.record.seconds is not None]
             median = float(np.median(seconds)) if seconds else None
             before = sum(run.record.epochs or 0 for run in _starts(cell.experiment, runs[0]))
-            every.append(Budget(cell.name, stage, runs[0], runs[0].record.epochs, before, median))
+            teachers = {teacher.fingerprint for teacher in runs[0].record.teachers.values()}
+            taught = sum(known[one].record.network.parameters for one in teachers if one in known)
+            every.append(
+                Budget(cell.name, stage, runs[0], runs[0].record.epochs, before, median, taught)
+            )
     return tuple(every)
 
 
@@ -68,9 +75,8 @@ def _starts(experiment: Experiment, run: Run) -> Iterator[Run]:
         start = other.record.start_from
 
 
-def unequal(ledger: StudyLedger) -> str:
+def unequal(ledger: StudyLedger, known: Sequence[Budget]) -> str:
     """Say which methods were trained longer than the baseline; empty where none was."""
-    known = budgets(ledger)
     baselines = {one.record.baseline for one in ledger.experiments}
     least = [one.whole for one in known if one.stage in baselines and one.whole]
     if not least:
@@ -86,17 +92,16 @@ def unequal(ledger: StudyLedger) -> str:
     )
 
 
-def budget_section(ledger: StudyLedger) -> Section | None:
+def budget_section(ledger: StudyLedger, known: Sequence[Budget]) -> Section | None:
     """Build the section; None where no run is complete."""
-    known = budgets(ledger)
     if not known:
         return None
-    note = unequal(ledger)
-    return Section("cost", "What it costs", "Cost", tables=(budget_table(ledger, known),),
+    note = unequal(ledger, known)
+    return Section("cost", "What it costs", "Cost", tables=(budget_table(known),),
                    notes=(note,) if note else ())  # fmt: skip
 
 
-def budget_table(ledger: StudyLedger, known: Sequence[Budget]) -> Table:
+def budget_table(known: Sequence[Budget]) -> Table:
     """One row per method and cell."""
     columns = (
         left("method"),
@@ -111,12 +116,11 @@ def budget_table(ledger: StudyLedger, known: Sequence[Budget]) -> Table:
         "Of what is deployed, for one sample. Epochs count the stages that a method starts from; time is that of "
         "the method alone, its teachers apart. A method that several cells share stands once."
     )
-    return Table("cost", caption, columns, tuple(_row(ledger, one) for one in known))
+    return Table("cost", caption, columns, tuple(_row(one) for one in known))
 
 
-def _row(ledger: StudyLedger, one: Budget) -> Row:
+def _row(one: Budget) -> Row:
     network = one.run.record.network
-    taught = _teachers(ledger, one)
     epochs = EMPTY if one.whole is None else TableCell(
         str(one.whole), one.whole, sub=f"{one.before} before it starts" if one.before else "")  # fmt: skip
     return Row((
@@ -124,14 +128,7 @@ def _row(ledger: StudyLedger, one: Budget) -> Row:
         stated(one.cell),
         TableCell(human(network.parameters), network.parameters),
         TableCell(human(network.macs), network.macs),
-        TableCell(human(taught), taught) if taught else EMPTY,
+        TableCell(human(one.taught), one.taught) if one.taught else EMPTY,
         epochs,
         EMPTY if one.seconds is None else TableCell(f"{one.seconds:.0f}", one.seconds),
     ))  # fmt: skip
-
-
-def _teachers(ledger: StudyLedger, one: Budget) -> int:
-    """Return the parameters of all its teachers, each once."""
-    known = {run.fingerprint: run for each in ledger.experiments for run in each.runs}
-    prints = {teacher.fingerprint for teacher in one.run.record.teachers.values()}
-    return sum(known[print_].record.network.parameters for print_ in prints if print_ in known)

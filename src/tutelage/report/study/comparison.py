@@ -105,7 +105,7 @@ def still_different(comparison: StudyComparison) -> str:
     named = [
         (f"{contrast.a} ({where_of(contrast)})", contrast.oriented)
         for contrast in comparison.single
-        if contrast.n and not contrast.same
+        if contrast.compared
     ]
     return left_after_correction(named, comparison.against, "differences are tested")
 
@@ -144,7 +144,7 @@ def _row(
             sub=f"{contrast.folds} × {_per_fold(contrast)}" if contrast.n else "",
         )
     )
-    if not contrast.n or contrast.same:
+    if not contrast.compared:
         said = "the same runs" if contrast.same else contrast.problem or "no fold and seed has both"
         return Row((*cells, EMPTY, EMPTY, EMPTY, TableCell(said, said, note=note, tone="quiet"),
                     EMPTY, EMPTY), group)  # fmt: skip

@@ -33,7 +33,7 @@ def contrast_figure(
         The drawing, or None where nothing shares a fold and seed.
     """
     single, over = (
-        [contrast for contrast in contrasts if contrast.n and not contrast.same]
+        [contrast for contrast in contrasts if contrast.compared]
         for contrasts in (comparison.single, comparison.over_cells)
     )
     over = over if len(single) > 1 else []

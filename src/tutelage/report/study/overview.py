@@ -1,13 +1,14 @@
 """The page of a study: the answer, every difference, the table, who gains, what it costs, every cell."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from tutelage.errors import UserError
-from tutelage.report.page import write_report
+from tutelage.report.page import refuse_untested, write_report
 from tutelage.report.section import Section
 from tutelage.report.study.answer import answer
-from tutelage.report.study.budget import budget_section, unequal
+from tutelage.report.study.budget import Budget, budget_section, budgets, unequal
 from tutelage.report.study.comparison import comparison_table, still_different, unit_of
 from tutelage.report.study.comparison_figure import contrast_figure
 from tutelage.report.study.devices import device_section
@@ -48,19 +49,17 @@ def write_study_report(folder: Path, out: Path | None = None, *, cells: bool = T
         UserError: no study there, one whose test split is not evaluated, or no room to write to.
     """
     ledger = read_study(folder)
-    blind = next((one for one in ledger.experiments if one.record.protocol == "blind"), None)
-    if blind is not None:
-        raise UserError(
-            f"{folder}: its protocol is blind, so there is no test split to report on; allowed: honest and legacy"
-        )
+    for experiment in ledger.experiments:
+        refuse_untested(experiment)
     out = out or folder / "report"
     if cells:
         for cell in ledger.cells:
             _write_cell(cell)
     how = table_spec(dict(ledger.declared))
     comparison, problem = _compared(ledger, how)
-    sections = _sections(ledger, comparison, problem, study_table(ledger, how), out)
-    headline = answer(ledger, comparison, [note] if (note := unequal(ledger)) else [])
+    known = budgets(ledger)
+    sections = _sections(ledger, comparison, problem, study_table(ledger, how), known, out)
+    headline = answer(ledger, comparison, [note] if (note := unequal(ledger, known)) else [])
     html = page_of(ledger, ledger.title, sections, headline)
     with writing(out):
         for table in (table for section in sections for table in section.tables):
@@ -81,6 +80,7 @@ def _sections(
     comparison: StudyComparison | None,
     problem: str,
     table: StudyTable,
+    known: Sequence[Budget],
     out: Path,
 ) -> list[Section]:
     link = links(out)
@@ -96,7 +96,7 @@ def _sections(
     sections.append(None if comparison is None else people_section(comparison))
     sections += [
         device_section(ledger),
-        budget_section(ledger),
+        budget_section(ledger, known),
         _cells_section(ledger, out),
         holes_section(ledger),
     ]

@@ -41,7 +41,7 @@ def people_section(comparison: StudyComparison) -> Section | None:
 
 def shown_first(comparison: StudyComparison) -> tuple[Contrast, ...]:
     """The differences that are shown: those that are claimed before the others, at most so many."""
-    pairs = [one for one in comparison.single if one.n and not one.same]
+    pairs = [one for one in comparison.single if one.compared]
     pairs.sort(key=lambda one: one.verdict == "not distinguishable")
     return tuple(pairs[:SHOWN_UP_TO])
 
@@ -128,7 +128,7 @@ def title(contrast: Contrast) -> str:
 
 
 def _left_out(contrasts: Sequence[Contrast], comparison: StudyComparison) -> str:
-    left_out = len([one for one in comparison.single if one.n and not one.same]) - len(contrasts)
+    left_out = len([one for one in comparison.single if one.compared]) - len(contrasts)
     return (
         f" {left_out} more differences are not shown: those that are claimed come first."
         if left_out

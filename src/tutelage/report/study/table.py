@@ -46,7 +46,7 @@ class TableNumber:
     @property
     def mark(self) -> str:
         """An arrow for better or worse, a wave for not distinguishable, nothing where nothing was compared."""
-        if self.contrast is None or not self.contrast.n or self.contrast.same:
+        if self.contrast is None or not self.contrast.compared:
             return ""
         return MARKS[self.contrast.verdict]
 
