@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import machine
-from benchmarks.ship.results import summary
+from benchmarks.ship.results import METHODS, summary
 from tutelage.export.choosing import ShippedRun
 from tutelage.export.models import LiteModel
 from tutelage.export.package import ReferenceWindows, write_package
@@ -27,7 +27,6 @@ from tutelage.study.ledger import StudyCell, StudyLedger, read_study
 
 HERE = Path(__file__).parent
 IMAGE = HERE.parents[1] / "docs" / "images" / "ship-flash.png"
-STAGES = ("alone", "kd", "int8")
 LITE = "model.int8.tflite"
 
 
@@ -36,7 +35,7 @@ def jobs(study: StudyLedger) -> Iterator[tuple[StudyCell, str, Run]]:
     found = [
         (run.seed, run.fold, place, cell, stage, run)
         for place, cell in enumerate(study.cells)
-        for stage in STAGES
+        for stage in METHODS
         for run in cell.of(stage)
     ]
     for _, _, _, cell, stage, run in sorted(found, key=lambda each: each[:3]):
@@ -114,8 +113,7 @@ def write_results(study: StudyLedger) -> None:
     facts = {"machine": machine(), "rows": rows}
     (HERE / "results.json").write_text(json.dumps(facts, indent=1) + "\n")
     lines = [
-        "`tutelage study run recipes/hapt/studies/ship.yaml` (here with `set.folds=[0] --name hapt-ship`), then "
-        "`python -m benchmarks.ship.run`",
+        "`tutelage study run recipes/hapt/studies/ship.yaml --name hapt-ship`, then `python -m benchmarks.ship.run`",
         "",
         *summary(rows),
         "",
