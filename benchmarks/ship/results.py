@@ -48,10 +48,10 @@ def summary(rows: Sequence[Row]) -> list[str]:
     methods = [m for m in METHODS if by(rows, method=m)]
     lines = [
         f"{len(rows)} students; folds {_listed(rows, 'fold')}, seeds {_listed(rows, 'seed')}; "
-        "`alone`, `kd` and `longer` are trained in floating point and quantised afterwards; `longer` and `int8` begin "
-        "as `kd` and are trained three epochs more, `int8` with simulated int8, so its run is int8 already. Values in "
-        "%, differences in points, file minus run: accuracy with 95 % for people who were not tested, macro-F1 with "
-        "95 % for these folds trained again.",
+        "`alone`, `kd` and `longer` are trained in floating point and quantised afterwards; `longer` and `int8` "
+        "begin as `kd` and are trained three epochs more, `int8` with simulated int8, so its run is int8 already. "
+        "Values in %, differences in points, file minus run: accuracy with 95 % for people who were not tested, "
+        "macro-F1 with 95 % for these folds trained again.",
         "",
         "| size | method | students | accuracy of run | accuracy of int8 file | difference | macro-F1 of run "
         "| macro-F1 of int8 file | difference | equal answers | largest difference in int8 steps |",

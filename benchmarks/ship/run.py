@@ -113,7 +113,8 @@ def write_results(study: StudyLedger) -> None:
     facts = {"machine": machine(), "rows": rows}
     (HERE / "results.json").write_text(json.dumps(facts, indent=1) + "\n")
     lines = [
-        "`tutelage study run recipes/hapt/studies/ship.yaml --name hapt-ship`, then `python -m benchmarks.ship.run`",
+        "`tutelage study run recipes/hapt/studies/ship.yaml --name hapt-ship`, then "
+        "`python -m benchmarks.ship.run`",
         "",
         *summary(rows),
         "",

@@ -142,5 +142,13 @@ def _means(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 def _place(folder: Path, kind: str, size: int) -> Path:
     machine = environment("")
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else ""
-    parts = [kind, size, machine["processor"], machine["torch"], gpu, version("tutelage")]
+    parts = [
+        kind,
+        size,
+        machine["processor"],
+        machine["torch"],
+        machine["layout"],
+        gpu,
+        version("tutelage"),
+    ]
     return folder / f"{hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:24]}.json"

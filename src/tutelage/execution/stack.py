@@ -22,7 +22,7 @@ from tutelage.execution.stacked_training import (
 )
 from tutelage.recipe.instantiate import described
 from tutelage.recipe.resolve import RunSpec
-from tutelage.runs.writer import Unrecorded
+from tutelage.runs.writer import Unrecorded, layout_of
 from tutelage.train import DivergedError, Record, State, fit
 from tutelage.training.assemble import Assembled, Context, assemble
 from tutelage.training.settings import make_distiller, make_step
@@ -132,7 +132,8 @@ class _StackedRun:
         """Put the run together and open its folder."""
         spec, listener = self.spec, self.listener
         data = self.kept.fold(spec.data, spec.fold)
-        self.made = assemble(spec, data, self.context, listener.progress)
+        layout = layout_of(self.path)
+        self.made = assemble(spec, data, self.context, listener.progress, layout=layout)
         self.folder, state = begin(
             self.made, self.path, lambda row: listener.epoch(spec, row, spec.train.epochs)
         )

@@ -27,6 +27,7 @@ class Staged(Network):
         ValueError: dimensions is neither 1 nor 2.
     """
 
+    channels_last = True
     stem: nn.Module
     stages: nn.ModuleList
     head: nn.Linear

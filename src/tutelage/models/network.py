@@ -22,6 +22,8 @@ class Network(nn.Module, ABC):
 
     Attributes:
         as_is: inputs are read as the data set gives them, images in [0, 1], not standardised.
+        channels_last: its convolutions may have their weights in another memory order, which is faster; a forward
+            pass that takes ``view`` of a feature map could not.
         last: name of the feature of the last stage; empty where there is none.
         concept_names: names of the concepts that are attended to, by scope.
 
@@ -30,6 +32,7 @@ class Network(nn.Module, ABC):
     """
 
     as_is: ClassVar[bool] = False
+    channels_last: ClassVar[bool] = False
     last: str = ""
     concept_names: Mapping[str, tuple[str, ...]] = {}
     __call__: Callable[..., Output]

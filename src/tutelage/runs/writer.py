@@ -14,6 +14,7 @@ from tutelage import checkpoint
 from tutelage.errors import UserError
 from tutelage.files import replacing
 from tutelage.models import On
+from tutelage.models.layout import LAYOUT, Layout
 from tutelage.recipe.networks import save_network
 from tutelage.runs.folder import checkpoint_of, known_record, now, write_record
 from tutelage.runs.logs import EPOCH, SECONDS, Epoch, EpochSeconds
@@ -29,7 +30,7 @@ from tutelage.train import State
 
 Line = TypeVar("Line", Epoch, EpochSeconds)
 
-__all__ = ["RunFolder", "Unrecorded", "environment", "read_state"]
+__all__ = ["RunFolder", "Unrecorded", "environment", "layout_of", "read_state"]
 
 
 class RunFolder:
@@ -200,7 +201,16 @@ def environment(precision: str) -> dict[str, Any]:
         "processor": _processor(),
         "threads": torch.get_num_threads(),
         "precision": precision,
+        "layout": LAYOUT,
     }
+
+
+def layout_of(path: Path) -> Layout:
+    """Return the memory order of a run's networks: that which it began with, or that of new ones."""
+    record = known_record(path)
+    if record is None:
+        return LAYOUT
+    return "channels_last" if record.environment.get("layout") == "channels_last" else "contiguous"
 
 
 def _processor() -> str:

@@ -13,6 +13,7 @@ from tutelage.batches import Samples
 from tutelage.errors import UserError
 from tutelage.evaluate import predict
 from tutelage.models import On, Quantised, Size, measure
+from tutelage.models.layout import LAYOUT, Layout, channels_last
 from tutelage.modes import device_of, evaluating
 from tutelage.objectives import Distiller
 from tutelage.ranks import Divided, Ranks
@@ -105,6 +106,7 @@ def assemble(
     progress: Progress,
     ranks: Ranks | None = None,
     learned: Learned | None = None,
+    layout: Layout = LAYOUT,
 ) -> Assembled:
     """Put a run together; the outputs of its teachers are cached on the way.
 
@@ -115,6 +117,7 @@ def assemble(
         progress: called during long preparations.
         ranks: the processes that train it together, of which this is one; None for this one alone.
         learned: gives the networks of the runs that it learns from; read from their folders unless told.
+        layout: memory order of the convolutions of student and teachers; sums depend on it at rounding.
 
     Raises:
         UserError: something does not fit.
@@ -137,6 +140,9 @@ def assemble(
         raise UserError(
             f"{spec.place}.quantise: several processes would learn ranges of their own (allowed: --devices 1)"
         )
+    if layout == "channels_last":
+        for network in (student, *teachers.values()):
+            channels_last(network)
     student.to(fabric.device)
     distiller = make_distiller(spec)
     outputs = _teachers(

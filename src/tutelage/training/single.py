@@ -25,7 +25,7 @@ from tutelage.runs.records import (
     Selected,
     Start,
 )
-from tutelage.runs.writer import RunFolder, Unrecorded, environment, read_state
+from tutelage.runs.writer import RunFolder, Unrecorded, environment, layout_of, read_state
 from tutelage.steps.base import Device
 from tutelage.train import DivergedError, State, fit
 from tutelage.training.assemble import Assembled, Context, assemble
@@ -62,7 +62,7 @@ def train_one(
         UserError: something does not fit.
         DivergedError: the run was stopped; the folder says why.
     """
-    made = assemble(spec, data, context, progress, ranks)
+    made = assemble(spec, data, context, progress, ranks, layout=layout_of(path))
     if ranks is not None and ranks.rank:
         fit(made.training, made.step, made.settings, ranks, Unrecorded(), read_state(path))
         return {}
