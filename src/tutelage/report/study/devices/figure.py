@@ -34,11 +34,14 @@ def device_figure(
         axes = figure.subplots()
         axes.grid(True)
         _front(axes, points)
+        sizes = [point.flash / 1000 for point in points]
+        apart = max(0.05, (max(sizes) - min(sizes)) / 80)
         for number, stage in enumerate(stages):
             mine = [point for point in points if point.stage == stage]
-            shift = (number - (len(stages) - 1) / 2) * 0.05
+            shift = (number - (len(stages) - 1) / 2) * apart
             _series(axes, mine, SERIES[number % len(SERIES)], stage, shift)
         axes.set_ylim(*_limits(points))
+        _names(axes, points)
         axes.set_xlabel("flash of the int8 file in kB")
         axes.set_ylabel(f"{unit} of the int8 file on test subjects in %")
         figure.legend(loc="outside upper left", ncols=len(stages) + 1)
@@ -70,11 +73,16 @@ def _series(
             markeredgecolor=colour, markeredgewidth=2, markersize=9, zorder=4,
             label=stage if number == 0 else None,
         )  # fmt: skip
-        if point.front:
-            axes.annotate(
-                point.cell, (across, 100 * point.mean), (9, 5), textcoords="offset points",
-                color=INK, fontsize=11.5,
-            )  # fmt: skip
+
+
+def _names(axes: Axes, points: Sequence[DevicePoint]) -> None:
+    """Name each cell once, above its students."""
+    for cell in dict.fromkeys(point.cell for point in points):
+        mine = [point.flash / 1000 for point in points if point.cell == cell]
+        axes.annotate(
+            cell, (sum(mine) / len(mine), 1), (0, -6), xycoords=("data", "axes fraction"),
+            textcoords="offset points", ha="center", va="top", color=INK, fontsize=11.5,
+        )  # fmt: skip
 
 
 def _front(axes: Axes, points: Sequence[DevicePoint]) -> None:
