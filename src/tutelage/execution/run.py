@@ -7,6 +7,7 @@ from pathlib import Path
 from tutelage.errors import UserError
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.listener import Listener, Quiet
+from tutelage.execution.precision import settle_precision
 from tutelage.execution.queue import Complete, Key, Queue, Task
 from tutelage.execution.storage import clear_leftovers, refuse_unwritable
 from tutelage.execution.workers import Engine, RunConfig, make_workers
@@ -188,6 +189,10 @@ def _experiment(
 ) -> ExperimentPlan:
     kept, config, source = planned.kept, planned.config, DataSpec.of(recipe)
     dataset = kept.dataset(source)
+    folder, first = config.runs / parent / name, folds(recipe, dataset)[0]
+    recipe = settle_precision(
+        recipe, first, kept.fold(source, first), folder, config.cache, config.accelerator
+    )
     specs = [
         spec
         for fold in folds(recipe, dataset)
@@ -207,7 +212,6 @@ def _experiment(
         transfer={},
     )
     targets = load_targets(recipe.transfer, dataset, specs, config.data, listener.progress)
-    folder = config.runs / parent / name
     asked = asked_of(recipe, kept.fold(source, specs[0].fold))
     return ExperimentPlan(
         record, name if parent else "", folder, specs, targets, recipe, asked

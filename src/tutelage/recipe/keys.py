@@ -31,7 +31,7 @@ class Train(Strict):
     clip_norm: float | None = Field(None, gt=0)
     sampler: Literal["shuffled", "class_aware"] = "shuffled"
     step: Described = {"type": "GradientStep"}
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed", "auto"] = "32-true"
     compile: bool = False
     select: Literal["best", "last"] | None = None
     average: Described | None = None

@@ -287,7 +287,7 @@ def _refuse_unsimulated(spec: RunSpec) -> None:
             f"{spec.place}.quantise: nothing is trained, so no range of an activation is learned "
             "(allowed: train.epochs of 1 or more)"
         )
-    if spec.train.precision != "32-true":
+    if spec.train.precision not in ("32-true", "auto"):
         raise UserError(
             f"{spec.place}.quantise: int8 is simulated in 32-true; found train.precision {spec.train.precision}"
         )
