@@ -50,7 +50,14 @@ def test_report_can_be_made_again_elsewhere(ran, tmp_path):
 def test_an_override_is_another_experiment(ran):
     folder, path, _ = ran
     result = tutelage(
-        "run", path, "distiller.soft.coefficient=0.25", "--runs", folder / "runs", "--device", "cpu"
+        "run",
+        path,
+        "distiller.soft.coefficient=0.25",
+        "--runs",
+        folder / "runs",
+        "--device",
+        "cpu",
+        "-v",
     )
     assert result.exit_code == 0, result.output
     assert len(list((folder / "runs").glob(f"{folder.name}-recipe*"))) == 2
@@ -236,7 +243,7 @@ def test_trust_changes_no_fingerprint(foreign):
     content = checkpoint.read(weights)
     content["spec"]["network"]["type"] = "WideResNet"
     checkpoint.write(weights, content)
-    again = tutelage(*command)
+    again = tutelage(*command, "--verbose")
     assert again.exit_code == 0, again.output
     assert "base, fold-1-of-3, seed 0: found" in again.output.replace("\n", " ")
     assert names and sorted(path.name for path in runs.rglob("seed-*")) == names

@@ -124,7 +124,7 @@ def test_the_headline_says_when_a_claim_ends_at_the_tested_subjects(tmp_path):
 
 def test_holes_have_their_reason(seven):
     html = seven.read_text()
-    assert "non_finite (soft) in epoch 7: the loss is nan" in html
+    assert "non_finite (soft) in epoch 8: the loss is nan" in html
     assert "the folder does not exist" in html and "5 of 6" in html
     assert "2 runs of 42 gave no number" in html
 

@@ -70,7 +70,7 @@ def test_holes_are_visible_and_never_averaged(whole, tmp_path):
         ("base", "fold-2", 2): "missing",
         ("annsp", "fold-2", 0): "incomplete",
     }
-    assert "non_finite (soft) in epoch 7: the loss is nan" in [hole.reason for hole in found.holes]
+    assert "non_finite (soft) in epoch 8: the loss is nan" in [hole.reason for hole in found.holes]
     complete = read_experiment(whole).values("base", accuracy)
     left = {
         key: value for key, value in complete.items() if key not in {("fold-1", 1), ("fold-2", 2)}

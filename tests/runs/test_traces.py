@@ -81,7 +81,7 @@ def test_weights_are_those_of_the_files(whole):
             values = [lines[e]["traces"][name]["mean"] for lines, _ in runs.values()]
             assert course.mean[e] == pytest.approx(sum(values) / 6)
             assert (course.low[e], course.high[e]) == (min(values), max(values))
-        assert list(course.epochs) == [0, 1, 2] and list(course.runs) == [6, 6, 6]
+        assert list(course.epochs) == [1, 2, 3] and list(course.runs) == [6, 6, 6]
     assert found.leader == int(found.last[1] > found.last[0])
     for c, label in enumerate(found.classes):
         for k, name in enumerate(WEIGHTS):

@@ -141,11 +141,11 @@ def test_lost_epochs_are_told(home):
     lines = log.read_text().splitlines(keepends=True)
     log.write_text(lines[0] + lines[2])
     assert lost_files(path, read_record(path)) == (
-        "metrics.jsonl has 2 of 3 epochs (epoch 1 is missing)",
+        "metrics.jsonl has 2 of 3 epochs (epoch 2 is missing)",
     )
     log.unlink()
     (said,) = lost_files(path, read_record(path))
-    assert said == "metrics.jsonl has 0 of 3 epochs (epoch 0 is missing)"
+    assert said == "metrics.jsonl has 0 of 3 epochs (epoch 1 is missing)"
 
 
 def test_a_wrong_record_says_file_and_field(home):

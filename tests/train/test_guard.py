@@ -163,7 +163,7 @@ def test_a_validation_loss_that_is_not_finite_has_its_own_kind_and_epoch(value, 
 
     error, record = stopped(Broken(0), 6, select=select)
     assert (error.kind, error.objective, error.epoch) == ("non_finite", "validation", 2)
-    assert str(error).startswith("epoch 2: the loss on the validation split became non-finite")
+    assert str(error).startswith("epoch 3: the loss on the validation split became non-finite")
     assert len(record.rows) == 2
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["DataHome", "Device", "Devices", "Jobs", "Name", "Overrides", "Runs", "Trust"]
+__all__ = ["DataHome", "Device", "Devices", "Jobs", "Name", "Overrides", "Runs", "Trust", "Verbose"]
 
 Overrides = Annotated[
     list[str] | None,
@@ -28,5 +28,11 @@ Trust = Annotated[
     typer.Option(
         "--trust",
         help="Runs given by path (run:) may name classes of other packages, which are imported.",
+    ),
+]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", "-v", help="Also a line of each epoch, and of each run that is there."
     ),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from tutelage.cli.pace import Pace
 from tutelage.files import bytes_in_words
 
 if TYPE_CHECKING:
@@ -20,13 +22,20 @@ if TYPE_CHECKING:
     from tutelage.study.status import Status
     from tutelage.training.check import Checked
 
+_LONG = 3.0  # seconds that work takes before a file hears of it
+
 __all__ = ["Screen", "show_checks", "show_estimate", "show_status"]
 
 
 class Screen:
-    """Listens to an experiment: bars on a terminal, plain lines in a file."""
+    """Listens to an experiment: bars on a terminal, plain lines in a file; one line of each run.
 
-    def __init__(self) -> None:
+    Args:
+        verbose: also a line of each epoch.
+    """
+
+    def __init__(self, verbose: bool = False) -> None:
+        self.verbose = verbose
         self.console = Console()
         self.bars = Progress(
             TextColumn("{task.description}"),
@@ -37,8 +46,11 @@ class Screen:
             disable=not self.console.is_terminal,
         )
         self.work: dict[str, TaskID] = {}
+        self.since: dict[str, float] = {}
         self.running: dict[RunSpec, tuple[TaskID, str]] = {}
         self.failed: list[str] = []
+        self.pace = Pace()
+        self.found = 0
 
     def __enter__(self) -> Screen:
         self.bars.start()
@@ -46,22 +58,37 @@ class Screen:
 
     def __exit__(self, *error: object) -> None:
         self.bars.stop()
+        self._tell_found()
+
+    def _tell_found(self) -> None:
+        if self.found:
+            self.say(f"{self.found} {'run is' if self.found == 1 else 'runs are'} there already")
+        self.found = 0
+
+    def say(self, text: str, style: str | None = None) -> None:
+        """Print a line as it is, however long."""
+        self.console.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
 
     def progress(self, what: str, fraction: float) -> None:
-        """Show a bar for long work; it goes when the work is done."""
+        """Show a bar for work until it is done; in a file, name what takes its time once."""
         if what not in self.work:
             self.work[what] = self.bars.add_task(what, total=1.0, note="")
-            if not self.console.is_terminal:
-                self.console.print(what, markup=False, highlight=False)
+            self.since[what] = time.monotonic()
         self.bars.update(self.work[what], completed=fraction)
+        late = time.monotonic() - self.since[what] > _LONG
+        if late and fraction < 1 and not self.console.is_terminal:
+            self.say(f"{what} ({100 * fraction:.0f} % done)")
+            self.since[what] = float("inf")
         if fraction >= 1:
             self.bars.remove_task(self.work.pop(what))
+            del self.since[what]
 
     def begin(self, spec: RunSpec, number: int, total: int, cell: str) -> None:
         """Open the line of a run."""
         where = f"{cell}: " if cell else ""
         label = f"[{number + 1}/{total}] {where}{spec.stage}, {spec.fold_name}, seed {spec.seed}"
         self.running[spec] = self.bars.add_task(label, total=1.0, note=""), label
+        self.pace.begin(total)
 
     def epoch(self, spec: RunSpec, row: Mapping[str, Any], epochs: int) -> None:
         """Show the latest numbers."""
@@ -71,13 +98,18 @@ class Screen:
             note += f"  {split} {100 * row[split]['accuracy']:.1f} %"
         task, label = self.running[spec]
         self.bars.update(task, completed=(row["epoch"] + 1) / epochs, note=note)
-        if not self.console.is_terminal:
-            self.console.print(f"{label}: {note}", markup=False, highlight=False)
+        if self.verbose:
+            self.say(f"{label}: {note}")
 
     def end(self, spec: RunSpec, outcome: str, evaluation: Mapping[str, Any] | None) -> None:
-        """Close the line of a run with its result."""
+        """Close the line of a run with its result, and say what is left."""
         task, label = self.running.pop(spec)
         self.bars.remove_task(task)
+        if outcome == "found" and not self.verbose:
+            self.pace.skip()
+            self.found += 1
+            return
+        self._tell_found()
         text = f"{label}: {outcome}"
         if evaluation is None:
             self.failed.append(text)
@@ -86,8 +118,9 @@ class Screen:
                 f"{split} {100 * found['accuracy']:.1f} %" for split, found in evaluation.items()
             ]
             text += f": {', '.join(parts)}"
-        style = "red" if evaluation is None else None
-        self.console.print(text, style=style, markup=False, highlight=False)
+        # Nothing is evaluated of a run that another process has, or that is begun again: it is not over.
+        left = self.pace.end() if evaluation is None or evaluation else ""
+        self.say(f"{text}; {left}" if left else text, style="red" if evaluation is None else None)
 
     def summary(self, folder: Path, page: Path) -> None:
         """Print the answer and where the report lies."""
@@ -98,9 +131,9 @@ class Screen:
         first = headline(ReportContext(read_experiment(folder)))
         self.console.print()
         for warning in first.warnings:
-            self.console.print(warning, markup=False, highlight=False)
-        self.console.print(first.sentence, style="bold", markup=False, highlight=False)
-        self.console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)
+            self.say(warning)
+        self.say(first.sentence, style="bold")
+        self.say(f"report: {page}")
 
 
 def show_checks(

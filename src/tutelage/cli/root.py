@@ -13,7 +13,17 @@ from tutelage.cli import main
 from tutelage.cli import start as start_commands
 from tutelage.cli import study as study_commands
 from tutelage.cli.groups import AskingGroup, SentenceGroup
-from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs, Trust
+from tutelage.cli.options import (
+    DataHome,
+    Device,
+    Devices,
+    Jobs,
+    Name,
+    Overrides,
+    Runs,
+    Trust,
+    Verbose,
+)
 from tutelage.errors import UserError, unknown
 
 app = typer.Typer(
@@ -79,6 +89,7 @@ def run(
     devices: Devices = 1,
     name: Name = None,
     trust: Trust = False,
+    verbose: Verbose = False,
 ) -> None:
     """Carry out a recipe: train what is missing, resume what was interrupted, write the report."""
     from tutelage.cli.progress import Screen
@@ -90,7 +101,7 @@ def run(
     from tutelage.report import write_report
 
     loaded = load(recipe, overrides or [])
-    with Screen() as screen:
+    with Screen(verbose) as screen:
         config = RunConfig(runs, data, device, jobs, devices, trust)
         usual = folder_name(recipe, overrides or [])
         own = name or own_name(

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tutelage.cli.options import DataHome, Device, Devices, Jobs, Name, Overrides, Runs, Trust
+from tutelage.cli.options import (
+    DataHome,
+    Device,
+    Devices,
+    Jobs,
+    Name,
+    Overrides,
+    Runs,
+    Trust,
+    Verbose,
+)
 
 if TYPE_CHECKING:
     from tutelage.study.file import Study
@@ -74,6 +84,7 @@ def run(
     ] = "auto",
     name: Name = None,
     trust: Trust = False,
+    verbose: Verbose = False,
 ) -> None:
     """Train what is missing; the same command goes on after it was stopped, and several share the work."""
     from tutelage.cli.progress import Screen
@@ -86,7 +97,7 @@ def run(
     from tutelage.study.status import duration
 
     loaded = _loaded(study, overrides or [], runs, name)
-    with Screen() as screen:
+    with Screen(verbose) as screen:
         root = runs.resolve() if engine == "ray" else runs
         config = RunConfig(root, data, device, jobs, devices, trust)
         planned = plan_study(loaded, config, screen)

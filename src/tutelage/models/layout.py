@@ -25,6 +25,6 @@ def channels_last(module: nn.Module, within: bool = False) -> None:
     if isinstance(module, Network):
         within = module.channels_last
     elif within and isinstance(module, nn.Conv2d):
-        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        module.to(memory_format=torch.channels_last)
     for child in module.children():
         channels_last(child, within)

@@ -138,7 +138,7 @@ def _lost_log(folder: Path, record: RunRecord) -> str:
         return ""
     missing = sorted(set(range(epochs)) - set(logged))
     if missing:
-        return f"metrics.jsonl has {len(set(logged))} of {epochs} epochs (epoch {missing[0]} is missing)"
+        return f"metrics.jsonl has {len(set(logged))} of {epochs} epochs (epoch {missing[0] + 1} is missing)"
     return f"metrics.jsonl has {len(logged)} lines for {epochs} epochs, or they are out of order"
 
 

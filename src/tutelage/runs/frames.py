@@ -37,9 +37,9 @@ def runs_frame(experiment: Experiment, split: Split = "test") -> pd.DataFrame:
 
 
 def curves_frame(experiment: Experiment) -> pd.DataFrame:
-    """One row per run, epoch, split and metric of ``metrics.jsonl``."""
+    """One row per run, epoch (from 1), split and metric of ``metrics.jsonl``."""
     rows = [
-        (*_key(run).values(), epoch.epoch, split, metric, value)
+        (*_key(run).values(), epoch.epoch + 1, split, metric, value)
         for run in experiment.runs
         for epoch in run.curve()
         for split in ("train", "validation", "test")
@@ -49,9 +49,9 @@ def curves_frame(experiment: Experiment) -> pd.DataFrame:
 
 
 def traces_frame(experiment: Experiment) -> pd.DataFrame:
-    """One row per run, epoch and trace of ``metrics.jsonl``: its mean over the training samples."""
+    """One row per run, epoch (from 1) and trace of ``metrics.jsonl``: its mean over the training samples."""
     rows = [
-        (*_key(run).values(), epoch.epoch, name, trace.mean)
+        (*_key(run).values(), epoch.epoch + 1, name, trace.mean)
         for run in experiment.runs
         for epoch in run.curve()
         for name, trace in epoch.traces.items()
@@ -60,9 +60,9 @@ def traces_frame(experiment: Experiment) -> pd.DataFrame:
 
 
 def gradients_frame(experiment: Experiment) -> pd.DataFrame:
-    """One row per run, measured epoch, objective and quantity: ``norm``, ``share``, ``cosine``; NaN for none."""
+    """One row per run, measured epoch (from 1), objective and ``norm``, ``share`` or ``cosine``; NaN for none."""
     rows = [
-        (*_key(run).values(), epoch.epoch, name, quantity, getattr(part, quantity))
+        (*_key(run).values(), epoch.epoch + 1, name, quantity, getattr(part, quantity))
         for run in experiment.runs
         for epoch in run.curve()
         for name, part in epoch.gradients.items()

@@ -102,7 +102,7 @@ def stopped(entry: Entry, record: RunRecord) -> Hole:
     failure = record.failure
     reason = "no reason recorded"
     if failure is not None:
-        at = "" if failure.epoch is None else f" in epoch {failure.epoch}"
+        at = "" if failure.epoch is None else f" in epoch {failure.epoch + 1}"
         what = f" ({failure.objective})" if failure.objective else ""
         reason = f"{failure.kind}{what}{at}: {failure.message}"
     return Hole(*entry.key, kind="failed", reason=reason, path=entry.path)

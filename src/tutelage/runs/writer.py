@@ -70,7 +70,7 @@ class RunFolder:
             self._cut(name, state.epoch)
         from torch.utils.tensorboard import SummaryWriter
 
-        self._events = SummaryWriter(str(self.path), purge_step=state.epoch)
+        self._events = SummaryWriter(str(self.path), purge_step=state.epoch + 1)
         return state
 
     def settled(self, coefficients: Mapping[str, float]) -> None:
@@ -86,10 +86,10 @@ class RunFolder:
         append(SECONDS, self.path / "timing.jsonl", took)
         for split in ("train", "validation", "test"):
             for name, value in row.get(split, {}).items():
-                self._events.add_scalar(f"{name}/{split}", value, row["epoch"])
+                self._events.add_scalar(f"{name}/{split}", value, row["epoch"] + 1)
         for name, part in row.get("gradients", {}).items():
             for key in [key for key, value in part.items() if value is not None]:
-                self._events.add_scalar(f"gradient.{name}/{key}", part[key], row["epoch"])
+                self._events.add_scalar(f"gradient.{name}/{key}", part[key], row["epoch"] + 1)
         if self.listen is not None:
             self.listen(row)
 

@@ -86,9 +86,9 @@ def refuse_constant(
         "constant_class",
         "student",
         clock.epoch,
-        f"epoch {clock.epoch}: the student predicts a single class on the whole {split} split, and {evidence}; "
-        "the run is stopped and will not be averaged (lower the learning rate, or raise the coefficient of the "
-        "labels; train.stop_constant: false lets it go on)",
+        f"epoch {clock.epoch + 1}: the student predicts a single class on the whole {split} split, and "
+        f"{evidence}; the run is stopped and will not be averaged (lower the learning rate, or raise the "
+        "coefficient of the labels; train.stop_constant: false lets it go on)",
     )
 
 
@@ -124,7 +124,7 @@ def refuse_not_a_number(row: Mapping[str, Any], splits: Iterable[str], epoch: in
                 "non_finite",
                 split,
                 epoch,
-                f"epoch {epoch}: the loss on the {split} split became non-finite; the run is stopped and will "
+                f"epoch {epoch + 1}: the loss on the {split} split became non-finite; the run is stopped and will "
                 "not be averaged",
             )
 
@@ -147,6 +147,6 @@ def refuse_non_finite(table: Tensor, names: Sequence[str], epoch: int) -> None:
         "non_finite",
         named[0],
         epoch,
-        f"epoch {epoch}, step {step}: {' and '.join(named)} became non-finite; the run is stopped and "
+        f"epoch {epoch + 1}, step {step + 1}: {' and '.join(named)} became non-finite; the run is stopped and "
         "will not be averaged",
     )

@@ -35,7 +35,7 @@ def test_courses_are_means_over_runs_of_the_epochs_that_were_measured(folder):
     [pull] = data.pulls(read_experiment(folder))
     by_name = {course.name: course for course in pull.shares}
     n = pull.runs
-    assert by_name["soft"].epochs.tolist() == [0, 2]
+    assert by_name["soft"].epochs.tolist() == [1, 3]
     assert by_name["soft"].mean.tolist() == pytest.approx([0.5, 0.96 + 0.01 * (n - 1) / 2])
     assert by_name["soft"].high[-1] == pytest.approx(0.96 + 0.01 * (n - 1))
     assert [course.name for course in pull.cosines] == ["soft"]

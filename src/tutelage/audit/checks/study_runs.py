@@ -96,7 +96,7 @@ def diverged_run(study: StudyLedger) -> Iterable[Finding]:
             yield Finding(
                 "diverged_run",
                 place_of(cell, run),
-                f"{run.stage}, seed {run.seed}: the loss is not finite in epoch {lost[0]}.",
+                f"{run.stage}, seed {run.seed}: the loss is not finite in epoch {lost[0] + 1}.",
             )
 
 

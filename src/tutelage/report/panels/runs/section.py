@@ -42,7 +42,7 @@ def run_table(experiment: Experiment) -> Table:
 def _row(run: Run, fold: str) -> Row:
     record, accuracy = run.record, run.evaluations["test"].accuracy
     seconds, parameters = record.seconds, record.network.parameters
-    epoch = record.selected.epoch if record.selected else None
+    epoch = record.selected.epoch + 1 if record.selected else None
     return Row(
         (
             stated(run.stage),
@@ -62,4 +62,4 @@ def _kept(selected: Selected | None) -> str:
     """Return the epoch a network is of; one that is of none, or of all, says so."""
     if selected is None:
         return "–"
-    return {"average": "average", "start": "untrained"}.get(selected.on, str(selected.epoch))
+    return {"average": "average", "start": "untrained"}.get(selected.on, str(selected.epoch + 1))
