@@ -93,7 +93,7 @@ def test_a_training_that_diverges_says_so(tmp_path):
 
     listener = Epochs()
     path = carry_out(tmp_path, 2, listener, wild)["alone"]
-    assert listener.ended["alone"].startswith("failed: epoch 0")
+    assert listener.ended["alone"].startswith("failed: epoch 1")
     record = json.loads((path / "run.json").read_text())
     assert record["status"] == "failed" and record["failure"]["kind"] in (
         "non_finite",

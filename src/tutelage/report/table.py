@@ -5,12 +5,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from tabulate import tabulate
 
+from tutelage.framed import Framed
 from tutelage.inert import csv_text, printable
 from tutelage.report.writing import write
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Value = float | int | str | None
 Tone = Literal["", "better", "worse", "unsure", "bad", "quiet"]
@@ -106,7 +110,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Table:
+class Table(Framed):
     """A named table with a caption that says what its numbers are."""
 
     name: str
@@ -145,8 +149,23 @@ class Table:
             lines.append(_latex_row(cell.plain for cell in row.cells))
         return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
+    @property
+    def heading(self) -> str:
+        """What its numbers are."""
+        return self.caption
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return unrounded values; spreads and intervals have columns of their own."""
+        import pandas as pd
+
+        header, rows = self._values()
+        return pd.DataFrame(rows, columns=header)
+
     def csv(self) -> str:
         """Return unrounded values; spreads and intervals have columns of their own."""
+        return csv_text(*self._values())
+
+    def _values(self) -> tuple[list[str], list[list[Value]]]:
         extra = [_extras(self.rows, i) for i in range(len(self.columns))]
         header = [
             f"{column.key}{suffix}"
@@ -158,7 +177,7 @@ class Table:
              for value in _values(cell, suffixes)]
             for row in self.rows
         ]  # fmt: skip
-        return csv_text(header, rows)
+        return header, rows
 
     def write(self, folder: Path, name: str = "") -> tuple[Path, ...]:
         """Write the three files under the name of the table, or another, and return their paths."""

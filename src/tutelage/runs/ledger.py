@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import UserError
+from tutelage.framed import Framed
 from tutelage.runs import integrity
 from tutelage.runs.folder import read_evaluations, read_record
 from tutelage.runs.holes import (
@@ -32,9 +33,12 @@ from tutelage.runs.run import Run
 from tutelage.runs.schema import UnreadableError, read
 from tutelage.runs.transfer import Transfer, read_transfer
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 @dataclass(frozen=True)
-class Experiment:
+class Experiment(Framed):
     """An experiment read back: complete runs, holes, and what looked odd."""
 
     record: ExperimentRecord
@@ -50,6 +54,17 @@ class Experiment:
     def title(self) -> str:
         """The title, else the name."""
         return self.record.title or self.record.name
+
+    @property
+    def heading(self) -> str:
+        """Title, and how many of its runs are complete."""
+        return f"{self.title}: {len(self.runs)} runs are complete, {len(self.holes)} are not"
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a row of each run that was asked for, on test; a hole has its reason and no numbers."""
+        from tutelage.runs.frames import runs_frame
+
+        return runs_frame(self)
 
     @cached_property
     def students(self) -> tuple[str, ...]:

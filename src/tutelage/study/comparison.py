@@ -1,15 +1,20 @@
 """A student against the baseline of one experiment, decided as everywhere in a study."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from tutelage.framed import Framed
 from tutelage.runs.ledger import Experiment
 from tutelage.runs.records import Split
 from tutelage.runs.run import Run
 from tutelage.statistics.paired import PairedDifference, Verdict
 from tutelage.statistics.spreads import mean_of_folds
 from tutelage.statistics.subjects import SubjectDifference, SubjectPair, subject_difference
-from tutelage.study.contrasts import Contrast, compare_study
+from tutelage.study.contrasts import Contrast, compare_study, contrasts_frame
 from tutelage.study.ledger import study_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -50,13 +55,47 @@ class Comparison:
         return self.contrast.verdict
 
 
+class Comparisons(tuple[Comparison, ...], Framed):
+    """All comparisons of one experiment, one of each student, as a tuple that prints as a table."""
+
+    __slots__ = ()
+
+    @property
+    def heading(self) -> str:
+        """What was compared with what."""
+        return f"accuracy minus that of {self[0].baseline}" if self else "no student to compare"
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a row of each student."""
+        return contrasts_frame(one.contrast for one in self)
+
+    def __str__(self) -> str:
+        """Return the rows as text."""
+        shown = self.to_frame()
+        kept = [
+            "a",
+            "difference",
+            "low",
+            "high",
+            "about",
+            "pairs",
+            "folds",
+            "adjusted_p",
+            "verdict",
+        ]
+        table = shown[kept].to_string(index=False, float_format="{:+.4f}".format) if self else ""
+        return f"{self.heading}\n{table}".rstrip()
+
+
 def compare(
     experiment: Experiment, split: Split = "test", baseline: str | None = None
-) -> tuple[Comparison, ...]:
+) -> Comparisons:
     """Compare the accuracy of every student with the baseline, or another one, in the order of the recipe."""
     against = {"stage": baseline or experiment.record.baseline}
     compared = compare_study(study_of(experiment), against, "accuracy", split)
-    return tuple(Comparison(single, _subjects(single.runs, split)) for single in compared.single)
+    return Comparisons(
+        Comparison(single, _subjects(single.runs, split)) for single in compared.single
+    )
 
 
 def self_taught(experiment: Experiment) -> str | None:

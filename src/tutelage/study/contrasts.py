@@ -3,10 +3,12 @@
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tutelage.errors import UserError, unknown
+from tutelage.framed import Framed
 from tutelage.runs.records import Split
 from tutelage.runs.run import Run
 from tutelage.statistics.paired import (
@@ -20,6 +22,9 @@ from tutelage.statistics.power import seeds_needed
 from tutelage.study.ledger import StudyLedger
 from tutelage.study.metrics import lower_is_better, metric_of, refuse_unasked
 from tutelage.study.parts import Coordinates, Part, part_at
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Contrast", "StudyComparison", "compare_study", "contrast", "settled"]
 
@@ -110,7 +115,7 @@ class Contrast:
 
 
 @dataclass(frozen=True)
-class StudyComparison:
+class StudyComparison(Framed):
     """Everything that was compared with one thing.
 
     Args:
@@ -126,6 +131,33 @@ class StudyComparison:
     split: Split
     single: tuple[Contrast, ...]
     over_cells: tuple[Contrast, ...]
+
+    @property
+    def heading(self) -> str:
+        """What was compared with what."""
+        return f"{self.metric} on {self.split}, minus {self.against}"
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a row of each difference in a cell, then of each mean over cells."""
+        return contrasts_frame((*self.single, *self.over_cells))
+
+
+def contrasts_frame(contrasts: Iterable[Contrast]) -> "pd.DataFrame":
+    """Return a row of each difference, in the unit of the metric: a minus b, its intervals and its verdict."""
+    import pandas as pd
+
+    rows = []
+    for one in contrasts:
+        decides, again = one.interval, one.again
+        rows.append({
+            "where": one.where, "stage": one.stage, "a": one.a, "b": one.b, "difference": one.mean,
+            "low": decides and decides.low, "high": decides and decides.high,
+            "about": decides and decides.about, "again_low": again and again.low,
+            "again_high": again and again.high, "pairs": one.n, "folds": one.folds,
+            "p": one.oriented.p_value, "adjusted_p": one.adjusted_p, "verdict": one.verdict,
+            "problem": one.problem,
+        })  # fmt: skip
+    return pd.DataFrame(rows)
 
 
 def compare_study(

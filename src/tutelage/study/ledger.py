@@ -4,15 +4,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tutelage.errors import UserError
+from tutelage.framed import Framed
 from tutelage.runs.ledger import Experiment, read_experiment
 from tutelage.runs.location import below
 from tutelage.runs.records import STUDY, CellRecord, StudyRecord
 from tutelage.runs.robustness import AskedRecord
 from tutelage.runs.run import Run
 from tutelage.runs.schema import read
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = [
     "MissingRuns",
@@ -66,7 +70,7 @@ class MissingRuns:
 
 
 @dataclass(frozen=True)
-class StudyLedger:
+class StudyLedger(Framed):
     """A study read back."""
 
     record: StudyRecord
@@ -77,6 +81,24 @@ class StudyLedger:
     def title(self) -> str:
         """The title, else the name."""
         return self.record.title or self.record.name
+
+    @property
+    def heading(self) -> str:
+        """Title and number of cells."""
+        return f"{self.title}: {len(self.cells)} {'cell' if len(self.cells) == 1 else 'cells'}"
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a row of each run that readable cells ask for: the cell and its place on the axes first."""
+        import pandas as pd
+
+        frames = []
+        for cell in self.cells:
+            if cell.experiment is not None:
+                frame = cell.experiment.to_frame()
+                for number, (axis, value) in enumerate({"cell": cell.name, **cell.at}.items()):
+                    frame.insert(number, axis, value, allow_duplicates=True)
+                frames.append(frame)
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
     @cached_property
     def experiments(self) -> tuple[Experiment, ...]:
