@@ -2,12 +2,13 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 EDGE ?= $(VENV)-edge
+DOCS ?= $(VENV)-docs
 DEMO ?= recipes/hapt/few-labels.yaml
 WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo ship environment test test-edge quick lint format clean
+.PHONY: help demo ship environment test test-edge quick lint format docs clean
 
 help:
 	@echo "make demo    make the environment, fetch the data, run $(DEMO), write its report, ship its best student as int8"
@@ -15,6 +16,7 @@ help:
 	@echo "make quick   the fast tests alone"
 	@echo "make test-edge  the tests of files for devices, with their tools in an environment of its own"
 	@echo "make format  format the code"
+	@echo "make docs    build the site from docs/ into site/; a link that leads nowhere is an error"
 
 demo: environment
 	$(BIN)/tutelage run $(DEMO)
@@ -76,5 +78,18 @@ $(EDGE)/.tools: $(VENV)/.export edge.txt
 	$(EDGE)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r edge.txt
 	touch $@
 
+# Where a page stands, what links to what and which docstrings there are: mkdocs.yml, docs/site_hooks.py.
+docs: $(DOCS)/.tools
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --clean --quiet
+
+# The site's tools stand beside the first environment, whose package tells the commands and the schemas.
+$(DOCS)/.tools: $(VENV)/.core
+	test -x $(DOCS)/bin/python || $(PYTHON) -m venv $(DOCS)
+	@echo "installing the tools of the site into $(DOCS)"
+	$(DOCS)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt \
+	  $$($(DOCS)/bin/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"], sep="\n")')
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' > "$$($(DOCS)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/first.pth"
+	touch $@
+
 clean:
-	rm -rf $(VENV) $(EDGE) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(EDGE) $(DOCS) site .pytest_cache .mypy_cache .ruff_cache .hypothesis
