@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # what __getattr__ gives, for editors and type checkers
     from tutelage.recipe.config import load as load_recipe  # noqa: F401
     from tutelage.recipe.networks import load_network as load_network
     from tutelage.report import write_report as write_report
+    from tutelage.report.sample import explain_sample as explain  # noqa: F401
     from tutelage.runs.ledger import read_experiment as read_experiment
     from tutelage.study.comparison import compare as compare
     from tutelage.study.file import load_study as load_study
@@ -52,6 +53,7 @@ _PLACES = {
     "read_experiment": "tutelage.runs.ledger:read_experiment",
     "compare": "tutelage.study.comparison:compare",
     "write_report": "tutelage.report:write_report",
+    "explain": "tutelage.report.sample:explain_sample",
     "load_study": "tutelage.study.file:load_study",
     "read_study": "tutelage.study.ledger:read_study",
     "load_network": "tutelage.recipe.networks:load_network",

@@ -7,6 +7,7 @@ import typer
 
 import tutelage
 from tutelage.cli import concepts as concept_commands
+from tutelage.cli import explain as explain_command
 from tutelage.cli import export as export_commands
 from tutelage.cli import look as look_command
 from tutelage.cli import main
@@ -40,6 +41,7 @@ app.add_typer(study_commands.app, name="study", cls=SentenceGroup)
 for command in (
     export_commands.ship, export_commands.predict, export_commands.stream,
     start_commands.new, start_commands.recipes, start_commands.schema, start_commands.doctor, look_command.look,
+    explain_command.explain,
 ):  # fmt: skip
     app.command()(command)
 
