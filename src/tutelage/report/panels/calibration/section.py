@@ -5,9 +5,10 @@ from tutelage.report.panels.calibration.figures import diagrams
 from tutelage.report.section import Figure, Section
 
 CAPTION = (
-    "Can the confidence be believed? Where bars end at the red marks it can; lower bars are "
-    "overconfidence, higher bars caution. These are the test predictions of all runs together, "
-    "so the ECE here is not the mean over runs of the table."
+    "Can the confidence be believed? Where bars end at the red marks it can; lower bars are overconfidence, "
+    "higher bars caution. A bar of few samples is pale, and its interval long. Green: the same scores divided by "
+    "one temperature for each run, fitted on its validation samples; it changes no answer. These are the test "
+    "predictions of all runs together, so the ECE here is not the mean over runs of the table."
 )
 
 
