@@ -14,7 +14,9 @@ def look(
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Of an experiment: runs/<name>.")
     ],
-    feature: Annotated[str, typer.Argument(help="What to look at: embedding or similarity.")],
+    feature: Annotated[
+        str, typer.Argument(help="What to look at: attention, embedding or similarity.")
+    ],
     stages: Annotated[str, typer.Option(help="Whose networks, with commas; all.")] = "",
     fold: Annotated[int | None, typer.Option(help="Only this one, by its number.")] = None,
     seed: Annotated[int | None, typer.Option(help="Only this one.")] = None,

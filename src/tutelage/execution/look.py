@@ -12,6 +12,7 @@ from tutelage.recipe.data_spec import DataSpec, Progress
 from tutelage.recipe.fold import Fold
 from tutelage.runs.ledger import Experiment, read_experiment
 from tutelage.runs.run import Run
+from tutelage.training.attention import SHOWN, attention_of
 from tutelage.training.embedding import MOST, embedding_of
 from tutelage.training.looking import LookedAt
 from tutelage.training.similarity import MAPPED, Merging, Trio, merging_of, similarity_of
@@ -200,7 +201,22 @@ def _compare(look: Look, progress: Progress) -> None:
     similarity_of(trios, merging, folds, progress).save(look.experiment.folder)
 
 
+def _attention_cost(look: Look) -> str:
+    passes = sum(min(MOST, run.record.data.n_test) + 2 * SHOWN for run in look.pictured)
+    return (
+        f"attention: {len(look.pictured)} networks of one fold and seed, maps of at most {SHOWN} samples, angles "
+        f"of at most {MOST:,}, {passes:,} forward passes"
+    )
+
+
+def _attend(look: Look, progress: Progress) -> None:
+    for number, run in enumerate(look.pictured, 1):
+        attention_of(look.opened(run))
+        progress("looking at attention", number / len(look.pictured))
+
+
 FEATURES = {
+    "attention": LookKind(_attention_cost, _attend),
     "embedding": LookKind(_embedding_cost, _embed),
     "similarity": LookKind(_similarity_cost, _compare),
 }

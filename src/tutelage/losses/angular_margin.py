@@ -77,6 +77,20 @@ def angular_margin(
     return (1 - local_weight) * everywhere + local_weight * local
 
 
+def looking_angles(feature: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the angle of every position of a feature, and whether the network looks there.
+
+    Args:
+        feature: [B, channels, ...].
+
+    Returns:
+        arccos Q in radians, [B, ...]: 0 where all of the energy is, a right angle where there is none; and where Q
+        lies above the middle between its smallest and its largest value of the sample, which is AMD's mask.
+    """
+    q = _sphere(full(feature))
+    return torch.acos(q.clamp(max=1 - 1e-7)), _salient(q)
+
+
 def _sphere(feature: Tensor) -> Tensor:
     """Return Q, [B, ...] without channels."""
     energy = feature.square().sum(dim=1)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tutelage.runs.attention import Attention, read_attention
 from tutelage.runs.embedding import Embedding, read_embedding
 from tutelage.runs.explanations import Explanations
 from tutelage.runs.inspection import Inspection
@@ -90,6 +91,14 @@ class Run:
         if not path.is_file():
             return None
         return Explanations.load(path, self.classes, self.predictions("validation"))
+
+    def attention(self) -> Attention | None:
+        """Read ``attention.npz``, or None where nobody has looked.
+
+        Raises:
+            UserError: the file is damaged, or of another run.
+        """
+        return read_attention(self.folder, self.fingerprint)
 
     def embedding(self) -> Embedding | None:
         """Read ``embedding.npz``, or None where nobody has looked.

@@ -74,6 +74,7 @@ def safe(name: str) -> str:
 def _inline(svg: str, name: str) -> str:
     svg = printable(svg[svg.index("<svg") :])
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.S)
+    svg = re.sub(r"(\d\.\d\d)\d+", r"\1", svg)  # a hundredth of a pixel is seen by nobody
     svg = (
         re.sub(r'\s(?:xmlns(?::\w+)?|version|width|height)="[^"]*"', "", svg[: svg.index(">")])
         + (svg[svg.index(">") :])

@@ -22,6 +22,7 @@ PANELS = (
     "differences",
     "teachers",
     "robustness",
+    "attention",
     "embedding",
     "similarity",
     "curves",
