@@ -27,7 +27,7 @@ __all__ = ["CachedTeachers", "LiveTeachers", "Teachers", "cache_teacher", "state
 
 _VERSION = 3  # of the cached numbers; raise it when the same inputs would give other ones
 _SMALL = (
-    2**28
+    2**24
 )  # bytes of a Gram matrix that is always kept: reading a slice is faster than computing it
 _BLOCK = 2048  # rows of one block of a Gram matrix: 2 x 2048 x D floats in memory at a time
 
@@ -135,8 +135,8 @@ def cache_teacher(
     """Evaluate one frozen teacher once on a split; a second call finds the files.
 
     Logits and features are stored in float32. A tap of which only the similarity map is needed is stored
-    as the Gram matrix of the split, [n, n], when that is smaller than the features, [n, D], or below 256 MiB; a
-    tap of which both are needed as both, below 256 MiB.
+    as the Gram matrix of the split, [n, n], when that is smaller than the features, [n, D], or below 16 MiB; a
+    tap of which both are needed as both, below 16 MiB.
 
     Args:
         network: module from Batch to Output.
