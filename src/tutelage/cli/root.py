@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 import tutelage
+from tutelage.cli import cache as cache_command
 from tutelage.cli import concepts as concept_commands
 from tutelage.cli import explain as explain_command
 from tutelage.cli import export as export_commands
@@ -41,7 +42,7 @@ app.add_typer(study_commands.app, name="study", cls=SentenceGroup)
 for command in (
     export_commands.ship, export_commands.predict, export_commands.stream,
     start_commands.new, start_commands.recipes, start_commands.schema, start_commands.doctor, look_command.look,
-    explain_command.explain,
+    explain_command.explain, cache_command.cache,
 ):  # fmt: skip
     app.command()(command)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tutelage.errors import UserError
+from tutelage.execution.cache import hold_bound
 from tutelage.execution.data_cache import DataCache
 from tutelage.execution.listener import Listener, Quiet
 from tutelage.execution.precision import settle_precision
@@ -182,6 +183,7 @@ def carry_out(planned: Plan, listener: Listener, engine: Engine = make_workers) 
         queue.carry_out(workers)
     for experiment in planned.experiments:
         _finish(experiment, planned, paths, listener)
+    hold_bound(planned.config.cache)
 
 
 def _experiment(
