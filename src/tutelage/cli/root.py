@@ -8,6 +8,7 @@ import typer
 import tutelage
 from tutelage.cli import cache as cache_command
 from tutelage.cli import concepts as concept_commands
+from tutelage.cli import encoders as encoder_commands
 from tutelage.cli import explain as explain_command
 from tutelage.cli import export as export_commands
 from tutelage.cli import look as look_command
@@ -38,6 +39,7 @@ app = typer.Typer(
 )
 
 app.add_typer(concept_commands.app, name="concepts", cls=AskingGroup)
+app.add_typer(encoder_commands.app, name="encoders", cls=SentenceGroup)
 app.add_typer(study_commands.app, name="study", cls=SentenceGroup)
 for command in (
     export_commands.ship, export_commands.predict, export_commands.stream,

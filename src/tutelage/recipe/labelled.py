@@ -7,7 +7,7 @@ import numpy as np
 
 from tutelage.batches import Samples
 from tutelage.data import DataSet
-from tutelage.data.choosing import few
+from tutelage.data.choosing import few, few_as_coop
 from tutelage.data.dataset import Ints
 from tutelage.data.names import natural
 from tutelage.errors import UserError, unknown
@@ -77,6 +77,11 @@ def labelled_ids(
     if labelled is None:
         return known
     seed = seed if labelled.seed is None else [labelled.seed, *seed[1:]]
+    if labelled.draw is not None and labelled.per_class is not None:
+        drawn = few_as_coop(
+            labels, source.listed, index, labelled.per_class, seed[0], "labelled.draw"
+        )
+        return np.sort(drawn[np.isin(labels[drawn], classes)])
     if labelled.per_class is not None:
         return few(labels, source.class_names, known, labelled.per_class, seed, place, classes)
     if subjects is None:
