@@ -222,11 +222,22 @@ def ask(
 def rated(
     files: Annotated[list[Path], typer.Argument(help="Filled tables, one or more.")],
     worst: Annotated[int, typer.Option(help="How many of the worst concepts to show.")] = 5,
+    of: Annotated[
+        str | None,
+        typer.Option(help="Set to filter by the answers: a shipped one, or a .json file."),
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="Filtered set to write, .json.")] = None,
+    least: Annotated[
+        float, typer.Option(help="Smallest share of yes with which a concept stays.")
+    ] = 0.5,
 ) -> None:
-    """Show the average factuality and groundability, and how far the raters agree."""
+    """Show the average factuality and groundability, and how far the raters agree; filter a set by the answers."""
     from tutelage import concepts as c
 
-    found = c.summarise(c.read_ratings(files))
+    if (of is None) != (to is None):
+        raise UserError("--of, --to: found one of them, needed are both")
+    ratings = c.read_ratings(files)
+    found = c.summarise(ratings)
     if not found:
         raise UserError(f"concepts rated: found no answer in {', '.join(map(str, files))}")
     for one in found:
@@ -237,6 +248,8 @@ def rated(
         for score in one.scores[:worst]:
             name = f"{score.class_name}: " if score.class_name else ""
             typer.echo(f"  {score.share:.2f}  {name}{score.concept} ({score.answers} answers)")
+    if of is not None and to is not None:
+        finish(c.well_rated(c.open_concepts(of), ratings, least), to, None)
 
 
 def _without_alike(found: "Cleaned", limit: float, encoder: str) -> "Cleaned":
