@@ -114,6 +114,8 @@ def test_coops_draw_goes_through_all_classes_before_some_are_taken():
         (few({"per_clas": 2}), "labelled.*per_class"),
         (few({"per_class": 50}), "labelled.per_class: found 50, but class .* has 36"),
         (few({"per_class": 2, "draw": "coop"}), "labelled.draw: found coop, but the data set keeps no order"),
+        (few(None, {"a": {"shots": 2, "draw": "coop"}}), "found coop, but the data set keeps no order"),
+        (few(None, {"a": {"draw": "coop"}}), "stages.a.draw: found without shots"),
         (few({"subjects": 2, "draw": "coop"}), "labelled.draw: found without per_class"),
         (few({"subjects": 9}), "labelled.subjects: found 9, but the training side has 3 subjects"),
         (few({"subjects": ["nobody"]}), "labelled.subjects: unknown subject of the training"),

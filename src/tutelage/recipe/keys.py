@@ -99,6 +99,7 @@ class Stage(Strict):
     trust: bool = False
     train_classes: str | list[str] = []
     shots: int | None = Field(None, ge=1)
+    draw: Literal["coop"] | None = None
     shown: Literal["labelled", "all"] | None = None
     unlabelled: bool = False
     published: dict[str, float] = {}
