@@ -38,8 +38,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-for command in (concept_runs.edit, concept_runs.rate):
-    concept_commands.app.command()(command)
+concept_commands.app.command()(concept_runs.edit)
+concept_commands.app.command()(concept_runs.rate)
 app.add_typer(concept_commands.app, name="concepts", cls=AskingGroup)
 app.add_typer(encoder_commands.app, name="encoders", cls=SentenceGroup)
 app.add_typer(study_commands.app, name="study", cls=SentenceGroup)

@@ -1,7 +1,7 @@
 """From classes and prompts to concepts: ask, split, clean, and keep where everything came from."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -118,7 +118,7 @@ class _Question:
 
 def _asked(
     questions: Iterable[_Question], answers: Answers, parallel: int
-) -> Iterator[tuple[_Question, Answer]]:
+) -> Generator[tuple[_Question, Answer], None, None]:
     """Yield questions with their answers, in order; no more than a few wait."""
     waiting: deque[tuple[_Question, Future[Answer]]] = deque()
     with ThreadPoolExecutor(parallel) as pool:

@@ -16,9 +16,10 @@ from tutelage.execution.data_cache import DataCache
 from tutelage.export.choosing import ShippedRun, find_source, of_experiment
 from tutelage.models import ConceptBottleneck, On
 from tutelage.models.concept_edits import reweigh_concept
-from tutelage.recipe.config import Recipe, Train, parse
+from tutelage.recipe.config import Recipe, parse
 from tutelage.recipe.data_spec import DataSpec
 from tutelage.recipe.fold import Fold
+from tutelage.recipe.keys import Train
 from tutelage.recipe.networks import load_network, save_network
 from tutelage.runs.explanations import Explanations
 from tutelage.runs.ledger import read_experiment

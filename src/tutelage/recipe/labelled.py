@@ -24,7 +24,7 @@ def labels_of(recipe: Recipe, name: str, data: Fold) -> tuple[Labelled | None, S
     """Return whose labels a stage may see, None for all there are, and what it is shown.
 
     ``shots: 16`` of a stage stands for ``labelled: {per_class: 16}`` with ``shown: labelled``, ``draw`` beside it
-    for its ``draw``. Where every training sample has a label, both ways of showing are the same, and it is ``all``.
+    for its ``draw``. Where every training sample has a label, both ways of showing are the same: ``all``.
     """
     stage = recipe.stages[name]
     if stage.stored is not None:  # it has been asked already
