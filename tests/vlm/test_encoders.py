@@ -299,6 +299,17 @@ def test_images_are_prepared_as_openai_prepares_them(edge, crop, size, mode):
     assert torch.allclose(ours, theirs, atol=1e-6)
 
 
+def test_an_export_resizes_the_same_and_leaves_nothing_behind():
+    preparation, x = Preparation((13, 13)), pictures(rows=29, columns=21)
+
+    class Prepared(torch.nn.Module):
+        def forward(self, x):
+            return preparation(x)
+
+    exported = torch.export.export(Prepared(), (x,)).module()
+    assert torch.equal(exported(x), preparation(x))
+
+
 @pytest.mark.parametrize(
     "preparation",
     [

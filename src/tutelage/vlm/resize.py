@@ -3,7 +3,9 @@
 import math
 from functools import lru_cache
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 __all__ = ["resized"]
@@ -30,28 +32,32 @@ def resized(x: Tensor, size: tuple[int, int], interpolation: str) -> Tensor:
     levels = (exact.clamp(0, 1) * 255).round()
     for axis, new in ((3, size[1]), (2, size[0])):
         if levels.shape[axis] != new:
-            weights = _weights(levels.shape[axis], new, interpolation).to(levels.device)
+            # Of numbers and not of a tensor, which would belong to whoever traces or exports.
+            weights = torch.tensor(
+                _weights(levels.shape[axis], new, interpolation), device=levels.device
+            )
             levels = (levels.transpose(axis, 3) @ weights).transpose(axis, 3)
             levels = ((levels + 2 ** (_PRECISION - 1)) / 2**_PRECISION).floor().clamp(0, 255)
     return (levels / 255).to(x)
 
 
 @lru_cache(maxsize=64)
-def _weights(old: int, new: int, interpolation: str) -> Tensor:
+def _weights(old: int, new: int, interpolation: str) -> NDArray[np.float64]:
     """Return what each old pixel counts for each new one, [old, new], times 2^22."""
     scale = old / new
     wide = max(scale, 1.0)
     support = (2.0 if interpolation == "bicubic" else 1.0) * wide
-    table = torch.zeros(new, old, dtype=torch.float64)
+    table = np.zeros((old, new))
     for row in range(new):
         centre = (row + 0.5) * scale
         first = max(int(centre - support + 0.5), 0)
         last = min(int(centre + support + 0.5), old)
         parts = [_kernel((i - centre + 0.5) / wide, interpolation) for i in range(first, last)]
         whole = sum(parts)
-        rounded = [math.copysign(int(abs(p / whole) * 2**_PRECISION + 0.5), p) for p in parts]
-        table[row, first:last] = torch.tensor(rounded, dtype=torch.float64)
-    return table.T.contiguous()
+        table[first:last, row] = [
+            math.copysign(int(abs(p / whole) * 2**_PRECISION + 0.5), p) for p in parts
+        ]
+    return table
 
 
 def _kernel(x: float, interpolation: str) -> float:
