@@ -27,6 +27,7 @@ class Samples:
         fingerprints: modality -> hash of the content; what the teacher cache trusts.
         concepts: annotated concepts, as :class:`~tutelage.data.DataSet` has them: scope -> [N, ..., M].
         concept_names: scope -> M names.
+        listed: place of each sample in the publisher's list, as :class:`~tutelage.data.DataSet` has it.
 
     Raises:
         UserError: the modalities do not have the same number of samples.
@@ -39,6 +40,7 @@ class Samples:
     fingerprints: Mapping[str, str] | None = None
     concepts: Mapping[str, Tensor] = field(default_factory=dict)
     concept_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    listed: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         for name, values in self.inputs.items():

@@ -41,7 +41,7 @@ def test_import_cleans_and_says_what_it_left_out(tmp_path):
     assert "class 'ox' has no concept" in done.output
     assert read(out).concepts[0].owners == ("cat", "dog")
     assert dropped.read_text().splitlines()[1:] == [
-        "cat's ears,cat,class name",
+        "cat's ears,cat,class name: cat's",
         "loyal look,dog,refused word 'loyal'",
     ]
     assert invoke("import", labo, out, "--raw").exit_code == 0

@@ -1,4 +1,5 @@
 import time
+import tracemalloc
 
 import pytest
 
@@ -95,6 +96,45 @@ def test_progress_is_told_and_a_failure_stops_what_waits():
         )
     assert told == [("asking about cat", 1 / 12)]
     assert len(said.asked) <= 4  # the one under way is the last
+
+
+def test_five_hundred_sentences_of_a_class_are_asked_for_in_batches_and_few_are_out():
+    said = Said({})
+    out: list[int] = []  # asked and not looked at yet, at every look
+
+    def split(line):
+        out.append(len(said.asked) - len(out))
+        return ["tail"]
+
+    said.table = {("cat", number): "one line" for number in range(100)} | {
+        ("dog", n): "one line" for n in range(100)
+    }
+    asking = Asking(count=10, sentences=500, parallel=3)
+    found = generate("x", ["cat", "dog"], PROMPTS["labo"], said, asking=asking, split=split)
+    assert (
+        len(said.asked) == len(set(said.asked)) == 2 * 50
+    )  # five questions, ten sentences, ten times, two classes
+    assert max(out) <= 2 * 3
+    assert found.concepts.texts == ("tail",)
+    assert Asking(count=10, sentences=501).times(5) == 11 and Asking(repeats=4).times(5) == 4
+    with pytest.raises(UserError, match="sentences: found"):
+        Asking(sentences=0)
+
+
+def test_equal_answers_take_no_more_memory_the_more_there_are():
+    def peak(sentences):
+        said = Said({})
+        said.ask = lambda prompt, repeat=0: Answer(
+            prompt, repeat, "round ears\n" * 200, "x", "2020"
+        )
+        tracemalloc.start()
+        generate("x", ["cat"], [SENTENCES], said, asking=Asking(sentences=sentences))
+        held = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return held
+
+    peak(100)
+    assert peak(5000) < 1.5 * peak(500)
 
 
 def test_every_shipped_question_can_be_filled():

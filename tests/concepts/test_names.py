@@ -95,6 +95,27 @@ def test_a_verb_is_no_name_that_is_spelled_like_it(phrase, name):
     assert Names(["can"]).found(phrase) == name
 
 
+@pytest.mark.parametrize(
+    ("name", "verbs", "nouns"),
+    [
+        ("can", ["to can fruit"], ["a can of soda"]),
+        ("duck", ["ducks its head", "it ducks when hit"], ["a duck on a pond", "two ducks", "duck-like bill"]),
+        ("bear", ["legs that bear weight", "branches bear fruit", "bears a load"], ["brown bear fur", "a bear"]),
+        ("fly", ["wings that fly fast", "can fly", "flies around lamps"], ["eyes of a fly", "flies on a wall"]),
+        ("row", ["they row the boat", "oars to row with", "rows the boat"], ["row of teeth", "rows of seats"]),
+        ("type", ["used to type letters", "they type fast"], ["a type of bird", "type of wood"]),
+        ("ship", ["used to ship goods"], ["ship's hull", "a ship"]),
+        ("saw", ["used to saw wood", "what they saw"], ["saw blade", "a saw"]),
+        ("train", ["they train dogs"], ["train wheels", "train tracks and a train"]),
+        ("cat", [], ["it cats", "legs that cat", "to cat"]),  # no verb is spelled so
+    ],
+)  # fmt: skip
+def test_a_name_that_is_a_verb_too_is_found_as_a_noun_alone(name, verbs, nouns):
+    names = Names([name])
+    assert [phrase for phrase in verbs if names.found(phrase)] == []
+    assert [phrase for phrase in nouns if not names.found(phrase)] == []
+
+
 def test_a_noun_is_no_form_of_a_verb_that_is_spelled_like_it():
     names = Names(["rowing", "typing"])
     for phrase in ("a row of teeth", "rows of windows", "one type of leaf", "two in a row"):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tutelage.data import DataSet, SyntheticImages, SyntheticWearable
 from tutelage.data import splits as module
+from tutelage.data.choosing import few_as_coop
 from tutelage.data.leakage import refuse_leakage
 from tutelage.data.split import Split, refuse_one_class, unseen_classes
 from tutelage.data.splits import (
@@ -413,3 +414,33 @@ def test_everybody_leaves_out_whom_the_other_split_leaves_out():
 def test_everybody_does_not_learn_hidden_labels():
     with pytest.raises(UserError, match=r"Everybody\.of: found split 'transductive', which hides"):
         Everybody(Transductive()).split(data(list("aabb")))
+
+
+# KaiyangZhou/Dassl.pytorch@c61a1b5, generate_fewshot_dataset after random.seed(seed): of 36 images whose labels go
+# 2, 0, 1, 2, ... and two of class 3, by (seed, shots).
+COOP = {
+    (1, 2): [6, 27, 4, 13, 5, 23, 37, 36],
+    (1, 4): [6, 27, 3, 12, 4, 22, 31, 28, 32, 20, 11, 5, 36, 37],
+    (2, 2): [0, 3, 4, 16, 8, 32, 37, 36],
+    (2, 4): [0, 3, 30, 15, 7, 31, 13, 28, 29, 11, 35, 2, 36, 37],
+    (3, 2): [9, 27, 25, 7, 17, 29, 37, 36],
+    (3, 4): [9, 27, 24, 6, 16, 28, 22, 4, 29, 2, 23, 14, 36, 37],
+}
+
+
+@pytest.mark.parametrize(("seed", "shots"), COOP)
+def test_coops_samples_are_drawn_whatever_order_the_images_are_stored_in(seed, shots):
+    labels = np.array([(i + 2) % 3 for i in range(36)] + [3] * 2)
+    stored = np.random.default_rng(5).permutation(len(labels))  # stored image -> its place in the list
+    drawn = few_as_coop(labels[stored], stored, np.arange(len(labels)), shots, seed, "x")
+    assert stored[drawn].tolist() == COOP[seed, shots]
+    images = DataSet(
+        "few", "image", np.zeros((38, 3, 2, 2), np.uint8), labels[stored], None, tuple("abcd"),
+        ("red", "green", "blue"), official_test=np.zeros(38, bool), listed=stored,
+    )  # fmt: skip
+    split = FewShot(OfficialSplit(0.0), shots, seed, "coop").split(images)
+    assert split.train.tolist() == sorted(drawn.tolist())
+    with pytest.raises(UserError, match=r"FewShot\.draw: found coop, but the data set keeps no order"):
+        FewShot(OfficialSplit(0.0), shots, seed, "coop").split(replace(images, listed=None))
+    with pytest.raises(UserError, match="did you mean 'coop'"):
+        FewShot(OfficialSplit(0.0), shots, seed, "coopp")

@@ -1,5 +1,6 @@
 """The bottleneck of named concepts: released numbers, invariants, explanations and edits that do what they say."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from torch.nn import functional as F
 
 from tests.doubles.waves import wave
 from tests.vlm.small import concept_file
-from tutelage.concepts.files import open_concepts
+from tutelage.concepts.files import open_concepts, read_labo, write
 from tutelage.concepts.selection import Criterion, choose
 from tutelage.errors import UserError
 from tutelage.models import ConceptBottleneck
@@ -352,3 +353,62 @@ def test_training_lowers_the_loss_and_repeats(tmp_path):
     (first, losses), (second, _) = trained(), trained()
     assert losses[-1] < losses[0]
     assert torch.equal(first, second)
+
+
+SAID = {
+    "dog": ["wet nose", "four legs", "long tongue", "loyal eyes", "short fur"],
+    "cat": ["four legs", "short fur", "whiskers", "wet nose"],
+    "frog": ["wet skin", "four legs", "long tongue", "webbed feet"],
+}
+
+
+class Released(EncoderSource):
+    """Texts in the order in which the released code keeps them, each with a vector by formula."""
+
+    fingerprint = "released"
+
+    def load(self):
+        raise AssertionError("only texts are asked for")
+
+    def embed_texts(self, texts):
+        every = sorted({text for listed in SAID.values() for text in listed})
+        vectors = (1 + torch.arange(len(every) * 6).reshape(-1, 6) * 7 % 11).float() / 10
+        return vectors[[every.index(text) for text in texts]]
+
+
+def test_the_first_class_owns_a_shared_concept_as_in_the_released_code(tmp_path):
+    # YueYANG1996/LaBo@83ed4b0: save_npy_files, np.unique, group_mi_select (two of each class), scatter_
+    (tmp_path / "class2concepts.json").write_text(json.dumps(SAID))
+    write(read_labo(tmp_path / "class2concepts.json"), tmp_path / "ours.json")
+    images = (1 + torch.arange(12 * 6).reshape(12, 6) * 5 % 13).float() / 10
+    labels = torch.tensor(
+        [1] * 4 + [0] * 4 + [2] * 4
+    )  # cat, dog, frog; images in the order of the file
+    released = Criterion(
+        1e7, 0, values="raw", scale="raw", likeness="squared_cosine", normalise=False
+    )
+    arguments = {
+        "encoder": Released(), "concepts": str(tmp_path / "ours.json"), "per_class": 2, "criterion": released,
+        "similarity": "inner_product",
+    }  # fmt: skip
+    ours = ConceptBottleneck(6, ("cat", "dog", "frog"), ownership="first", **arguments)
+    ours.fit_once(images, labels, ours.class_names)
+    assert ours.selected == {
+        "four legs": ("dog",), "short fur": ("dog",), "webbed feet": ("frog",), "wet skin": ("frog",),
+        "whiskers": ("cat",),
+    }  # fmt: skip
+    theirs = torch.tensor([[0, 0, 0, 0, 1.0], [1, 1, 0, 0, 0], [0, 0, 1, 1, 0]])
+    assert torch.equal(ours.weights.data, theirs)
+    scores = released.scores(
+        images, labels, Released().embed_texts(sorted({t for v in SAID.values() for t in v})), 3
+    )
+    wanted = [
+        0.0001391880214214325, 9.436940308660269e-05, 0.00011307059321552515, 0.0001397106098011136,
+        4.05025202780962e-05, 5.6377146393060684e-05, 7.372268009930849e-05, 9.552796836942434e-05,
+    ]  # fmt: skip
+    torch.testing.assert_close(
+        scores, torch.tensor(wanted, dtype=torch.float64), rtol=1e-2, atol=2e-7
+    )
+    every = ConceptBottleneck(6, ("cat", "dog", "frog"), **arguments)
+    every.fit_once(images, labels, every.class_names)
+    assert every.selected["four legs"] == ("cat", "dog", "frog")

@@ -1,5 +1,8 @@
 """Few labels: who has them, who is shown the others, and what is refused."""
 
+import random
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -85,6 +88,24 @@ def test_subjects_have_all_their_labels_or_none():
     assert named == {i for i in range(216) if dataset.subjects[i] == first}
 
 
+def test_coops_draw_goes_through_all_classes_before_some_are_taken():
+    dataset = SyntheticWearable(subjects=6, windows=12, window=32, channels=2, classes=3).load()
+    listed = np.random.default_rng(0).permutation(len(dataset))
+    dataset = replace(dataset, listed=listed)
+    asked = Labelled(per_class=4, draw="coop")
+    ids = np.arange(len(dataset))
+    whole = labelled_ids(asked, dataset, ids, [7, 0], [0, 1, 2])
+    some = labelled_ids(asked, dataset, ids, [7, 0], [1, 2])
+    assert some.tolist() == [i for i in whole.tolist() if dataset.labels[i] > 0]
+    # As the authors' code says it: one stream, classes as the list first names them.
+    stream, expected = random.Random(7), set()
+    order = np.argsort(listed).tolist()
+    for label in dict.fromkeys(dataset.labels[order].tolist()):
+        expected |= set(stream.sample([i for i in order if dataset.labels[i] == label], 4))
+    assert set(whole.tolist()) == expected
+    assert set(labelled_ids(asked, dataset, ids, [8, 0], [0, 1, 2]).tolist()) != expected
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
@@ -92,6 +113,10 @@ def test_subjects_have_all_their_labels_or_none():
         (few({"per_class": 2, "subjects": 1}), "labelled: found per_class and subjects"),
         (few({"per_clas": 2}), "labelled.*per_class"),
         (few({"per_class": 50}), "labelled.per_class: found 50, but class .* has 36"),
+        (few({"per_class": 2, "draw": "coop"}), "labelled.draw: found coop, but the data set keeps no order"),
+        (few(None, {"a": {"shots": 2, "draw": "coop"}}), "found coop, but the data set keeps no order"),
+        (few(None, {"a": {"draw": "coop"}}), "stages.a.draw: found without shots"),
+        (few({"subjects": 2, "draw": "coop"}), "labelled.draw: found without per_class"),
         (few({"subjects": 9}), "labelled.subjects: found 9, but the training side has 3 subjects"),
         (few({"subjects": ["nobody"]}), "labelled.subjects: unknown subject of the training"),
         (few({"per_class": 2}, {"a": {"shots": 3}}), "stages.a.shots: found labelled as well"),

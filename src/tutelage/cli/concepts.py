@@ -5,41 +5,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tutelage.cli.concept_options import (
+    Also,
+    ClassNames,
+    DroppedFile,
+    LeaveOut,
+    Longest,
+    Out,
+    Refuse,
+    Source,
+    Superclass,
+    finish,
+    grouped,
+    pairs_of,
+    rules_of,
+)
 from tutelage.errors import UserError
-from tutelage.files import replacing
-from tutelage.inert import csv_text
 
 if TYPE_CHECKING:  # numpy and torch come with it; --help does without
-    from tutelage.concepts import Cleaned, ConceptSet, Rules
-
-_NAMES = 5  # class names that most phrases were left out for
+    from tutelage.concepts import Cleaned, ConceptSet
 
 app = typer.Typer(
     help="Concepts in words: make, clean, import, show, and have people rate them.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-
-Source = Annotated[str, typer.Argument(metavar="CONCEPTS", help="A shipped set, or a .json file.")]
-Out = Annotated[Path, typer.Argument(help="File to write, .json.")]
-ClassNames = Annotated[
-    str,
-    typer.Option(
-        "--class-names", help="What with a phrase that names a class: reject, remove, replace."
-    ),
-]
-Superclass = Annotated[str, typer.Option(help="Word for all classes, such as animal.")]
-Also = Annotated[
-    list[str] | None,
-    typer.Option(help="Another word that tells a class, such as plane; repeatable."),
-]
-Refuse = Annotated[
-    list[str] | None, typer.Option(help="A word no phrase may have, such as loyal; repeatable.")
-]
-Longest = Annotated[int, typer.Option(help="Largest number of words.")]
-DroppedFile = Annotated[
-    Path | None, typer.Option("--dropped", help="Write what was left out, and why, to this .csv.")
-]
 
 
 @app.command()
@@ -67,6 +57,10 @@ def generate(
     ] = None,
     count: Annotated[int, typer.Option(help="Lines in one answer.")] = 10,
     repeats: Annotated[int, typer.Option(help="How often the same is asked.")] = 1,
+    sentences: Annotated[
+        int | None,
+        typer.Option(help="Lines of each class in all, such as 500: instead of --repeats."),
+    ] = None,
     parallel: Annotated[int, typer.Option(help="Questions out at the same time.")] = 1,
     temperature: Annotated[float, typer.Option(help="Of sampling.")] = 0.7,
     max_tokens: Annotated[int, typer.Option(help="Of one answer.")] = 1024,
@@ -80,6 +74,7 @@ def generate(
     also: Also = None,
     refuse: Refuse = None,
     longest: Longest = 19,
+    leave_out: LeaveOut = "vague,cut",
     dropped: DroppedFile = None,
 ) -> None:
     """Ask a language model, or a file of its answers, for concepts of every class."""
@@ -96,7 +91,7 @@ def generate(
         source = c.RecordedAnswers(answers)
     else:
         raise UserError("concepts generate: found neither --model nor --answers, one is needed")
-    values = _pairs(gap or [], "--gap")
+    values = pairs_of(gap or [], "--gap")
     if superclass:
         values.setdefault("superclass", superclass)
     with Screen() as screen:
@@ -105,12 +100,12 @@ def generate(
             _classes(classes),
             c.open_prompts(prompts),
             source,
-            asking=c.Asking(count, repeats, values, parallel),
+            asking=c.Asking(count, repeats, values, parallel, sentences),
             split=c.Seq2SeqSplitter(splitter) if splitter else None,
-            rules=_rules(class_names, superclass, also, refuse, longest),
+            rules=rules_of(class_names, superclass, also, refuse, longest, leave_out),
             progress=screen.progress,
         )
-    _finish(found, out, dropped)
+    finish(found, out, dropped)
 
 
 @app.command()
@@ -123,13 +118,29 @@ def clean(
     also: Also = None,
     refuse: Refuse = None,
     longest: Longest = 19,
+    leave_out: LeaveOut = "vague,cut",
+    alike: Annotated[
+        float | None,
+        typer.Option(
+            help="Cosine from which on phrases of a class are one, such as 0.95; needs --encoder."
+        ),
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(help="Whose text tower compares: '{type: OpenClip, model: folder}'."),
+    ] = None,
     dropped: DroppedFile = None,
 ) -> None:
     """Spell phrases alike, leave out what breaks the rules, join equal ones without losing a class."""
     from tutelage import concepts as c
 
-    rules = _rules(class_names, superclass, also, refuse, longest)
-    _finish(c.clean(c.open_concepts(source), rules), out, dropped)
+    if (alike is None) != (encoder is None):
+        raise UserError("--alike, --encoder: found one of them, needed are both")
+    rules = rules_of(class_names, superclass, also, refuse, longest, leave_out)
+    found = c.clean(c.open_concepts(source), rules)
+    if alike is not None and encoder is not None:
+        found = _without_alike(found, alike, encoder)
+    finish(found, out, dropped)
 
 
 @app.command("import")
@@ -146,14 +157,15 @@ def import_(
     also: Also = None,
     refuse: Refuse = None,
     longest: Longest = 19,
+    leave_out: LeaveOut = "vague,cut",
     dropped: DroppedFile = None,
 ) -> None:
     """Read concepts that somebody else wrote, clean them, and write them with their origin."""
     from tutelage import concepts as c
 
-    found = c.read_any(file).renamed(_pairs(rename or [], "--rename"))
-    rules = _rules(class_names, superclass, also, refuse, longest)
-    _finish(c.Cleaned(found, (), 0) if raw else c.clean(found, rules), out, dropped)
+    found = c.read_any(file).renamed(pairs_of(rename or [], "--rename"))
+    rules = rules_of(class_names, superclass, also, refuse, longest, leave_out)
+    finish(c.Cleaned(found, (), 0) if raw else c.clean(found, rules), out, dropped)
 
 
 @app.command()
@@ -199,8 +211,8 @@ def ask(
     from tutelage import concepts as c
 
     found = c.open_concepts(source)
-    shown = _grouped(samples, "class") if samples else {}
-    best = _grouped(top, "concept") if top else {}
+    shown = grouped(samples, "class") if samples else {}
+    best = grouped(top, "concept") if top else {}
     asked = c.questions(found, shown, best, seed=seed)
     c.write_questions(asked, out)
     typer.echo(f"{out}: {len(asked)} questions; every rater fills a copy, columns rater and answer")
@@ -210,11 +222,22 @@ def ask(
 def rated(
     files: Annotated[list[Path], typer.Argument(help="Filled tables, one or more.")],
     worst: Annotated[int, typer.Option(help="How many of the worst concepts to show.")] = 5,
+    of: Annotated[
+        str | None,
+        typer.Option(help="Set to filter by the answers: a shipped one, or a .json file."),
+    ] = None,
+    to: Annotated[Path | None, typer.Option(help="Filtered set to write, .json.")] = None,
+    least: Annotated[
+        float, typer.Option(help="Smallest share of yes with which a concept stays.")
+    ] = 0.5,
 ) -> None:
-    """Show the average factuality and groundability, and how far the raters agree."""
+    """Show the average factuality and groundability, and how far the raters agree; filter a set by the answers."""
     from tutelage import concepts as c
 
-    found = c.summarise(c.read_ratings(files))
+    if (of is None) != (to is None):
+        raise UserError("--of, --to: found one of them, needed are both")
+    ratings = c.read_ratings(files)
+    found = c.summarise(ratings)
     if not found:
         raise UserError(f"concepts rated: found no answer in {', '.join(map(str, files))}")
     for one in found:
@@ -225,6 +248,21 @@ def rated(
         for score in one.scores[:worst]:
             name = f"{score.class_name}: " if score.class_name else ""
             typer.echo(f"  {score.share:.2f}  {name}{score.concept} ({score.answers} answers)")
+    if of is not None and to is not None:
+        finish(c.well_rated(c.open_concepts(of), ratings, least), to, None)
+
+
+def _without_alike(found: "Cleaned", limit: float, encoder: str) -> "Cleaned":
+    from dataclasses import replace
+
+    from tutelage.concepts.alike import without_alike
+    from tutelage.recipe.instantiate import build
+    from tutelage.recipe.reader import read_text
+    from tutelage.vlm import EncoderSource
+
+    source = build("tutelage.vlm", read_text(encoder, "--encoder"), "--encoder", base=EncoderSource)
+    left = without_alike(found.concepts, source.embed_texts, limit)
+    return replace(left, dropped=(*found.dropped, *left.dropped), joined=found.joined)
 
 
 def _classes(text: str) -> list[str]:
@@ -235,49 +273,6 @@ def _classes(text: str) -> list[str]:
     lines = Path(text).read_text(encoding="utf-8").splitlines() if Path(text).is_file() else None
     names = [name.strip() for name in (text.split(",") if lines is None else lines)]
     return [name for name in names if name]
-
-
-def _rules(
-    class_names: str,
-    superclass: str,
-    also: list[str] | None,
-    refuse: list[str] | None,
-    longest: int,
-) -> "Rules":
-    from tutelage import concepts as c
-
-    return c.Rules(
-        class_names=class_names,  # type: ignore[arg-type]  # the class refuses other words in one sentence
-        superclass=superclass,
-        also=tuple(also or ()),
-        refuse=tuple(refuse or ()),
-        longest=longest,
-    )
-
-
-def _finish(found: "Cleaned", out: Path, dropped: Path | None) -> None:
-    from tutelage import concepts as c
-
-    if out.suffix != ".json":
-        raise UserError(
-            f"{out}: found {out.suffix or 'no ending'!r}, concepts are written to .json"
-        )
-    c.write(found.concepts, out)
-    if dropped is not None:
-        left_out = ([each.text, "; ".join(each.owners), each.reason] for each in found.dropped)
-        with replacing(dropped) as unfinished:
-            text = csv_text(["concept", "classes", "reason"], left_out)
-            unfinished.write_text(text, encoding="utf-8", newline="")
-    typer.echo(f"{out}: {len(found.concepts)} concepts of {len(found.concepts.classes)} classes")
-    if found.joined:
-        typer.echo(f"joined with an equal one: {found.joined}")
-    for reason, count in found.reasons.items():
-        typer.echo(f"left out, {reason}: {count}")
-    for name, count in list(found.names.items())[:_NAMES]:
-        typer.echo(f"  for {name!r}: {count}")
-    for name in found.concepts.classes:
-        if not found.concepts.of(name):
-            typer.echo(f"class {name!r} has no concept", err=True)
 
 
 def _show_set(found: "ConceptSet") -> None:
@@ -305,20 +300,3 @@ def _show_concept(found: "ConceptSet", text: str) -> None:
                 typer.echo(f"    {name}: {' '.join(value.split())}")
     if not one.origins:
         typer.echo("  origin not known")
-
-
-def _pairs(texts: list[str], option: str) -> dict[str, str]:
-    pairs = [text.partition("=") for text in texts]
-    for key, sign, value in pairs:
-        if not sign or not key:
-            raise UserError(f"{option}: found {key + value!r}, allowed is NAME=VALUE")
-    return {key: value for key, _, value in pairs}
-
-
-def _grouped(path: Path, column: str) -> dict[str, list[str]]:
-    from tutelage.concepts.files import rows_of
-
-    found: dict[str, list[str]] = {}
-    for row in rows_of(path, (column, "sample")):
-        found.setdefault(row[column], []).append(row["sample"])
-    return found

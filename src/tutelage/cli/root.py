@@ -7,11 +7,12 @@ import typer
 
 import tutelage
 from tutelage.cli import cache as cache_command
+from tutelage.cli import concept_runs, main
 from tutelage.cli import concepts as concept_commands
+from tutelage.cli import encoders as encoder_commands
 from tutelage.cli import explain as explain_command
 from tutelage.cli import export as export_commands
 from tutelage.cli import look as look_command
-from tutelage.cli import main
 from tutelage.cli import start as start_commands
 from tutelage.cli import study as study_commands
 from tutelage.cli.groups import AskingGroup, SentenceGroup
@@ -37,7 +38,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+concept_commands.app.command()(concept_runs.edit)
+concept_commands.app.command()(concept_runs.rate)
 app.add_typer(concept_commands.app, name="concepts", cls=AskingGroup)
+app.add_typer(encoder_commands.app, name="encoders", cls=SentenceGroup)
 app.add_typer(study_commands.app, name="study", cls=SentenceGroup)
 for command in (
     export_commands.ship, export_commands.predict, export_commands.stream,

@@ -9,7 +9,13 @@ from tutelage.concepts.concept import Concept, ConceptSet, Provenance
 from tutelage.concepts.files import open_concepts, read, read_any, shipped, write
 from tutelage.concepts.generate import Asking, generate
 from tutelage.concepts.prompts import PROMPTS, Prompt, open_prompts
-from tutelage.concepts.ratings import questions, read_ratings, summarise, write_questions
+from tutelage.concepts.ratings import (
+    questions,
+    read_ratings,
+    summarise,
+    well_rated,
+    write_questions,
+)
 from tutelage.concepts.seq2seq import Seq2SeqSplitter
 from tutelage.concepts.split import SplitSentences
 
@@ -38,4 +44,5 @@ __all__ = [
     "write_questions",
     "read_ratings",
     "summarise",
+    "well_rated",
 ]

@@ -1,5 +1,6 @@
 """Who answers a prompt: a language model behind litellm, or a file of answers that were given before."""
 
+import codecs
 import json
 import os
 import threading
@@ -10,10 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-from tutelage.concepts.files import text_of
 from tutelage.errors import UserError
-from tutelage.files import replacing
 
+_BLANK = codecs.BOM_UTF8 + b" \t\r\n"
 _WAIT = 1.0  # seconds before the second attempt, doubled each time
 
 
@@ -136,7 +136,7 @@ class RecordedAnswers:
     """Answers in a file, one JSON object a line; what is not in it is asked and written down at once.
 
     A run that was interrupted goes on where it stopped, and the same file gives the same concepts without a
-    model and without a network.
+    model and without a network. Texts stay in the file; in memory is where each one begins.
 
     Args:
         path: the file; it need not exist if there is a model.
@@ -148,7 +148,7 @@ class RecordedAnswers:
 
     path: Path
     model: Answers | None = None
-    _known: dict[tuple[str, int], Answer] = field(init=False, default_factory=dict)
+    _places: dict[tuple[str, int], int] = field(init=False, default_factory=dict)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -158,44 +158,53 @@ class RecordedAnswers:
                     f"{self.path}: there is no such file of answers, and no model to ask"
                 )
             return
-        text = text_of(self.path)
-        whole, _, unfinished = text.rpartition("\n")
-        if (
-            unfinished
-        ):  # the writer was killed in the middle of a line, or somebody's editor ends files so
-            whole = text if _is_json(unfinished) else whole
-            with replacing(self.path) as mended:
-                mended.write_text(whole + "\n" if whole else "", encoding="utf-8")
-        for number, line in enumerate(whole.split("\n"), 1):
-            if line.strip():
-                answer = _parse(line, f"{self.path}: line {number}")
-                self._known[answer.prompt, answer.repeat] = answer
+        place = 0
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.endswith(b"\n") and not _is_json(line):
+                    break  # the writer was killed in the middle of a line
+                if line.strip(_BLANK):
+                    answer = _parse(line, f"{self.path}: line {number}")
+                    self._places[answer.prompt, answer.repeat] = place
+                place += len(line)
+        _mend(self.path, place)
 
     def ask(self, prompt: str, repeat: int = 0) -> Answer:
         """Return the recorded answer, else the model's, which is recorded."""
-        known = self._known.get((prompt, repeat))
+        known = self._places.get((prompt, repeat))
         if known is not None:
-            return known
+            with self.path.open("rb") as file:
+                file.seek(known)
+                return _parse(file.readline(), str(self.path))
         if self.model is None:
             raise UserError(
                 f"{self.path}: found no answer number {repeat} to {prompt!r}, and there is no model to ask"
             )
         answer = self.model.ask(prompt, repeat)
         with self._lock:
-            self._known[prompt, repeat] = answer
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(answer), ensure_ascii=False) + "\n")
+            with self.path.open("ab") as file:
+                self._places[prompt, repeat] = file.tell()
+                file.write(json.dumps(asdict(answer), ensure_ascii=False).encode() + b"\n")
         return answer
 
 
-def _parse(line: str, place: str) -> Answer:
+def _mend(path: Path, whole: int) -> None:
+    """Cut an unfinished line off the end of a file, and end a finished one."""
+    with path.open("r+b") as file:
+        file.truncate(whole)
+        file.seek(max(whole - 1, 0))
+        if whole and file.read(1) != b"\n":  # as some editors end files
+            file.write(b"\n")
+
+
+def _parse(line: bytes, place: str) -> Answer:
     kinds: Mapping[str, type] = {
         one.name: int if one.name == "repeat" else str for one in fields(Answer)
     }
     try:
-        content = json.loads(line)
-    except json.JSONDecodeError as error:
+        content = json.loads(line.removeprefix(codecs.BOM_UTF8))
+    except ValueError as error:
         raise UserError(f"{place}: not readable as JSON: {error}") from error
     if not isinstance(content, dict) or set(content) != set(kinds):
         raise UserError(f"{place}: found no answer, allowed are exactly {', '.join(kinds)}")
@@ -205,10 +214,10 @@ def _parse(line: str, place: str) -> Answer:
     return Answer(**content)
 
 
-def _is_json(line: str) -> bool:
+def _is_json(line: bytes) -> bool:
     try:
         json.loads(line)
-    except json.JSONDecodeError:
+    except ValueError:
         return False
     return True
 

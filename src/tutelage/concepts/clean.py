@@ -2,12 +2,14 @@
 
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
 
-from tutelage.concepts.concept import Concept, ConceptSet
+from tutelage.concepts.concept import Concept, ConceptSet, Provenance
 from tutelage.concepts.names import Names
-from tutelage.errors import UserError
+from tutelage.concepts.unclear import Unclear, unclear
+from tutelage.errors import UserError, unknown
 
 _RESIDUE = re.compile(
     r"extract concepts?\b|\bfrom sentence\b|\b\d+ (?:short )?(?:sentences|phrases)\b"
@@ -35,9 +37,11 @@ class Rules:
         refuse: words that no phrase may have, such as ``loyal``, which cannot be seen.
         shortest: least number of words.
         longest: largest number of words; 19 is the longest phrase of the released files.
+        unclear: what else is left out: ``vague`` ("distinctive look", "color can vary"), ``negated`` ("no tail"; a
+            text encoder takes it for a tail) and ``cut`` ("long legs and the") phrases.
 
     Raises:
-        UserError: ``replace`` without a superclass, or no length is allowed.
+        UserError: ``replace`` without a superclass, no length is allowed, or there is no such kind.
     """
 
     class_names: Literal["reject", "remove", "replace"] = "reject"
@@ -46,8 +50,12 @@ class Rules:
     refuse: tuple[str, ...] = ()
     shortest: int = 1
     longest: int = 19
+    unclear: tuple[Unclear, ...] = ()
 
     def __post_init__(self) -> None:
+        for kind in self.unclear:
+            if kind not in get_args(Unclear):
+                raise unknown("unclear", "kind", kind, get_args(Unclear))
         if self.class_names not in ("reject", "remove", "replace"):
             raise UserError(
                 f"class_names: found {self.class_names!r}, allowed are reject, remove, replace"
@@ -63,7 +71,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Dropped:
-    """A phrase that did not stay, and why; ``word`` is the class name in it, where that is why."""
+    """A phrase that did not stay, and why; ``word`` is the class name in it, or the phrase that it is like."""
 
     text: str
     owners: tuple[str, ...]
@@ -94,7 +102,8 @@ class Cleaned:
     @property
     def names(self) -> dict[str, int]:
         """How many phrases were dropped for each class name in them, the most frequent first."""
-        return dict(Counter(one.word.lower() for one in self.dropped if one.word).most_common())
+        named = (one.word.lower() for one in self.dropped if one.reason == "class name")
+        return dict(Counter(named).most_common())
 
 
 def clean(concepts: ConceptSet, rules: Rules | None = None) -> Cleaned:
@@ -104,21 +113,50 @@ def clean(concepts: ConceptSet, rules: Rules | None = None) -> Cleaned:
         concepts: phrases as they came.
         rules: default :class:`Rules`.
     """
-    tidy = _Tidy(concepts, rules or Rules())
-    kept: dict[str, Concept] = {}
-    joined: list[Concept] = []
-    dropped: list[Dropped] = []
+    sieve = Sieve(concepts.classes, rules)
     for concept in concepts.concepts:
-        text, reason, word = tidy(concept)
+        sieve.take(concept)
+    return sieve.cleaned(concepts.name, about=concepts.about, licence=concepts.licence)
+
+
+class Sieve:
+    """Takes phrases one by one, so that those that do not stay need not be in memory together.
+
+    Args:
+        classes: class names, in the order of the data set.
+        rules: default :class:`Rules`.
+    """
+
+    def __init__(self, classes: Sequence[str], rules: Rules | None = None) -> None:
+        self._classes = tuple(classes)
+        self._tidy = _Tidy(self._classes, rules or Rules())
+        self._first: dict[str, str] = {}
+        self._kept: dict[str, tuple[dict[str, None], dict[Provenance, None]]] = {}
+        self._texts: set[str] = set()
+        self._dropped: dict[str, Dropped] = {}
+
+    def take(self, concept: Concept) -> None:
+        """Keep a phrase, spelled as the first one like it, or note why it does not stay; equal ones count once."""
+        text, reason, word = self._tidy(concept)
         if reason:
-            dropped.append(Dropped(concept.text, concept.owners, reason, word))
-            continue
-        first = kept.setdefault(key(text), replace(concept, text=text))
-        joined.append(replace(concept, text=first.text))
-    found = ConceptSet.join(
-        concepts.name, concepts.classes, joined, about=concepts.about, licence=concepts.licence
-    )
-    return Cleaned(found, tuple(dropped), len(joined) - len(found))
+            before = self._dropped.get(concept.text)
+            owners = concept.owners if before is None else (*before.owners, *concept.owners)
+            owners = tuple(dict.fromkeys(owners))
+            self._dropped[concept.text] = Dropped(concept.text, owners, reason, word)
+        else:
+            self._texts.add(concept.text)
+            first = self._first.setdefault(key(text), text)
+            owned, said = self._kept.setdefault(first, ({}, {}))
+            owned.update(dict.fromkeys(concept.owners))
+            said.update(dict.fromkeys(concept.origins))
+
+    def cleaned(self, name: str, *, about: str = "", licence: str = "") -> Cleaned:
+        """Return what stayed and what did not."""
+        kept = (
+            Concept(text, tuple(owned), tuple(said)) for text, (owned, said) in self._kept.items()
+        )
+        found = ConceptSet.join(name, self._classes, kept, about=about, licence=licence)
+        return Cleaned(found, tuple(self._dropped.values()), len(self._texts) - len(found))
 
 
 def key(text: str) -> str:
@@ -135,9 +173,9 @@ def key(text: str) -> str:
 class _Tidy:
     """Spells a phrase and says what is wrong with it."""
 
-    def __init__(self, concepts: ConceptSet, rules: Rules) -> None:
+    def __init__(self, classes: Sequence[str], rules: Rules) -> None:
         self._rules = rules
-        self._names = Names(concepts.classes, rules.also)
+        self._names = Names(classes, rules.also)
         self._refused = Names((), rules.refuse)
         self._prompts: dict[str, str] = {}
 
@@ -154,7 +192,7 @@ class _Tidy:
             word = self._rules.superclass if self._rules.class_names == "replace" else ""
             # "Ears of the cat" would leave "ears of the".
             text = _LOOSE.sub("", _spell(self._names.replaced(text, word.strip().lower())))
-        return text, self._length(text) or self._word(text), ""
+        return text, self._length(text) or self._word(text) or self._unclear(concept.text, text), ""
 
     def _length(self, text: str) -> str:
         if not _LOOSE.sub("", key(text)):
@@ -174,6 +212,10 @@ class _Tidy:
         words = key(text).split()
         runs = range(len(words) - _OVERLAP + 1)
         return any(f" {' '.join(words[i : i + _OVERLAP])} " in asked for i in runs)
+
+    def _unclear(self, said: str, text: str) -> str:
+        kind = unclear(said, text)
+        return kind if kind in self._rules.unclear else ""
 
     def _word(self, text: str) -> str:
         word = self._refused.found(text)

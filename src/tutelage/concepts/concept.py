@@ -213,6 +213,20 @@ class ConceptSet:
                 kept.append(Concept(concept.text, owners, origins))
         return replace(self, classes=tuple(class_names), concepts=tuple(kept))
 
+    def first_owned(self) -> "ConceptSet":
+        """Return the set as LaBo's released code has it: phrases sorted, each with the first class that lists it.
+
+        The first is that of the order of ``classes``, which for an imported file is the file's own.
+
+        Source:
+            YueYANG1996/LaBo@83ed4b0 (``main.py``, ``data.py``): ``np.unique`` of the phrases in the file's order.
+        """
+        kept = []
+        for one in sorted(self.concepts, key=lambda one: one.text):
+            origins = tuple(origin for origin in one.origins if origin.class_name == one.owners[0])
+            kept.append(Concept(one.text, one.owners[:1], origins))
+        return replace(self, concepts=tuple(kept))
+
     def renamed(self, names: Mapping[str, str]) -> "ConceptSet":
         """Return the set with other class names.
 

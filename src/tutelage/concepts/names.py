@@ -18,6 +18,22 @@ _IRREGULAR = {
 _NOUNS = frozenset({"bowl", "box", "fence", "row", "type"})
 # Nouns that are more often a verb before another one: "can be opened" is no can.
 _AUXILIARIES = frozenset({"can", "may", "must", "will"})
+# Other names that are a verb as well: "legs that bear weight" is no bear, "ducks its head" no duck.
+_ALSO_VERBS = frozenset(
+    """badger bark bat bear bolt bowl box bridge brush bug can coach comb cook crab crane crow dock dog
+    drill duck fan fence ferret fish fly fox gnat hammer harp hawk hook hound iron lock match monkey
+    nail parrot park pen perch pig pipe plane plant plug point press prune quail ram rat ray ring rock
+    roll row rule sail saw school screw seal ship shower skate skirt ski skunk slide snake snipe spoon
+    spring squirrel stamp stool swallow swift swing switch table tank tap tie train tram trap truck
+    trumpet tub type vault wallow watch weasel whale whip whistle wolf worm wrench yak""".split()
+)
+_BEFORE_VERB = frozenset(
+    "to can could may might must will would shall should do does did not never often usually always sometimes "
+    "rarely it they he she you we i that which who".split()
+)
+_OBJECTS = frozenset(
+    "a an the its their his her itself themselves up down away off around along back".split()
+)
 _DETERMINERS = frozenset(
     "a an the this each every one another any no its his her their your my two three four many several".split()
 )
@@ -50,7 +66,8 @@ def forms(name: str) -> tuple[str, ...]:
 class Names:
     """Finds class names in phrases by whole words: "cat's whiskers" and "cat-like" have one, "delicate" has none.
 
-    A name such as "can" is found as a noun ("a can", "tin can with a lid"), not as a verb ("can be opened").
+    A name that is a verb as well is found as a noun ("a can", "tin can with a lid", "row of teeth"), not as a verb
+    ("can be opened", "legs that bear weight", "rows the boat"): by the words around it.
 
     Time does not grow with the number of names: they are looked up by their first word.
 
@@ -103,16 +120,21 @@ class Names:
 
 
 def _is_verb(text: str, words: Sequence[re.Match[str]], number: int) -> bool:
-    """Return whether a word that may be an auxiliary is one: by the words around it."""
+    """Return whether a word that may be a verb is one: by the words around it."""
     word = words[number]
-    if word[0].lower() not in _AUXILIARIES or _TAIL.match(text, word.end()):
+    if word[0].lower() not in _VERB_FORMS or _TAIL.match(text, word.end()):
         return False
     before = words[number - 1][0].lower() if number else ""
     after = words[number + 1][0].lower() if number + 1 < len(words) else ""
     if before in _DETERMINERS:
         return False
-    noun = not after or (before and after in _AFTER_NOUN)
-    return before in _SUBJECTS or not noun
+    if word[0].lower() in _AUXILIARIES:
+        noun = not after or (before and after in _AFTER_NOUN)
+        return before in _SUBJECTS or not noun
+    # "branches bear fruit": a plural before the bare form, and what is borne behind it.
+    agrees = word[0].lower() in _ALSO_VERBS and re.search(r"[^suio]s$", before) is not None
+    borne = bool(after) and after not in _AFTER_NOUN
+    return before in _BEFORE_VERB or after in _OBJECTS or (agrees and borne)
 
 
 def _words(text: str) -> list[str]:
@@ -156,3 +178,6 @@ def _of_verb(word: str) -> list[str]:
         found += _IRREGULAR.get(base, ())
         found += [core + "ed", core + "er", core + "ers"]
     return found
+
+
+_VERB_FORMS = _AUXILIARIES | _ALSO_VERBS | {_plural(verb) for verb in _ALSO_VERBS}

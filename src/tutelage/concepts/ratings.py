@@ -3,15 +3,16 @@
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, get_args
 
 import numpy as np
 
+from tutelage.concepts.clean import Cleaned, Dropped
 from tutelage.concepts.concept import ConceptSet
 from tutelage.concepts.files import rows_of
-from tutelage.errors import UserError, unknown
+from tutelage.errors import UserError, unknown, within
 from tutelage.files import replacing
 from tutelage.inert import cell_text, csv_text
 
@@ -155,6 +156,39 @@ def summarise(ratings: Sequence[Rating]) -> tuple[RatingSummary, ...]:
         for kind in get_args(Kind)
         if any(one.question.kind == kind and one.answer is not None for one in ratings)
     )
+
+
+def well_rated(concepts: ConceptSet, ratings: Sequence[Rating], least: float = 0.5) -> Cleaned:
+    """Return the concepts that people say hold; what nobody rated stays.
+
+    Args:
+        concepts: the set that was asked about.
+        ratings: answers.
+        least: smallest mean share of yes. Below it a class loses a concept that does not hold of its samples
+            (factuality), and every class one that does not hold where the encoder says so (groundability).
+
+    Raises:
+        ValueError: a share outside [0, 1].
+    """
+    within("[0, 1]", least=least)
+    poor: set[tuple[str, str]] = set()
+    for summary in summarise(ratings):
+        poor |= {(one.concept, one.class_name) for one in summary.scores if one.share < least}
+    kept, dropped = [], []
+    for one in concepts.concepts:
+        lost = one.owners if (one.text, "") in poor else ()
+        left = tuple(
+            name for name in one.owners if name not in lost and (one.text, name) not in poor
+        )
+        if left:
+            origins = tuple(origin for origin in one.origins if origin.class_name in left)
+            kept.append(replace(one, owners=left, origins=origins))
+        else:
+            reason = (
+                "does not hold where the encoder says so" if lost else "does not hold of its class"
+            )
+            dropped.append(Dropped(one.text, one.owners, reason))
+    return Cleaned(replace(concepts, concepts=tuple(kept)), tuple(dropped), 0)
 
 
 def krippendorff(units: Iterable[Sequence[bool]]) -> float:

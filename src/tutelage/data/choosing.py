@@ -1,5 +1,6 @@
 """How the splits pick subjects and samples, and what they refuse."""
 
+import random
 from collections.abc import Sequence
 
 import numpy as np
@@ -165,6 +166,44 @@ def few(
             )
         kept.append(np.random.default_rng([*seed, number]).permutation(members)[:shots])
     return np.sort(np.concatenate(kept))
+
+
+def few_as_coop(
+    labels: Ints, listed: Ints | None, index: Ints, shots: int, seed: int, place: str
+) -> Ints:
+    """Return the few-shot draw of CoOp's code, in its order: classes as the publisher's list first names them.
+
+    One stream of Python's generator goes through all classes, so a class's draw depends on those before it. A class
+    with fewer samples than shots gives all.
+
+    Args:
+        labels: of all samples, [N].
+        listed: place of each sample in the publisher's list, [N], or None.
+        index: sample numbers to draw from: the publisher's whole training part, for the authors' samples.
+        shots: of each class.
+        seed: the authors' ``SEED``.
+        place: what asks for them, for the sentence.
+
+    Raises:
+        UserError: the data set keeps no list.
+
+    Source:
+        KaiyangZhou/CoOp@ff61507 (``datasets/oxford_pets.py`` and its likes draw from the training part before the
+        classes are halved) with KaiyangZhou/Dassl.pytorch@c61a1b5 (``generate_fewshot_dataset``).
+    """
+    if listed is None:
+        raise UserError(
+            f"{place}: found coop, but the data set keeps no order of its publisher (allowed: the sets that come with a "
+            "list of their parts; of images stored by an earlier version, delete their folder in the data cache)"
+        )
+    ordered = index[np.argsort(listed[index], kind="stable")]
+    ordered = ordered[labels[ordered] >= 0]
+    stream = random.Random(seed)
+    drawn: list[int] = []
+    for label in dict.fromkeys(labels[ordered].tolist()):
+        members = ordered[labels[ordered] == label].tolist()
+        drawn += stream.sample(members, shots) if len(members) >= shots else members
+    return np.array(drawn, np.int64)
 
 
 def tested(dataset: DataSet) -> Ints:

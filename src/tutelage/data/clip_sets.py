@@ -103,7 +103,7 @@ class ClipSet(ImageLoader):
 
         Args:
             source: where they are.
-            files: path -> part and token of the class.
+            files: path -> part and token of the class, in the publisher's order.
             classes: token of each class -> readable name, by number.
             note: where the list is from.
         """
@@ -114,6 +114,7 @@ class ClipSet(ImageLoader):
             lambda path: files.get("/".join(path)),
             {part: (count, None) for part, count in about.counts.items()},
             self.stored or about.size, partial(central, interpolation="bicubic"), formats=_FORMATS,
+            listed={path: place for place, path in enumerate(files)},
         )  # fmt: skip
 
 

@@ -72,6 +72,8 @@ class DataSet:
         sessions: on which occasion each sample was taken, [N] strings, or None.
         units: of each channel, "" where it is not known; empty where none is.
         notes: sentences about how the data were read; no part of the fingerprint.
+        listed: where each sample stands in the publisher's list of its part, [N] int64, or None; no part of the
+            fingerprint.
 
     Raises:
         UserError: the parts do not fit together.
@@ -97,6 +99,7 @@ class DataSet:
     sessions: Strings | None = None
     units: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    listed: Ints | None = None
 
     def __post_init__(self) -> None:
         self._check_inputs()
@@ -177,6 +180,7 @@ class DataSet:
             "starts": "i",
             "official_test": "b",
             "official_validation": "b",
+            "listed": "i",
         }
         for column, kind in kinds.items():
             values = getattr(self, column)
@@ -284,7 +288,7 @@ class DataSet:
 
         return replace(
             self, inputs=of(self.inputs), labels=of(self.labels), subjects=of(self.subjects),
-            sessions=of(self.sessions), recordings=of(self.recordings), starts=of(self.starts),
+            sessions=of(self.sessions), recordings=of(self.recordings), starts=of(self.starts), listed=of(self.listed),
             official_test=of(self.official_test), official_validation=of(self.official_validation),
             concepts={scope: of(values) for scope, values in self.concepts.items()},
         )  # fmt: skip

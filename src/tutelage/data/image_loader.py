@@ -1,7 +1,7 @@
 """Official image sets: files counted as published, decoded once into a store on disk."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -102,6 +102,7 @@ class ImageLoader(Loader):
             official_test=parts["test"],
             official_validation=parts["validation"] if parts["validation"].any() else None,
             source=f"{layout.citation}. From: {source.path.name}",
+            listed=_listed_places(layout, listed.files),
         )
 
     def _listed(self, source: Source, layout: ImageLayout) -> Listing:
@@ -185,3 +186,10 @@ def _spaced(files: list[str], count: int | None) -> list[str]:
     if count is None or count >= len(files):
         return files
     return [files[number * len(files) // count] for number in range(count)]
+
+
+def _listed_places(layout: ImageLayout, files: Sequence[str]) -> Ints | None:
+    """Return where each image stands in the publisher's list, [N]; None where there is no list."""
+    if not layout.listed:
+        return None
+    return np.array([layout.listed[name] for name in files], np.int64)

@@ -5,7 +5,7 @@ import shutil
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal, TypeVar
@@ -43,6 +43,7 @@ class ImageLayout:
         box: from the path of an image to the part of it that is taken: left, top, right, bottom in pixels;
             None: all.
         formats: what the files may be, whatever their names end with; Pillow's words.
+        listed: path of each image -> its place in the publisher's list of its part; empty where there is none.
     """
 
     name: str
@@ -54,6 +55,7 @@ class ImageLayout:
     fit: "Callable[[Image, int], Image]"
     box: Callable[[str], tuple[int, int, int, int]] | None = None
     formats: tuple[str, ...] = ("PNG", "JPEG")
+    listed: Mapping[str, int] = field(default_factory=dict)
 
 
 def refuse_full_disk(folder: Path, kind: str, needed: int) -> None:

@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
-from tutelage.data.choosing import check_fold, check_fraction, draw, few, tested
+from tutelage.data.choosing import check_fold, check_fraction, draw, few, few_as_coop, tested
 from tutelage.data.copies import without_copies
 from tutelage.data.dataset import DataSet, Ints
 from tutelage.data.split import Split, Splitter
@@ -186,13 +187,15 @@ class Thinned:
 class FewShot:
     """Another split with the same number of training samples of every class.
 
-    Validation and test stay as they are. Fewer shots are a part of more shots with the same seed, and every method
-    gets the same samples.
+    Validation and test stay as they are, and every method gets the same samples. Fewer shots are a part of more shots
+    with the same seed, except with ``draw: coop``.
 
     Args:
         of: the split whose training side is drawn from.
         shots: samples of each class; None: all there are.
         seed: for the draw.
+        draw: ``coop``: the samples that the code of CoOp, PromptSRC and PromptKD draws with this seed; see
+            :func:`~tutelage.data.choosing.few_as_coop`. None: ours.
 
     Raises:
         UserError: fewer than one shot.
@@ -204,9 +207,12 @@ class FewShot:
     of: Splitter
     shots: int | None = 16
     seed: int = 1
+    draw: Literal["coop"] | None = None
 
     def __post_init__(self) -> None:
         within("[0, inf)", **{"FewShot.seed": self.seed})
+        if self.draw not in (None, "coop"):
+            raise unknown("FewShot.draw", "draw", str(self.draw), ["coop"])
         if self.shots is not None and self.shots < 1:
             raise UserError(f"FewShot.shots: found {self.shots}, allowed is 1 or more, or null")
 
@@ -218,11 +224,16 @@ class FewShot:
         """Return the fold of the other split with a few training samples.
 
         Raises:
-            UserError: a class has fewer training samples than shots.
+            UserError: a class has fewer training samples than shots, or there is no list that CoOp draws from.
         """
         whole = self.of.split(dataset, fold)
         if self.shots is None:
             return whole
+        if self.draw is not None:
+            drawn = few_as_coop(
+                dataset.labels, dataset.listed, whole.train, self.shots, self.seed, "FewShot.draw"
+            )  # fmt: skip
+            return replace(whole, name=f"{whole.name}-{self.shots}-shot-coop", train=np.sort(drawn))
         train = few(
             dataset.labels, dataset.class_names, whole.train, self.shots, [self.seed, fold], "FewShot.shots"
         )  # fmt: skip

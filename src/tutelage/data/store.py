@@ -26,7 +26,7 @@ _CONCEPTS = "concepts-"  # before the scope, in the name of an array
 _PLACES = ("folder", "files")  # arguments that say where raw files are
 _ARRAYS = (
     "inputs", "labels", "subjects", "recordings", "starts", "official_test", "official_validation",
-    "sessions",
+    "sessions", "listed",
 )  # fmt: skip
 
 

@@ -121,7 +121,12 @@ def _lock(cache: Path, spec: RunSpec) -> FileLock:
 
 
 def evaluation_for(spec: RunSpec, path: Path) -> dict[str, Any]:
-    """Return the evaluation of a complete run, as far as a spec may know it: if it is blind, without the test."""
+    """Return the evaluation of a complete run, as far as a spec may know it: if it is blind, without the test.
+
+    A network that was converted and not trained here (``run:`` of a folder without a record) has none.
+    """
+    if spec.run is not None and known_record(path) is None:
+        return {}
     tested = ("test", "test_legacy") if spec.blind else ()
     return {k: values for k, values in evaluation_of(path).items() if k not in tested}
 

@@ -180,7 +180,9 @@ class _Run:
 def _sizes(spec: RunSpec, data: Fold) -> tuple[int, int, int]:
     """Return the numbers of samples that a run is taught, chosen and tested by."""
     dataset = data.dataset
-    samples = Samples({}, torch.from_numpy(dataset.labels), dataset.class_names, dataset.subjects)
+    samples = Samples(
+        {}, torch.from_numpy(dataset.labels), dataset.class_names, dataset.subjects, listed=dataset.listed
+    )  # fmt: skip
     sides = sides_of(spec, data, samples)
     subset = training_subset(spec, samples, sides)
     return len(subset.index), len(subset.validation), len(sides["test"])

@@ -33,6 +33,8 @@ class ConceptBottleneck(Network):
         encoder: the dual encoder whose text tower embeds the concepts; that of the stage's input, unless that was
             made elsewhere (``Stored``).
         concepts: name of a shipped set, or a file of concepts.
+        ownership: of a concept that several classes list: ``all`` of them own it; or the ``first`` in the order of
+            the file alone, with concepts in alphabetical order, as released.
         per_class: how many concepts of each class are chosen; all of a class that has fewer.
         choice: ``criterion``: those that tell classes apart and cover the rest; ``random``: as many at random, a
             control; ``all``: every one.
@@ -56,7 +58,8 @@ class ConceptBottleneck(Network):
         Yang et al. 2023, Language in a Bottle, CVPR, arXiv:2211.11158; code YueYANG1996/LaBo@83ed4b0
         (``asso_opt.py``), where a softmax over concepts, prior 1 and scale 100 are published. Differs from the
         code: cosine by default, where the code takes inner products of embeddings of norm 10 or so times 100; a
-        concept of several classes has a prior in each, where the code credits the first class alone. L1 and
+        concept of several classes has a prior in each, where the code credits the first class alone
+        (``ownership: first``). L1 and
         diversity terms of the code, off in all its settings, are left out.
     """
 
@@ -71,6 +74,7 @@ class ConceptBottleneck(Network):
         encoder: EncoderSource | None = None,
         *,
         concepts: str = "",
+        ownership: Literal["all", "first"] = "all",
         per_class: int = 50,
         choice: Literal["criterion", "random", "all"] = "criterion",
         criterion: Criterion | None = None,
@@ -87,7 +91,7 @@ class ConceptBottleneck(Network):
         if not scale > 0:
             raise ValueError(f"scale: {scale}; allowed: above 0")
         self.channels, self.class_names = channels, tuple(class_names)
-        self.encoder, self.file = encoder, concepts
+        self.encoder, self.file, self.ownership = encoder, concepts, ownership
         self.per_class, self.choice = per_class, choice
         self.criterion = criterion or Criterion()
         self.prior, self.prior_weight = prior, prior_weight
@@ -120,7 +124,10 @@ class ConceptBottleneck(Network):
                 "network: ConceptBottleneck needs concepts, a file or a shipped set, and an encoder: an input of "
                 "type Embedding, or encoder: here for an input made elsewhere"
             )
-        texts = open_concepts(self.file).for_classes(class_names)
+        texts = open_concepts(self.file)
+        texts = (texts.first_owned() if self.ownership == "first" else texts).for_classes(
+            class_names
+        )
         vectors = self.encoder.embed_texts(texts.texts)
         if vectors.shape[1] != inputs.shape[1]:
             raise UserError(

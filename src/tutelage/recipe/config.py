@@ -238,6 +238,7 @@ def _check_stage(name: str, stage: Stage, stages: Mapping[str, Stage]) -> None:
         "train",
         "train_classes",
         "shots",
+        "draw",
         "shown",
         "unlabelled",
     )

@@ -241,6 +241,7 @@ class Fold:
             {name: self.key(name) for name in names},
             {scope: tensor_of(values) for scope, values in self.dataset.concepts.items()},
             self.dataset.concept_names,
+            self.dataset.listed,
         )
 
     def statistics(self, name: str, values: Tensor) -> Statistics:

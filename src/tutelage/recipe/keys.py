@@ -57,9 +57,13 @@ class Train(Strict):
 
 
 class Labelled(Strict):
-    """Which training samples have labels: so many of each class, or all of some subjects."""
+    """Which training samples have labels: so many of each class, or all of some subjects.
+
+    ``draw: coop`` draws those of a class as the code of CoOp does; see :func:`tutelage.data.choosing.few_as_coop`.
+    """
 
     per_class: int | None = Field(None, ge=1)
+    draw: Literal["coop"] | None = None
     subjects: Annotated[int, Field(ge=1)] | list[str] | None = None
     seed: int | None = Field(None, ge=0, lt=2**63)
 
@@ -71,6 +75,8 @@ class Labelled(Strict):
                 f"labelled: found {' and '.join(given) or 'neither per_class nor subjects'}; allowed: per_class "
                 "(labelled samples of each class), or subjects (how many have labels, or their names)"
             )
+        if self.draw is not None and self.per_class is None:
+            raise UserError("labelled.draw: found without per_class, whose samples it draws")
         return self
 
 
@@ -93,6 +99,7 @@ class Stage(Strict):
     trust: bool = False
     train_classes: str | list[str] = []
     shots: int | None = Field(None, ge=1)
+    draw: Literal["coop"] | None = None
     shown: Literal["labelled", "all"] | None = None
     unlabelled: bool = False
     published: dict[str, float] = {}

@@ -7,7 +7,7 @@ import numpy as np
 
 from tutelage.batches import Samples
 from tutelage.data import DataSet
-from tutelage.data.choosing import few
+from tutelage.data.choosing import few, few_as_coop
 from tutelage.data.dataset import Ints
 from tutelage.data.names import natural
 from tutelage.errors import UserError, unknown
@@ -23,14 +23,14 @@ Shown = Literal["labelled", "all"]
 def labels_of(recipe: Recipe, name: str, data: Fold) -> tuple[Labelled | None, Shown]:
     """Return whose labels a stage may see, None for all there are, and what it is shown.
 
-    ``shots: 16`` of a stage stands for ``labelled: {per_class: 16}`` with ``shown: labelled``. Where every
-    training sample has a label, both ways of showing are the same, and it is ``all``.
+    ``shots: 16`` of a stage stands for ``labelled: {per_class: 16}`` with ``shown: labelled``, ``draw`` beside it
+    for its ``draw``. Where every training sample has a label, both ways of showing are the same: ``all``.
     """
     stage = recipe.stages[name]
     if stage.stored is not None:  # it has been asked already
         return None, "all"
     if stage.shots is not None:
-        return Labelled(per_class=stage.shots), "labelled"
+        return Labelled(per_class=stage.shots, draw=stage.draw), "labelled"
     if recipe.labelled is None and not data.partly_labelled:
         return None, "all"
     shown = stage.shown or ("all" if stage.teachers or stage.unlabelled else "labelled")
@@ -77,6 +77,11 @@ def labelled_ids(
     if labelled is None:
         return known
     seed = seed if labelled.seed is None else [labelled.seed, *seed[1:]]
+    if labelled.draw is not None and labelled.per_class is not None:
+        drawn = few_as_coop(
+            labels, source.listed, index, labelled.per_class, seed[0], "labelled.draw"
+        )
+        return np.sort(drawn[np.isin(labels[drawn], classes)])
     if labelled.per_class is not None:
         return few(labels, source.class_names, known, labelled.per_class, seed, place, classes)
     if subjects is None:
@@ -119,9 +124,11 @@ def refuse_labelled(recipe: Recipe, name: str, classes: Sequence[str], data: Fol
         for key, other in (("labelled", labelled), (f"{place}.shown", stage.shown)):
             if other is not None:
                 raise UserError(f"{place}.shots: found {key} as well; allowed is one of both")
-        labelled, where = Labelled(per_class=stage.shots), f"{place}.shots"
+        labelled, where = Labelled(per_class=stage.shots, draw=stage.draw), f"{place}.shots"
     else:
         where = "labelled.per_class"
+    if stage.draw is not None and stage.shots is None:
+        raise UserError(f"{place}.draw: found without shots, which it draws")
     if stage.shown is not None and labelled is None and not data.partly_labelled:
         raise UserError(
             f"{place}.shown: found {stage.shown}, but all training samples have labels (allowed: beside labelled, "

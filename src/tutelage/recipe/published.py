@@ -8,10 +8,12 @@ import torch
 from torch import Tensor
 
 from tutelage.errors import UserError
-from tutelage.recipe.networks import load_network, make_network, save_network
+from tutelage.models.clip import Clip
+from tutelage.recipe.networks import kind_of_network, load_network, make_network, save_network
+from tutelage.vlm.open_clip import has_quick_gelu
 from tutelage.vlm.weights import read_weights
 
-__all__ = ["import_prompts", "read_prompts"]
+__all__ = ["has_prompts", "import_prompts", "read_prompts"]
 
 _FIRST = {"vision.tokens": "image_encoder.VPT", "text.tokens": "prompt_learner.ctx"}
 _DEEPER = "{}_encoder.transformer.resblocks.{}.VPT_shallow"
@@ -34,7 +36,15 @@ def read_prompts(path: Path) -> dict[str, Tensor]:
         muzairkhattak/PromptSRC@bb95c77 (``clip/model.py``, ``trainers/promptsrc.py``) and
         zhengli97/PromptKD@ec244f7 (``trainers/promptkd.py``), whose 1x1 convolutions are linear layers here.
     """
-    state = read_weights(path)
+    return _learned(path, read_weights(path))
+
+
+def has_prompts(state: Mapping[str, Tensor]) -> bool:
+    """Return whether weights are a checkpoint of PromptSRC or PromptKD."""
+    return any(first in state for first in _FIRST.values())
+
+
+def _learned(path: Path, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     learned = {}
     for name, first in _FIRST.items():
         side = "image" if name.startswith("vision") else "text"
@@ -79,9 +89,15 @@ def import_prompts(
         top: largest value that images are stored with: 255, or 1.
 
     Raises:
-        UserError: the checkpoint cannot be read, or does not fit the network.
+        UserError: the checkpoint cannot be read, was trained in another encoder, or does not fit the network.
     """
-    learned = read_prompts(source)
+    weights = read_weights(source)
+    learned = _learned(source, weights)
+    if not issubclass(kind_of_network(network, str(source))[0], Clip):
+        raise UserError(
+            f"{source}: found network {network['type']} for its prompts, allowed are PromptedClip and "
+            "DistilledClip"
+        )
     vision, text = (learned.get(name) for name in _FIRST)
     description = dict(network) | {"vision_depth": 0 if vision is None else len(vision)}
     description["tokens"] = next(t for t in (vision, text) if t is not None).shape[1]
@@ -99,6 +115,8 @@ def import_prompts(
         description, place=str(source), modality="image", input_shape=spec["input_shape"],
         class_names=class_names, statistics=statistics, seed=0,
     )  # fmt: skip
+    assert isinstance(made.network, Clip)
+    _refuse_other_encoder(source, weights, made.network)
     if teacher is not None:
         owner, _ = load_network(teacher / "best.safetensors")
         description |= made.network.adopt({teacher.name: owner.network}, {})
@@ -115,3 +133,29 @@ def import_prompts(
     made.network.load_state_dict(state | learned)
     folder.mkdir(parents=True, exist_ok=True)
     save_network(folder / "best.safetensors", made, spec)
+
+
+def _refuse_other_encoder(source: Path, weights: Mapping[str, Tensor], network: Clip) -> None:
+    """Refuse prompts of one encoder in another one of the same shapes, where they say nothing.
+
+    Both codes know OpenAI's activation alone, and keep the encoder beside the prompts: its first layer is
+    compared.
+    """
+    if not has_quick_gelu(network.encoder):
+        raise UserError(
+            f"{source}: its prompts were trained in a CLIP with QuickGELU, and the encoder named for them has the "
+            "exact activation (allowed: OpenAI's weights, a model whose name ends in -quickgelu)"
+        )
+    theirs = weights.get("image_encoder.conv1.weight")
+    for name, own in network.encoder.named_parameters():
+        first = name.endswith(("visual.conv1.weight", "embeddings.patch_embedding.weight"))
+        if first and theirs is not None and not _same(own, theirs):
+            raise UserError(
+                f"{source}: its prompts were trained in another encoder than the one named for them (the weights "
+                "of the patches differ; allowed: the encoder it was trained in)"
+            )
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Return whether weights are equal in half precision."""
+    return one.shape == other.shape and torch.equal(one.half().cpu(), other.half().cpu())

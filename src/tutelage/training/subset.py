@@ -56,7 +56,8 @@ def training_subset(spec: RunSpec, samples: Samples, sides: Mapping[str, Tensor]
     validation = of_classes(sides["validation"], samples, spec.train_classes)
     numbers = [names.index(name) for name in spec.taken or names]
     seed = [spec.seed, spec.fold]
-    known = torch.from_numpy(labelled_ids(spec.labelled, samples, index.numpy(), seed, numbers))
+    train = sides["train"].numpy()
+    known = torch.from_numpy(labelled_ids(spec.labelled, samples, train, seed, numbers))
     index = known if spec.shown == "labelled" else index
     known = known[:0] if spec.unlabelled else known
     hidden = index[~torch.isin(index, known)]

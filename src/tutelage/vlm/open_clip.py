@@ -21,6 +21,8 @@ __all__ = [
     "OpenClipEncoder",
     "has_quick_gelu",
     "import_open_clip",
+    "is_of_openai",
+    "load_weights",
     "new_open_clip",
     "save_open_clip",
 ]
@@ -127,31 +129,45 @@ class OpenClip(EncoderSource):
         model: nn.Module = open_clip.create_model(
             self._name, pretrained_image=False, pretrained_text=False
         )
-        if state.keys() >= _OPENAI and not has_quick_gelu(model):
+        if is_of_openai(state) and not has_quick_gelu(model):
             raise UserError(
                 f"weights: {file} is of OpenAI, trained with another activation than {self.model!r} has (allowed: "
                 f"model: {self.model}-quickgelu)"
             )
-        state = {
-            name: values
-            for name, values in state.items()
-            if name not in _OPENAI and not name.endswith("attn_mask")  # computed, not learned
-        }
-        state = open_clip.convert.convert_state_dict(model, state)
-        own = model.state_dict()
-        if (
-            "positional_embedding" in state.keys() - own.keys()
-        ):  # with the text tower of an older layout
-            state = open_clip.model.convert_to_custom_text_state_dict(state)
-        for name in {"logit_scale", "logit_bias"} & state.keys() & own.keys():
-            state[name] = state[name].reshape(own[name].shape)
-        model.load_state_dict(state)
+        load_weights(model, state)
         return model
 
 
+def is_of_openai(state: Mapping[str, Tensor]) -> bool:
+    """Return whether weights are those of an archive of OpenAI, which were trained with QuickGELU."""
+    return state.keys() >= _OPENAI
+
+
+def load_weights(model: Any, state: Mapping[str, Tensor]) -> None:
+    """Put published weights into a model of open_clip, all of them and no others.
+
+    Raises:
+        RuntimeError: a weight is missing, foreign or of another shape.
+    """
+    open_clip = import_open_clip()
+    kept = {
+        name: values
+        for name, values in state.items()
+        if name not in _OPENAI and not name.endswith("attn_mask")  # computed, not learned
+    }
+    kept = open_clip.convert.convert_state_dict(model, kept)
+    own = model.state_dict()
+    if "positional_embedding" in kept.keys() - own.keys():  # with the text tower of an older layout
+        kept = open_clip.model.convert_to_custom_text_state_dict(kept)
+    for name in {"logit_scale", "logit_bias"} & kept.keys() & own.keys():
+        kept[name] = kept[name].reshape(own[name].shape)
+    model.load_state_dict(kept)
+
+
 def has_quick_gelu(model: nn.Module) -> bool:
-    """Return whether a model has OpenAI's activation."""
-    return any(type(part).__name__ == "QuickGELU" for part in model.modules())
+    """Return whether a model has OpenAI's activation, in open_clip or in transformers."""
+    quick = ("QuickGELU", "QuickGELUActivation")
+    return any(type(part).__name__ in quick for part in model.modules())
 
 
 def new_open_clip(config: Mapping[str, Any], preparation: Preparation) -> OpenClipEncoder:

@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from tutelage.errors import UserError
 from tutelage.vlm.base import DualEncoder
+from tutelage.vlm.resize import resized
 
 # Of the images CLIP was trained on (openai/CLIP); most published checkpoints use them.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -34,7 +34,8 @@ class Preparation:
         UserError: another interpolation or way to resize, or an edge that is shorter than what is cut out.
 
     Source:
-        openai/CLIP ``_transform``; a resized pixel may differ from Pillow's by one level of 255.
+        openai/CLIP ``_transform`` on an RGB image. The resize is Pillow's to the bit; the image processors of
+        transformers that work on tensors differ from Pillow, and so from this, by up to two levels of 255.
     """
 
     size: tuple[int, int]
@@ -77,15 +78,7 @@ class Preparation:
 
     def _resized(self, x: Tensor) -> Tensor:
         new = self._target(x.shape[2], x.shape[3])
-        if new == x.shape[2:]:
-            return x
-        for size in (
-            (x.shape[2], new[1]),
-            new,
-        ):  # columns first, and bytes after each pass, as Pillow
-            x = F.interpolate(x, size, mode=self.interpolation, antialias=True)
-            x = (x.clamp(0, 1) * 255).round() / 255
-        return x
+        return x if new == x.shape[2:] else resized(x, new, self.interpolation)
 
     def _target(self, height: int, width: int) -> tuple[int, int]:
         rows, columns = self.size

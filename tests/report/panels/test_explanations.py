@@ -477,6 +477,36 @@ def test_the_best_is_open_and_the_fourth_is_not_drawn(tmp_path):
     assert "Area under the probability" not in html  # nothing was measured
 
 
+def test_recommended_slots_are_drawn_first_and_the_page_says_so(tmp_path):
+    stages = ("sig", "pi", "gaf", "alone", "base", "ann", "annsp")
+    fake = Fake(
+        **SMALL | {"stages": stages, "seeds": (0,)},
+        validation_skill={"annsp": 1.4, "ann": 0.8, "base": 0.7},
+    )
+    folder = write(tmp_path, fake)
+    for stage in ("alone", "base", "ann", "annsp"):
+        add_concepts(folder, stage, each=1, measured=False)
+    path = folder / "experiment.json"
+    record = json.loads(path.read_text())
+    slots = {"type": "ConceptTransformer"}
+    guided = {"labels": {"type": "Labels"}, "explanation": {"type": "ConceptExplanation"}}
+    for stage, network, objectives in (
+        ("annsp", slots | {"source": "table"}, guided),
+        ("alone", slots | {"source": "sampled"}, guided),
+        ("base", slots | {"source": "bilevel"}, {"explanation": None}),
+        ("ann", slots, guided),
+    ):
+        record["resolved"]["stages"][stage] |= {"network": network, "distiller": objectives}
+    path.write_text(json.dumps(record))
+    html = only(folder)
+    assert re.findall(r'<p class="title">([^<]*): why', html) == ["ann", "base", "annsp"]
+    assert html.index("ann: why") < html.index("<details") < html.index("base: why")
+    assert (
+        "Drawn first: ann. Its slots are the recommended ones" in html
+        and "Not drawn: alone;" in html
+    )
+
+
 def test_many_classes_and_long_names_fit(tmp_path):
     classes = tuple(f"class number {i:02d} & a long name" for i in range(24))
     names = tuple(f"a body that is <long> and has a pattern of number {i}" for i in range(40))

@@ -11,6 +11,7 @@ from tutelage.report.panels.explanations.gallery import gallery
 from tutelage.report.panels.explanations.icon import icon
 from tutelage.report.section import Figure, Section, Tab, Tabs
 from tutelage.report.wording import modality
+from tutelage.runs.ledger import Experiment
 
 DRAWN = 3
 """Stages whose samples and galleries are drawn."""
@@ -33,8 +34,9 @@ def section(context: ReportContext) -> Section | None:
         return None
     names = [stage.name for stage in stages]
     students = [name for name in names if name in experiment.students]
-    first = context.best if context.best in names else [*students, *names][0]
-    ordered = sorted(stages, key=lambda stage: stage.name != first)
+    usual = context.best if context.best in names else [*students, *names][0]
+    ordered = sorted(stages, key=lambda stage: (*_rank(experiment, stage), stage.name != usual))
+    first = ordered[0].name
     tabs: list[Tabs] = []
     shown: list[Figure] = []
     below = [tables.faithfulness_table(experiment, stages)]
@@ -48,10 +50,28 @@ def section(context: ReportContext) -> Section | None:
         if closed or len(experiment.class_names) > CLASSES_OPEN:
             folded.append(below[-1].name)
     left = ", ".join(stage.name for stage in ordered[DRAWN:])
-    note = f"Not drawn: {left}; the files explanations.npz of their runs hold the same."
+    notes = []
+    if first != usual:
+        notes.append(
+            f"Drawn first: {first}. Its slots are the recommended ones: they begin where they learned to "
+            "(bilevel), so the same input always has the same concepts."
+        )
+    if left:
+        notes.append(f"Not drawn: {left}; the files explanations.npz of their runs hold the same.")
     return Section("concepts", "Concepts", "Concepts", INTRO, tuple(shown), tuple(below), tuple(folded),
-                   tables_first=True, notes=(note,) if left else (), tabs=tuple(tabs),
+                   tables_first=True, notes=tuple(notes), tabs=tuple(tabs),
                    findings=words.findings(stages))  # fmt: skip
+
+
+def _rank(experiment: Experiment, stage: ExplainedStage) -> tuple[bool, bool]:
+    """Return what puts recommended slots first: those of CCT with a learned start, guided by annotations."""
+    settings = experiment.settings(stage.name)
+    network = settings.get("network") or {}
+    kind, source = str(network.get("type", "")), network.get("source", "bilevel")
+    slots = kind.rpartition(".")[2] == "ConceptTransformer" and source == "bilevel"
+    objectives = [one or {} for one in (settings.get("distiller") or {}).values()]
+    guided = any(str(one.get("type", "")) == "ConceptExplanation" for one in objectives)
+    return not slots, slots and not guided
 
 
 def _tabs(context: ReportContext, stage: ExplainedStage, name: str, *, folded: bool) -> Tabs:
