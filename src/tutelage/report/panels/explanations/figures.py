@@ -82,7 +82,7 @@ def _beside(
     top = float(KEY + HEADING)
     names = _column([name for name, _ in _rows(account)], 330)
     width = PICTURE if picture.ndim == 3 else WINDOW
-    left = WIDTH - width
+    left = float(WIDTH - width)
     sheet.heading(names, top, "how far")
     _bars(sheet, account, (names, top, left - names - 40, ROW))
     sheet.heading(left, top, "input")
