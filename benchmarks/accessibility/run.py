@@ -21,6 +21,7 @@ BAD = ("serious", "critical")
 _RUN = """
 <script>%s</script>
 <script>
+for (const fold of document.querySelectorAll("details")) fold.open = true;
 window.addEventListener("load", () => axe.run(document).then(found => {
   const wide = document.documentElement.scrollWidth - document.documentElement.clientWidth;
   document.body.innerHTML = "<pre id=axe>" + JSON.stringify({wide, violations: found.violations.map(

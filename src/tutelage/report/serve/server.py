@@ -1,5 +1,7 @@
 """A server for this machine alone: it listens on the loopback address, reads run folders, writes nothing."""
 
+import base64
+import hashlib
 import mimetypes
 from contextlib import suppress
 from functools import partial
@@ -7,6 +9,9 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+
+from jinja2 import Environment
+from markupsafe import Markup
 
 from tutelage.errors import UserError
 from tutelage.report.page import environment_of
@@ -38,6 +43,19 @@ def live_server(runs: Path, port: int = 0) -> ThreadingHTTPServer:
         return ThreadingHTTPServer((ADDRESS, port), partial(_Handler, runs.resolve()))
     except OSError as error:
         raise UserError(f"--port {port}: {error.strerror or error}") from None
+
+
+def _script(environment: Environment) -> str:
+    """Return what reads a live page again."""
+    loader = environment.loader
+    assert loader is not None
+    return loader.get_source(environment, "refresh.js")[0]
+
+
+def _allowed(environment: Environment) -> str:
+    """Return what the policy of a live page adds: that very script, and questions to this server."""
+    digest = hashlib.sha256(_script(environment).encode()).digest()
+    return f"; script-src 'sha256-{base64.b64encode(digest).decode()}'; connect-src 'self'"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -86,13 +104,16 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, path.read_bytes(), kind)
 
     def _page(self, template: str, **values: object) -> None:
-        text = environment_of().get_template(template).render(seconds=SECONDS, **values)
-        self._send(HTTPStatus.OK, text.encode(), "text/html; charset=utf-8")
+        environment = environment_of()
+        text = environment.get_template(template).render(
+            seconds=SECONDS, script=Markup(_script(environment)), **values
+        )
+        self._send(HTTPStatus.OK, text.encode(), "text/html; charset=utf-8", _allowed(environment))
 
     def _refuse(self, status: HTTPStatus, why: str) -> None:
         self._send(status, f"{status.value} {why}\n".encode(), "text/plain; charset=utf-8")
 
-    def _send(self, status: HTTPStatus, content: bytes, kind: str) -> None:
+    def _send(self, status: HTTPStatus, content: bytes, kind: str, allowed: str = "") -> None:
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
@@ -100,7 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("X-Content-Type-Options", "nosniff")
         self.send_header(
             "Content-Security-Policy",
-            "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:",
+            f"default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:{allowed}",
         )
         with suppress(ConnectionError):  # whoever asked has gone
             self.end_headers()

@@ -75,18 +75,21 @@ def _side() -> float:
 def _beside(
     sheet: Sheet, account: Account, picture: NDArray[Any], maps: Sequence[ConceptPart]
 ) -> None:
-    """Draw the input beside the bars, and the strongest concepts on the input below."""
+    """Draw the bars, the input right of them, and the strongest concepts on the input below.
+
+    Bars stand on the left, so that a narrow screen shows them without scrolling.
+    """
     top = float(KEY + HEADING)
-    sheet.heading(0, top, "input")
+    names = _column([name for name, _ in _rows(account)], 330)
     width = PICTURE if picture.ndim == 3 else WINDOW
+    left = float(WIDTH - width)
+    sheet.heading(names, top, "how far")
+    _bars(sheet, account, (names, top, left - names - 40, ROW))
+    sheet.heading(left, top, "input")
     if picture.ndim == 3:
-        sheet.picture((0, top, width, PICTURE), rgb(picture))
+        sheet.picture((left, top, width, PICTURE), rgb(picture))
     else:
-        sheet.signal((0, top, width, PICTURE), picture, 1.2)
-    labels = [name for name, _ in _rows(account)]
-    names = width + 26 + _column(labels, 330)
-    sheet.heading(width + 26, top, "how far")
-    _bars(sheet, account, (names, top, WIDTH - names, ROW))
+        sheet.signal((left, top, width, PICTURE), picture, 1.2)
     below = top + max(PICTURE, ROW * (len(account.parts) + 2)) + HEADING + 16
     reach = max((float(np.abs(part.moved).max()) for part in maps), default=1.0)
     for number, part in enumerate(maps):
