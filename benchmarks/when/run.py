@@ -15,14 +15,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.common import write
+from tutelage.errors import UserError
 from tutelage.report.drawing.canvas import WIDTH, canvas, save
 from tutelage.report.palette import LINE, MUTED, SERIES
 from tutelage.report.wording import minus, percent, signed
 from tutelage.runs.ledger import Experiment
-from tutelage.statistics.paired import FEWEST_UNITS
+from tutelage.statistics.paired import FEWEST_UNITS, PairedDifference
 from tutelage.statistics.spreads import mean_of_folds
 from tutelage.study.comparison import Comparison, compare
-from tutelage.study.ledger import StudyLedger, read_study
+from tutelage.study.contrasts import compare_study
+from tutelage.study.ledger import StudyLedger, read_study, study_of
 
 HERE = Path(__file__).parent
 COMMAND = "python -m benchmarks.when.run --study runs/hapt-when"
@@ -40,10 +42,12 @@ def accuracy(experiment: Experiment, stage: str) -> float | None:
 
 
 def gain(comparison: Comparison) -> dict[str, Any] | None:
+    """Return what may be said of a comparison; nothing without pairs."""
+    return numbers(comparison.difference) if comparison.difference.pairs else None
+
+
+def numbers(difference: PairedDifference) -> dict[str, Any]:
     """Return difference, interval and verdict in points; an interval is about new people, from three folds on."""
-    difference = comparison.difference
-    if not difference.pairs:
-        return None
     interval = difference.interval if difference.folds >= FEWEST_UNITS else None
     ends = None if interval is None else [100 * interval.low, 100 * interval.high]
     return {
@@ -76,6 +80,24 @@ def cell_of(experiment: Experiment) -> dict[str, Any]:
         },
         "minus alone": gains(experiment, "alone"),
         "minus self-training": gains(experiment, "self"),
+        "damaged": damaged(experiment),
+    }
+
+
+def damaged(experiment: Experiment) -> dict[str, Any]:
+    """Return accuracy and gains on damaged inputs, mean over kinds and draws; empty where there are none."""
+    try:
+        compared = compare_study(study_of(experiment), {"stage": "alone"}, "damaged")
+    except UserError:
+        return {}
+    found = {one.a: one for one in compared.single if one.n}
+    if not found:
+        return {}
+    first = next(iter(found.values()))
+    values = {key: alone for key, (_, alone) in first.values.items()}
+    return {
+        "alone": mean_of_folds(values),
+        "minus alone": {name: numbers(found[name].oriented) for name in METHODS if name in found},
     }
 
 
@@ -86,8 +108,8 @@ def cells(study: StudyLedger) -> dict[str, dict[str, Any]]:
         for labels in LABELS:
             for cell in study.find({"size": size, "labels": labels}):
                 if cell.experiment is not None and cell.experiment.of("alone"):
-                    numbers = cell_of(cell.experiment)
-                    found[f"{size}, {labels}"] = {"size": size, "labels": labels, **numbers}
+                    own = cell_of(cell.experiment)
+                    found[f"{size}, {labels}"] = {"size": size, "labels": labels, **own}
     return found
 
 
@@ -172,6 +194,7 @@ def main() -> None:
     study = read_study(parser.parse_args().study)
     found = cells(study)
     draw(found, HERE / "gain.png")
+    draw(found, HERE.parents[1] / "docs" / "images" / "when-gain.png")
     lacking = {name: count for name, count in missing(study).items() if count}
     said = ", ".join(f"{name} {count}" for name, count in lacking.items()) or "none"
     result = {
@@ -185,6 +208,27 @@ def main() -> None:
     _against_self(found)
 
 
+def _on_damaged(found: Mapping[str, dict[str, Any]]) -> list[str]:
+    """Return the table on damaged inputs."""
+    there = {name: cell for name, cell in found.items() if cell["damaged"]}
+    if not there:
+        return []
+    head = ["student, parameters", "labels of a class", "alone, damaged", *METHODS]
+    lines = [
+        "",
+        "On damaged test inputs (noise, lost samples, lost channels, rotated sensors, each of severity 3, two "
+        "draws; mean), minus alone on the same damage:",
+        "",
+        "| " + " | ".join(head) + " |",
+        "|" + "---|" * len(head),
+    ]
+    for cell in there.values():
+        gains_there = (told(cell["damaged"]["minus alone"].get(name)) for name in METHODS)
+        shown = [cell["size"], cell["labels"], percent(cell["damaged"]["alone"]), *gains_there]
+        lines.append("| " + " | ".join(shown) + " |")
+    return lines
+
+
 def _against_self(found: Mapping[str, dict[str, Any]]) -> None:
     """Add the table against self-training, and the figure, to the page."""
     head, *rows = table(found, "minus self-training")
@@ -196,6 +240,7 @@ def _against_self(found: Mapping[str, dict[str, Any]]) -> None:
         "|" + "---|" * len(head),
     ]
     lines += ["| " + " | ".join(row) + " |" for row in rows]
+    lines += _on_damaged(found)
     lines += ["", "![Gain over labels and size](gain.png)"]
     with (HERE / "results.md").open("a") as page:
         page.write("\n".join(lines) + "\n")
