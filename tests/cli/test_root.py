@@ -1,3 +1,4 @@
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from tests.data.recordings.made import table
 from tests.recipe.test_mistakes import put
 from tests.training.small import write
 from tutelage import checkpoint
+from tutelage.cli.groups import WholeGroup
 from tutelage.cli.root import SLOTS, app
 
 runner = CliRunner()
@@ -248,3 +250,11 @@ def test_trust_changes_no_fingerprint(foreign):
     assert "base, fold-1-of-3, seed 0: found" in again.output.replace("\n", " ")
     assert names and sorted(path.name for path in runs.rglob("seed-*")) == names
     assert [path.name for path in runs.glob("*recipe*")] == [f"{foreign.parent.name}-recipe"]
+
+
+def test_every_command_has_its_place_in_the_help():
+    known = {name.name or name.callback.__name__.strip("_") for name in app.registered_commands}
+    known |= {group.name for group in app.registered_groups}
+    assert set(WholeGroup.order) == known
+    listed = re.findall(r"^  (\w+)  ", tutelage("--help").output.partition("Commands:")[2], re.M)
+    assert listed == list(WholeGroup.order)

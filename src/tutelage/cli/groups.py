@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 from tutelage.errors import UserError, system_sentence
 
-__all__ = ["AskingGroup", "SentenceGroup"]
+__all__ = ["AskingGroup", "SentenceGroup", "WholeGroup"]
 
 
 class SentenceGroup(TyperGroup):
@@ -40,3 +40,17 @@ class AskingGroup(SentenceGroup):
     """Commands that ask a language model."""
 
     stopped = "answers in the file of answers, if one was named, are kept"
+
+
+class WholeGroup(SentenceGroup):
+    """All commands, listed in the order in which a person meets them."""
+
+    order = (
+        "new", "recipes", "data", "check", "run", "report", "study", "serve", "explain", "look",
+        "ship", "predict", "stream", "concepts", "encoders", "list", "schema", "cache", "doctor",
+    )  # fmt: skip
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names of the commands; one that nobody has placed comes last."""
+        known = {name: place for place, name in enumerate(self.order)}
+        return sorted(super().list_commands(ctx), key=lambda name: known.get(name, len(known)))

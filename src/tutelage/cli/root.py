@@ -15,7 +15,7 @@ from tutelage.cli import export as export_commands
 from tutelage.cli import look as look_command
 from tutelage.cli import start as start_commands
 from tutelage.cli import study as study_commands
-from tutelage.cli.groups import AskingGroup, SentenceGroup
+from tutelage.cli.groups import AskingGroup, SentenceGroup, WholeGroup
 from tutelage.cli.options import (
     DataHome,
     Device,
@@ -31,7 +31,7 @@ from tutelage.errors import UserError, unknown
 
 app = typer.Typer(
     name="tutelage",
-    cls=SentenceGroup,
+    cls=WholeGroup,
     help="Many teachers, one small student: knowledge distillation that proves what it claims.",
     no_args_is_help=True,
     rich_markup_mode=None,
