@@ -15,7 +15,8 @@ def look(
         Path, typer.Argument(metavar="FOLDER", help="Of an experiment: runs/<name>.")
     ],
     feature: Annotated[
-        str, typer.Argument(help="What to look at: attention, embedding or similarity.")
+        str,
+        typer.Argument(help="What to look at: attention, embedding, interpolation or similarity."),
     ],
     stages: Annotated[str, typer.Option(help="Whose networks, with commas; all.")] = "",
     fold: Annotated[int | None, typer.Option(help="Only this one, by its number.")] = None,

@@ -5,15 +5,20 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tutelage.errors import UserError, unknown
 from tutelage.execution.data_cache import DataCache
 from tutelage.recipe.config import Recipe, parse
 from tutelage.recipe.data_spec import DataSpec, Progress
 from tutelage.recipe.fold import Fold
+from tutelage.runs.interpolation import Interpolation, InterpolationHeader, Pair
 from tutelage.runs.ledger import Experiment, read_experiment
 from tutelage.runs.run import Run
 from tutelage.training.attention import SHOWN, attention_of
 from tutelage.training.embedding import MOST, embedding_of
+from tutelage.training.interpolation import ETA, interpolated
 from tutelage.training.looking import LookedAt
 from tutelage.training.similarity import MAPPED, Merging, Trio, merging_of, similarity_of
 
@@ -215,9 +220,56 @@ def _attend(look: Look, progress: Progress) -> None:
         progress("looking at attention", number / len(look.pictured))
 
 
+def _two(look: Look) -> dict[tuple[str, int], tuple[Run, Run]]:
+    """Return the runs of two students by fold and seed: the first two chosen, or the baseline and the next.
+
+    Raises:
+        UserError: there are not two of one fold and seed.
+    """
+    experiment = look.experiment
+    students = [run.stage for run in look.runs if run.stage in experiment.students]
+    order = sorted(dict.fromkeys(students), key=lambda name: name != experiment.record.baseline)
+    pairs = {
+        one.key: (one, two)
+        for one in look.runs for two in look.runs
+        if [one.stage, two.stage] == order[:2] and one.key == two.key
+    }  # fmt: skip
+    if not pairs:
+        raise UserError(
+            "look: interpolation: found no two students of one fold and seed (--stages first,second)"
+        )
+    return pairs
+
+
+def _interpolation_cost(look: Look) -> str:
+    pairs = _two(look)
+    first, second = (run.stage for run in next(iter(pairs.values())))
+    passes = len(pairs) * len(ETA) * 3 * MOST
+    return (
+        f"interpolation: {first} to {second}, {len(pairs)} pairs at {len(ETA)} places, at most {passes:,} "
+        "forward passes"
+    )
+
+
+def _interpolate(look: Look, progress: Progress) -> None:
+    pairs, curves = _two(look), dict[str, list[NDArray[np.float64]]]()
+    for number, (one, two) in enumerate(pairs.values(), 1):
+        for name, values in interpolated(look.opened(one), look.opened(two)).items():
+            curves.setdefault(name, []).append(values)
+        progress("looking between students", number / len(pairs))
+    first, second = (run.stage for run in next(iter(pairs.values())))
+    named = tuple(
+        Pair(fold, seed, a.fingerprint, b.fingerprint) for (fold, seed), (a, b) in pairs.items()
+    )
+    stacked = {name: np.stack(values) for name, values in curves.items()}
+    header = InterpolationHeader(1, first, second, named)
+    Interpolation(header, ETA, stacked).save(look.experiment.folder)
+
+
 FEATURES = {
     "attention": LookKind(_attention_cost, _attend),
     "embedding": LookKind(_embedding_cost, _embed),
+    "interpolation": LookKind(_interpolation_cost, _interpolate),
     "similarity": LookKind(_similarity_cost, _compare),
 }
 """What can be looked at."""

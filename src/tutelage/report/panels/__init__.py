@@ -25,6 +25,7 @@ PANELS = (
     "attention",
     "embedding",
     "similarity",
+    "interpolation",
     "curves",
     "learning",
     "confusion",
