@@ -95,9 +95,9 @@ def test_a_small_gram_is_stored_whatever_the_size_of_the_features(
         return Output(out.logits, dict(out.features) | {"tiny": out.logits[:, :2]})
 
     monkeypatch.setattr(type(teachers["img"].network), "forward", with_tiny)
-    assert names(tmp_path / "a") == {"gram-stage3.npy", "gram-tiny.npy"}
+    assert names(tmp_path / "a") == {"triangle-stage3.npy", "triangle-tiny.npy"}
     monkeypatch.setattr("tutelage.teachers._SMALL", 4 * 50**2 - 1)
-    assert names(tmp_path / "b") == {"gram-stage3.npy", "feature-tiny.npy"}
+    assert names(tmp_path / "b") == {"triangle-stage3.npy", "feature-tiny.npy"}
 
 
 def test_grams_are_stored_where_they_are_smaller(samples, teachers, tmp_path):
@@ -107,12 +107,38 @@ def test_grams_are_stored_where_they_are_smaller(samples, teachers, tmp_path):
     )
     names = {path.name for path in entry.glob("*.npy")}
     # stage1 has 16*12*12 features per sample, more than the 50 samples; stage3 is asked for whole.
-    expected = {"logits.npy", "rows.npy", "gram-stage1.npy", "feature-stage3.npy"}
-    embedding = {"gram-embedding.npy"}  # 64 > 50
+    expected = {"logits.npy", "rows.npy", "triangle-stage1.npy", "feature-stage3.npy"}
+    embedding = {"triangle-embedding.npy"}  # 64 > 50
     assert names == expected | embedding
     output = CachedTeachers({"img": entry})(samples.take(torch.tensor([4, 2])))["img"]
     assert set(output.grams) == {"stage1", "embedding"}
     assert output.features["stage3"].shape == (2, 64, 3, 3)
+
+
+def test_a_triangle_says_what_the_whole_matrix_said(samples, teachers, tmp_path, monkeypatch):
+    monkeypatch.setattr("tutelage.teachers._BLOCK", 16)  # 50 rows: three blocks and a part of one
+    index = torch.randperm(COUNT, generator=torch.Generator().manual_seed(2))[:50]
+    made = {"folder": tmp_path, "modality": "image"}
+    taps = frozenset({"stage2"})
+    entry = cache_teacher(teachers["img"], samples, index, Needs(grams=taps), **made)
+    features = cache_teacher(teachers["img"], samples, index, Needs(features=taps), **made)
+    rows = np.load(features / "feature-stage2.npy").reshape(50, -1).astype(np.float64)
+    read = CachedTeachers({"img": entry})
+    for ids in ([0, 1, 2], [49, 3, 17, 31], [20, 20]):
+        found = read(samples.take(index[ids]))["img"].grams["stage2"]
+        np.testing.assert_allclose(found.numpy(), rows[ids] @ rows[ids].T, rtol=1e-5)
+        assert torch.equal(found, found.T)
+    assert (entry / "triangle-stage2.npy").stat().st_size == 128 + 4 * 50 * 51 // 2
+
+    earlier = tmp_path / "earlier"  # as the version before wrote it
+    earlier.mkdir()
+    for name in ("logits.npy", "rows.npy"):
+        (earlier / name).write_bytes((entry / name).read_bytes())
+    everything = read(samples.take(index))["img"].grams["stage2"]
+    np.save(earlier / "gram-stage2.npy", everything.numpy())
+    batch = samples.take(index[[5, 44, 8]])
+    whole = CachedTeachers({"img": earlier})(batch)["img"].grams["stage2"]
+    assert torch.equal(whole, read(batch)["img"].grams["stage2"])
 
 
 def test_a_second_call_reads_and_any_change_makes_anew(samples, teachers, tmp_path, monkeypatch):

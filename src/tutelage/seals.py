@@ -2,14 +2,16 @@
 
 import json
 import logging
+import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 from zlib import crc32
 
 from tutelage.files import replacing
 
-__all__ = ["intact", "kept", "recall", "remember", "seal", "tell_damaged"]
+__all__ = ["SUFFIX", "intact", "kept", "recall", "remember", "seal", "tell_damaged"]
 
 SUFFIX = ".seal"
 ALWAYS = 2**30  # bytes up to which a file is read through once per process: 0.4 s of CPU time
@@ -31,10 +33,13 @@ def intact(path: Path) -> bool:
 
     A file is read once per process, and again when it changes. One larger than :data:`ALWAYS` is read only
     where size, times or inode differ from those at sealing: after a write by whomever, or a copy. A file of
-    an earlier version has no seal; it is accepted, and sealed from now on.
+    an earlier version has no seal; it is accepted, and sealed from now on. The time of its seal says when a
+    file was last asked for.
     """
     if not path.is_file():
         return False
+    with suppress(OSError):  # no seal, or somebody else's folder
+        os.utime(_beside(path))
     stamp = _stamp(path)
     if _checked.get(path) == stamp:
         return True

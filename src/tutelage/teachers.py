@@ -26,9 +26,7 @@ N = TypeVar("N", bound=nn.Module)
 __all__ = ["CachedTeachers", "LiveTeachers", "Teachers", "cache_teacher", "state_hash"]
 
 _VERSION = 3  # of the cached numbers; raise it when the same inputs would give other ones
-_SMALL = (
-    2**24
-)  # bytes of a Gram matrix that is always kept: reading a slice is faster than computing it
+_SMALL = 2**24  # bytes of a whole Gram matrix that is always kept: reading is faster than computing
 _BLOCK = 2048  # rows of one block of a Gram matrix: 2 x 2048 x D floats in memory at a time
 
 Context = Callable[[], AbstractContextManager[object]]
@@ -95,7 +93,9 @@ class CachedTeachers:
         features, grams, logits = {}, {}, torch.empty(0)
         for key, values in self.arrays[name].items():
             kind, _, tap = key.partition("-")
-            if kind == "gram":
+            if kind == "triangle":
+                grams[tap] = values[_places(rows)].to(self.device)
+            elif kind == "gram":  # of an earlier version: the whole matrix
                 grams[tap] = values[rows[:, None], rows[None, :]].to(self.device)
             elif kind == "feature":
                 features[tap] = values[rows].to(self.device)
@@ -131,12 +131,14 @@ def cache_teacher(
     context: Context = nullcontext,
     batch_size: int = 256,
     progress: Callable[[int, int], None] | None = None,
+    about: Mapping[str, str] | None = None,
 ) -> Path:
     """Evaluate one frozen teacher once on a split; a second call finds the files.
 
     Logits and features are stored in float32. A tap of which only the similarity map is needed is stored
-    as the Gram matrix of the split, [n, n], when that is smaller than the features, [n, D], or below 16 MiB; a
-    tap of which both are needed as both, below 16 MiB.
+    as the Gram matrix of the split when that, [n, n], is smaller than the features, [n, D], or below 16 MiB; a
+    tap of which both are needed as both, below 16 MiB. The matrix is symmetric: its lower triangle is kept, row
+    after row, [n (n + 1) / 2].
 
     Args:
         network: module from Batch to Output.
@@ -148,6 +150,7 @@ def cache_teacher(
         context: precision context of the forward passes.
         batch_size: samples per forward pass; no influence on the key.
         progress: called with (samples done, samples in all).
+        about: what is written beside the entry for readers; no influence on the key.
 
     Returns:
         The folder of the entry.
@@ -193,7 +196,7 @@ def cache_teacher(
         if not _is_whole(entry):
             if entry.exists():
                 seals.tell_damaged(entry)
-            _make(forward, source, rows, needs, entry, progress)
+            _make(forward, source, rows, needs, entry, progress, about or {})
     return entry
 
 
@@ -204,6 +207,7 @@ def _make(
     needs: Needs,
     entry: Path,
     progress: Callable[[int, int], None] | None,
+    about: Mapping[str, str],
 ) -> None:
     """Write an entry; a killed process leaves no half one behind."""
     count = int((rows >= 0).sum())
@@ -211,7 +215,7 @@ def _make(
         shapes = _evaluate(forward, source, count, work, progress)
         _gram_where_better(work, needs, count)
         np.save(work / "rows.npy", rows)
-        contents = {"samples": count, "shapes": shapes}
+        contents = {"samples": count, "shapes": shapes, "about": dict(about)}
         (work / "complete.json").write_text(json.dumps(contents, indent=1))
         for file in sorted(work.iterdir()):
             seals.seal(file)
@@ -225,7 +229,10 @@ def _is_whole(entry: Path) -> bool:
         rows = arrays.pop("rows")
         return (
             "logits" in arrays
-            and all(len(values) == count for values in arrays.values())
+            and all(
+                len(values) == (_below(count) if name.startswith("triangle-") else count)
+                for name, values in arrays.items()
+            )
             and int((rows >= 0).sum()) == count
             and all(seals.intact(entry / f"{name}.npy") for name in (*arrays, "rows"))
             and seals.intact(entry / "complete.json")
@@ -271,16 +278,34 @@ def _gram_where_better(work: Path, needs: Needs, count: int) -> None:
         features = _tensor(path).flatten(1)
         if 4 * count**2 > _SMALL and (features.shape[1] <= count or tap in needs.features):
             continue
-        gram = np.lib.format.open_memmap(work / f"gram-{tap}.npy", "w+", np.float32, (count, count))
-        for i in range(0, count, _BLOCK):
-            left = features[i : i + _BLOCK]
-            for j in range(i, count, _BLOCK):
-                block = (left @ features[j : j + _BLOCK].T).numpy()
-                gram[i : i + _BLOCK, j : j + _BLOCK] = block
-                gram[j : j + _BLOCK, i : i + _BLOCK] = block.T
-        gram.flush()
+        triangle = np.lib.format.open_memmap(
+            work / f"triangle-{tap}.npy", "w+", np.float32, (_below(count),)
+        )
+        _fill(triangle, features)
+        triangle.flush()
         if tap not in needs.features:
             path.unlink()
+
+
+def _fill(triangle: npt.NDArray[np.float32], features: Tensor) -> None:
+    """Write the lower triangle of the Gram matrix of features [n, D], row after row."""
+    for j in range(0, len(features), _BLOCK):
+        for i in range(0, j + 1, _BLOCK):
+            block = (features[i : i + _BLOCK] @ features[j : j + _BLOCK].T).numpy().T
+            for row, values in enumerate(block, start=j):
+                begin, stop = _below(row) + i, _below(row) + min(i + _BLOCK, row + 1)
+                triangle[begin:stop] = values[: stop - begin]
+
+
+def _below(row: int) -> int:
+    """Return how many entries of a lower triangle stand above a row."""
+    return row * (row + 1) // 2
+
+
+def _places(rows: Tensor) -> Tensor:
+    """Return where the Gram matrix of rows [B] stands in a lower triangle: [B, B]."""
+    later = torch.maximum(rows[:, None], rows[None, :])
+    return later * (later + 1) // 2 + torch.minimum(rows[:, None], rows[None, :])
 
 
 def _keep(output: Output, wanted: frozenset[str], name: str) -> Output:

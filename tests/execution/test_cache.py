@@ -44,6 +44,7 @@ def test_what_is_there_is_shown_with_its_size(made):
     assert sum(entry.bytes for entry in found) == on_disk(made.cache)
     shown = CliRunner().invoke(app, ["cache", "--runs", str(made.runs)])
     assert shown.exit_code == 0 and "in 4 entries" in shown.output and "logits of" in shown.output
+    assert "teacher: sig in it on " in shown.output and "teacher: pi in it on " in shown.output
 
 
 def test_the_oldest_goes_first_and_is_made_again(made):

@@ -107,9 +107,12 @@ def _teachers(cache: Path) -> Iterator[CacheEntry]:
     for marker in cache.glob("*/complete.json"):
         files = _files([marker.parent])
         try:
-            count = json.loads(marker.read_text())["samples"]
+            said = json.loads(marker.read_text())
+            count = said["samples"]
             named = sorted(file.stem for file in files if file.suffix == ".npy")
             what = f"{', '.join(name for name in named if name != 'rows')} of {count:,} samples"
+            if about := said.get("about"):  # of a version that wrote it
+                what = "{teacher} in {experiment} on {data}: ".format(**about) + what
         except (OSError, ValueError, KeyError, TypeError):
             what = "damaged"
         yield _entry("teacher", what, [marker.parent, *cache.glob(f"{marker.parent.name}.lock")])

@@ -133,6 +133,7 @@ def make_plan(
     kept = DataCache(config.data, config.cache, listener.progress)
     folders = _by_ending(config.runs)
     planned = Plan([], config, kept, {}, [])
+    tried: set[Key] = set()
     for name, recipe in recipes.items():
         try:
             experiment = _experiment(recipe, name, planned, parent, listener)
@@ -140,8 +141,10 @@ def make_plan(
             for spec in specs:
                 _note(spec, experiment.folder, planned, folders)
             if any(spec.key not in planned.complete for spec in specs) or not parent:
-                data = kept.fold(specs[0].data, specs[0].fold)
-                check([spec for spec in specs if spec.fold == specs[0].fold], data, gradients=False)
+                first = [spec for spec in specs if spec.fold == specs[0].fold]
+                new = [spec for spec in first if spec.key not in tried]  # cells share most stages
+                check(new, kept.fold(specs[0].data, specs[0].fold), gradients=False)
+                tried.update(spec.key for spec in first)
         except UserError as error:
             raise (UserError(f"cell {name}: {error}") if parent else error) from error
         planned.experiments.append(experiment)

@@ -74,10 +74,27 @@ class Fold:
     def small(self, count: int, classes: Sequence[str] = ()) -> "Fold":
         """Return the same fold with at most ``count`` training and a few validation samples, for a dry run.
 
+        It is kept: the stages and cells of a study try the same few samples.
+
         Args:
             count: of training samples.
             classes: names of the classes to take; none for all.
         """
+        key = (count, *classes)
+        if key not in self._small:
+            self._small[key] = self._few(count, classes)
+        return self._small[key]
+
+    @cached_property
+    def _small(self) -> dict[tuple[object, ...], "Fold"]:
+        return {}
+
+    @cached_property
+    def _few_values(self) -> dict[str, npt.NDArray[Any]]:
+        """Modality -> values of a dry run."""
+        return {}
+
+    def _few(self, count: int, classes: Sequence[str]) -> "Fold":
         sides = [self.split.train, self.split.validation]
         if classes:
             numbers = [self.dataset.class_names.index(name) for name in classes]
@@ -148,9 +165,10 @@ class Fold:
         if isinstance(modality, OnDisk):
             return self._stored(modality, name)
         if self.picked is not None:  # a dry run: a few samples, not worth a place in the cache
-            modality.fit(self.dataset.inputs[self.split.train])
-            values: npt.NDArray[Any] = modality.transform(self.dataset.inputs)
-            return values
+            if name not in self._few_values:
+                modality.fit(self.dataset.inputs[self.split.train])
+                self._few_values[name] = modality.transform(self.dataset.inputs)
+            return self._few_values[name]
 
         def tell(done: int, total: int) -> None:
             if progress is not None:

@@ -1,5 +1,6 @@
 """One run put together: everything its training needs, before the first step."""
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -146,7 +147,7 @@ def assemble(
     student.to(fabric.device)
     distiller = make_distiller(spec)
     outputs = _teachers(
-        spec, distiller, teachers, subset, fabric, context.cache,
+        spec, distiller, teachers, subset, fabric, context,
         lambda done, total: progress(f"teachers of {spec.stage}", done / total),
     )  # fmt: skip
     # Adapters have a stream of their own: a cache hit must not change their initial values.
@@ -176,7 +177,7 @@ def _teachers(
     networks: Mapping[str, On],
     subset: TrainingSubset,
     fabric: Device,
-    cache: Path,
+    context: Context,
     progress: Callable[[int, int], None],
 ) -> Teachers | None:
     """Return the teachers of a run: cached where that is exact, else live."""
@@ -190,10 +191,12 @@ def _teachers(
         if isinstance(fabric, Ranks):
             running = {name: Divided(network, fabric) for name, network in networks.items()}
         return _Autocast(LiveTeachers(running, needs), fabric)
+    experiment = os.path.relpath(context.folder, context.cache.parent)
     folders = {
         name: cache_teacher(
-            network, subset.samples, subset.index, needs, folder=cache,
+            network, subset.samples, subset.index, needs, folder=context.cache,
             modality=network.modality, context=fabric.autocast, progress=progress,
+            about={"teacher": name, "data": str(spec.data.data["type"]), "experiment": experiment},
         )
         for name, network in networks.items()
     }  # fmt: skip
