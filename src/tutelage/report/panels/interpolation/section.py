@@ -10,7 +10,8 @@ CAPTION = (
     "Weights on the line through two students of one fold and seed: eta 0 and 1 are the students, the rest lies "
     "between and beyond them; statistics of batch normalisation are estimated anew on training samples at every "
     "place. Lines: mean over pairs; bands: lowest to highest pair. A valley that is wide around a student is "
-    "taken for a sign that it generalises; a hill between them says that they are different solutions. Neither is proof."
+    "taken for a sign that it generalises; a hill between them says that they are different solutions. Neither is "
+    "proof."
 )
 
 
