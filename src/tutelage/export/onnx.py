@@ -83,6 +83,7 @@ def _written(form: nn.Module, network: On, example: Tensor, path: Path) -> None:
         )  # fmt: skip
     except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
         raise _refused(network, example, path, error) from error
+    _leave_out_notes(path)
 
 
 def write_learned_onnx(network: On, input_shape: Sequence[int], path: Path) -> None:
@@ -161,17 +162,21 @@ def quantise_onnx(source: Path, windows: NDArray[np.float32], path: Path) -> Non
 
 
 def label_onnx(path: Path, text: str) -> None:
-    """Put a text into the metadata of an ONNX file; what its exporter noted of every node is left out."""
+    """Put a text into the metadata of an ONNX file."""
     import onnx
 
     model = onnx.load(str(path))
-    for part in (
-        *model.graph.node,
-        *model.graph.input,
-        *model.graph.output,
-        *model.graph.value_info,
-    ):
-        del part.metadata_props[:]
     entry = model.metadata_props.add()
     entry.key, entry.value = KEY, text
+    onnx.save(model, str(path))
+
+
+def _leave_out_notes(path: Path) -> None:
+    """Take out what the exporter noted of every node: as large as the network, with paths of the machine."""
+    import onnx
+
+    model = onnx.load(str(path))
+    graph = model.graph
+    for part in (*graph.node, *graph.input, *graph.output, *graph.value_info):
+        del part.metadata_props[:]
     onnx.save(model, str(path))
