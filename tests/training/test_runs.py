@@ -225,7 +225,7 @@ def test_a_non_finite_loss_stops_the_run_and_names_the_objective(tmp_path):
     assert record["failure"]["kind"] == "non_finite"
     assert record["failure"]["objective"] == "extra"
     assert record["failure"]["epoch"] == 1
-    assert "epoch 1, step 0: extra became non-finite" in record["failure"]["message"]
+    assert "epoch 2, step 1: extra became non-finite" in record["failure"]["message"]
     assert outcomes.of["alone"] == "trained"
     assert outcomes.of["after"] == "failed: it needs bad, which failed"
     assert not (runs_of(folder)["bad", 0] / "evaluation.json").exists()
