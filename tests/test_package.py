@@ -1,7 +1,10 @@
 """``import tutelage``: a short list of names, and nothing heavy before one is asked for."""
 
+import re
 import subprocess
 import sys
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -65,3 +68,16 @@ def test_what_runs_are_planned_with_comes_without_what_only_training_needs():
     late = ("lightning_fabric", "torchmetrics", "torchvision", "transformers", "matplotlib")
     code = f"import sys, tutelage.execution.run; print([m for m in {late} if m in sys.modules])"
     assert python(code) == "[]"
+
+
+def test_every_public_class_name_stands_once():
+    names = [
+        name for path in Path("src/tutelage").rglob("*.py")
+        for name in re.findall(r"^class ([A-Za-z]\w*)", path.read_text(), re.M)
+    ]  # fmt: skip
+    assert [name for name, count in Counter(names).items() if count > 1] == []
+
+
+def test_no_file_is_longer_than_a_person_reads():
+    lengths = {path: len(path.read_text().splitlines()) for path in Path("src").rglob("*.py")}
+    assert {str(path): n for path, n in lengths.items() if n > 350} == {}

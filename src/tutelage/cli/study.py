@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tutelage.cli.arguments import against_of, meanings_of, tables_folder
 from tutelage.cli.options import (
     DataHome,
     Device,
@@ -150,11 +151,8 @@ def tune(
 
     loaded = _loaded(study, overrides or [], runs, name, own_search)
     with Screen() as screen:
-
-        def tell(sentence: str) -> None:
-            screen.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
-
-        folder = search(loaded, RunConfig(runs, data, device, jobs, trust=trust), screen, tell)
+        config = RunConfig(runs, data, device, jobs, trust=trust)
+        folder = search(loaded, config, screen, screen.say)
         page = write_tuning(folder)
     typer.echo(f"report: {page}")
 
@@ -204,14 +202,14 @@ def table(
     told = {
         "rows": rows and rows.split(","), "columns": columns and columns.split(","),
         "metric": metric, "split": split, "average": average, "spread": spread,
-        "against": _against(against),
+        "against": against_of(against),
     }  # fmt: skip
     changed = {key: value for key, value in told.items() if value}
     declared = {**ledger.declared, **changed} | ({"spread": None} if spread == "none" else {})
     made = study_table(ledger, table_spec(declared))
     files = name or name_of("table", changed)
     typer.echo(made.table(files, wide=True).markdown())
-    for path in write_table(made, _tables(folder, out), files):
+    for path in write_table(made, tables_folder(folder, out), files):
         typer.echo(path)
 
 
@@ -244,7 +242,7 @@ def compare(
     ledger = read_study(location(folder))
     asked = {key: value for key, value in {"metric": metric, "split": split}.items() if value}
     how = table_spec(asked)
-    other = _against(against)
+    other = against_of(against)
     found = compare_study(
         ledger, {"stage": other} if isinstance(other, str) else other, how.metric, how.split
     )
@@ -254,7 +252,7 @@ def compare(
     options |= {} if resolution == RESOLUTION else {"resolution": f"{resolution:g}"}
     files = name or name_of("comparison", options)
     written = write_comparison(
-        ledger, found, optimism(ledger), resolution, _tables(folder, out), files
+        ledger, found, optimism(ledger), resolution, tables_folder(folder, out), files
     )
     for path in written:
         typer.echo(path)
@@ -280,7 +278,7 @@ def audit(
 
     found = [location(place) for place in places]
     whole = len(found) == 1 and is_ledger(found[0])
-    result = audit_study(found[0]) if whole else audit_files(found, _meanings(means))
+    result = audit_study(found[0]) if whole else audit_files(found, meanings_of(means))
     for one in result.findings:
         typer.echo(f"{one.defect}: {one.place}: {one.sentence}")
     here = whole and "://" not in places[0]
@@ -308,7 +306,7 @@ def import_(
     from tutelage.audit.imports import read_claims, write_claims
     from tutelage.runs.location import location
 
-    claims = read_claims([location(file) for file in files], _meanings(means))
+    claims = read_claims([location(file) for file in files], meanings_of(means))
     write_claims(claims, out)
     typer.echo(f"{out}: {len(claims)} numbers")
 
@@ -330,29 +328,3 @@ def _loaded(
             f"{runs / usual.name} keeps the study as it was; this one has {runs / study.name}"
         )
     return study
-
-
-def _meanings(pairs: list[str] | None) -> dict[str, str]:
-    """Read NAME=MEANING pairs."""
-    from tutelage.errors import UserError
-
-    found = {}
-    for pair in pairs or []:
-        name, sign, meaning = pair.partition("=")
-        if not sign or not name or not meaning:
-            raise UserError(f"--means {pair!r}: allowed: NAME=MEANING, such as alpha=weight.sig")
-        found[name] = meaning
-    return found
-
-
-def _against(text: str | None) -> str | dict[str, str] | None:
-    """Read a stage, or an axis and its value."""
-    axis, sign, value = (text or "").partition("=")
-    return {axis: value} if sign else text
-
-
-def _tables(folder: str, out: Path | None) -> Path:
-    """Return where tables go; what is read from a URL is written here."""
-    if out is not None:
-        return out
-    return Path("tables") if "://" in folder else Path(folder) / "tables"

@@ -36,7 +36,7 @@ class Answer:
     when: str
 
 
-class Answers(Protocol):
+class AnswerBook(Protocol):
     """Somebody who answers prompts."""
 
     def ask(self, prompt: str, repeat: int = 0) -> Answer:
@@ -147,7 +147,7 @@ class RecordedAnswers:
     """
 
     path: Path
-    model: Answers | None = None
+    model: AnswerBook | None = None
     _places: dict[tuple[str, int], int] = field(init=False, default_factory=dict)
     _lock: threading.Lock = field(init=False, default_factory=threading.Lock)
 

@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 
-from tutelage.concepts.answers import Answer, Answers
+from tutelage.concepts.answers import Answer, AnswerBook
 from tutelage.concepts.clean import Cleaned, Rules, Sieve
 from tutelage.concepts.concept import Concept, Provenance
 from tutelage.concepts.prompts import Prompt
@@ -56,7 +56,7 @@ def generate(
     name: str,
     classes: Sequence[str],
     prompts: Sequence[Prompt],
-    answers: Answers,
+    answers: AnswerBook,
     *,
     asking: Asking | None = None,
     split: Splitter | None = None,
@@ -117,7 +117,7 @@ class _Question:
 
 
 def _asked(
-    questions: Iterable[_Question], answers: Answers, parallel: int
+    questions: Iterable[_Question], answers: AnswerBook, parallel: int
 ) -> Generator[tuple[_Question, Answer], None, None]:
     """Yield questions with their answers, in order; no more than a few wait."""
     waiting: deque[tuple[_Question, Future[Answer]]] = deque()

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from tutelage.runs import arrays as files
 from tutelage.runs.schema import Schema, UnreadableError, parse
 
-__all__ = ["MAPS", "Attention", "AttentionHeader", "attention_path", "read_attention"]
+__all__ = ["MAPS", "AttentionMaps", "AttentionHeader", "attention_path", "read_attention"]
 
 MAPS = ("activation", "evidence", "positive", "negative")
 _NEEDED = ("index", "labels", "inputs", "inside", "outside", "facts", *MAPS)
@@ -38,7 +38,7 @@ class AttentionHeader:
 
 
 @dataclass(frozen=True)
-class Attention:
+class AttentionMaps:
     """``attention.npz``.
 
     Args:
@@ -78,7 +78,7 @@ def attention_path(folder: Path) -> Path:
     return folder / "attention.npz"
 
 
-def read_attention(folder: Path, run: str) -> Attention | None:
+def read_attention(folder: Path, run: str) -> AttentionMaps | None:
     """Return what a run folder holds, or None where nobody has looked.
 
     Args:
@@ -104,4 +104,4 @@ def read_attention(folder: Path, run: str) -> Attention | None:
     finite = all(np.isfinite(values).all() for values in (inputs, *maps.values()))
     if not fits or not finite or any(c.shape != (90,) or (c < 0).any() for c in counts):
         raise UnreadableError(f"{path}: its arrays do not belong together")
-    return Attention(header, ids, labels, inputs, maps, counts[0], counts[1])
+    return AttentionMaps(header, ids, labels, inputs, maps, counts[0], counts[1])

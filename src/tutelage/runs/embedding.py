@@ -14,7 +14,7 @@ from pydantic import Field, TypeAdapter
 from tutelage.runs import arrays as files
 from tutelage.runs.schema import Count, Fraction, Schema, UnreadableError, parse
 
-__all__ = ["ClusterScores", "Embedding", "EmbeddingHeader", "embedding_path", "read_embedding"]
+__all__ = ["ClusterScores", "EmbeddingMaps", "EmbeddingHeader", "embedding_path", "read_embedding"]
 
 Positive = Annotated[int, Field(ge=1)]
 
@@ -53,7 +53,7 @@ class EmbeddingHeader:
 
 
 @dataclass(frozen=True)
-class Embedding:
+class EmbeddingMaps:
     """``embedding.npz``.
 
     Args:
@@ -87,7 +87,7 @@ def embedding_path(folder: Path) -> Path:
     return folder / "embedding.npz"
 
 
-def read_embedding(folder: Path, run: str) -> Embedding | None:
+def read_embedding(folder: Path, run: str) -> EmbeddingMaps | None:
     """Return what a run folder holds, or None where nobody has looked.
 
     Args:
@@ -107,7 +107,7 @@ def read_embedding(folder: Path, run: str) -> Embedding | None:
     files.rows(stored, len(stored["index"]), path)
     ids, labels = (files.column(stored, name, np.int64, path) for name in ("index", "labels"))
     planes = {name: _plane(stored, name, path) for name in ("pca", "tsne") if name in stored}
-    return Embedding(header, ids, labels, planes["pca"], planes.get("tsne"))
+    return EmbeddingMaps(header, ids, labels, planes["pca"], planes.get("tsne"))
 
 
 def _plane(stored: files.Arrays, name: str, path: Path) -> NDArray[np.float64]:

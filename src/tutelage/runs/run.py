@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tutelage.runs.attention import Attention, read_attention
-from tutelage.runs.embedding import Embedding, read_embedding
+from tutelage.runs.attention import AttentionMaps, read_attention
+from tutelage.runs.embedding import EmbeddingMaps, read_embedding
 from tutelage.runs.explanations import Explanations
 from tutelage.runs.inspection import Inspection
 from tutelage.runs.logs import EPOCH, Epoch
@@ -92,7 +92,7 @@ class Run:
             return None
         return Explanations.load(path, self.classes, self.predictions("validation"))
 
-    def attention(self) -> Attention | None:
+    def attention(self) -> AttentionMaps | None:
         """Read ``attention.npz``, or None where nobody has looked.
 
         Raises:
@@ -100,7 +100,7 @@ class Run:
         """
         return read_attention(self.folder, self.fingerprint)
 
-    def embedding(self) -> Embedding | None:
+    def embedding(self) -> EmbeddingMaps | None:
         """Read ``embedding.npz``, or None where nobody has looked.
 
         Raises:

@@ -10,7 +10,7 @@ from tutelage.runs.run import Run
 from tutelage.statistics.paired import PairedDifference, Verdict
 from tutelage.statistics.spreads import mean_of_folds
 from tutelage.statistics.subjects import SubjectDifference, SubjectPair, subject_difference
-from tutelage.study.contrasts import Contrast, compare_study, contrasts_frame
+from tutelage.study.contrasts import Contrast, compare_study
 from tutelage.study.ledger import study_of
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class Comparisons(tuple[Comparison, ...], Framed):
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a row of each student."""
+        from tutelage.study.frames import contrasts_frame
+
         return contrasts_frame(one.contrast for one in self)
 
     def __str__(self) -> str:

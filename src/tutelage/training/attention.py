@@ -11,7 +11,7 @@ from tutelage.errors import UserError
 from tutelage.interpret.grad_cam import grad_cam
 from tutelage.losses.angular_margin import looking_angles
 from tutelage.modes import evaluating
-from tutelage.runs.attention import Attention, AttentionHeader, read_attention
+from tutelage.runs.attention import AttentionHeader, AttentionMaps, read_attention
 from tutelage.training.looking import LookedAt, test_samples
 
 __all__ = ["SHOWN", "attention_of", "shown_samples"]
@@ -22,7 +22,7 @@ MOST = 2000
 MARGIN = 1.35  # of AMD, in its paper
 
 
-def attention_of(looked: LookedAt) -> Attention:
+def attention_of(looked: LookedAt) -> AttentionMaps:
     """Return what a run folder holds of this network, or look at the network and keep it there.
 
     Raises:
@@ -45,7 +45,7 @@ def shown_samples(looked: LookedAt) -> NDArray[np.int64]:
     return np.concatenate(firsts)[:SHOWN]
 
 
-def attend(looked: LookedAt, index: NDArray[np.int64]) -> Attention:
+def attend(looked: LookedAt, index: NDArray[np.int64]) -> AttentionMaps:
     """Look at a network.
 
     Args:
@@ -68,7 +68,7 @@ def attend(looked: LookedAt, index: NDArray[np.int64]) -> Attention:
     }
     inside, outside = _angles(looked, name)
     header = AttentionHeader(1, looked.run.fingerprint, looked.weights, name, read)
-    return Attention(
+    return AttentionMaps(
         header, index, labels, values.double().numpy(),
         {key: _stretched(one, space) for key, one in maps.items()}, inside, outside,
     )  # fmt: skip
@@ -115,7 +115,7 @@ def _stretched(values: Tensor, space: torch.Size) -> NDArray[np.float64]:
     return np.asarray(scaled.view_as(wide).double().numpy())
 
 
-def _known(looked: LookedAt, index: NDArray[np.int64]) -> Attention | None:
+def _known(looked: LookedAt, index: NDArray[np.int64]) -> AttentionMaps | None:
     """Return what is there, if it is of this network and these samples."""
     try:
         known = read_attention(looked.run.folder, looked.run.fingerprint)

@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from tutelage.errors import UserError
 from tutelage.runs.embedding import (
     ClusterScores,
-    Embedding,
     EmbeddingHeader,
+    EmbeddingMaps,
     read_embedding,
 )
 from tutelage.training.looking import LookedAt, feature_of, hear, test_samples
@@ -33,7 +33,7 @@ class Planes:
     tsne: Points | None
 
 
-def embedding_of(looked: LookedAt, *, tsne: bool) -> Embedding:
+def embedding_of(looked: LookedAt, *, tsne: bool) -> EmbeddingMaps:
     """Return what a run folder holds of this network, or look at the network and keep it there.
 
     Args:
@@ -51,7 +51,7 @@ def embedding_of(looked: LookedAt, *, tsne: bool) -> Embedding:
     return known
 
 
-def embed(looked: LookedAt, index: NDArray[np.int64], *, tsne: bool) -> Embedding:
+def embed(looked: LookedAt, index: NDArray[np.int64], *, tsne: bool) -> EmbeddingMaps:
     """Return where a network puts samples, and how well they fall into classes there."""
     labels = looked.data.dataset.labels[index]
     classes = len(np.unique(labels))
@@ -67,7 +67,7 @@ def embed(looked: LookedAt, index: NDArray[np.int64], *, tsne: bool) -> Embeddin
         1, looked.run.fingerprint, looked.weights, name, features.shape[1], classes,
         scores_of(features, labels), made.explained,
     )  # fmt: skip
-    return Embedding(header, index, labels.astype(np.int64), made.pca, made.tsne)
+    return EmbeddingMaps(header, index, labels.astype(np.int64), made.pca, made.tsne)
 
 
 def scores_of(features: Points, labels: NDArray[np.int64]) -> ClusterScores:
@@ -117,7 +117,7 @@ def _fraction(value: float) -> float:
     return float(min(1.0, max(0.0, value)))
 
 
-def _known(looked: LookedAt, index: NDArray[np.int64]) -> Embedding | None:
+def _known(looked: LookedAt, index: NDArray[np.int64]) -> EmbeddingMaps | None:
     """Return what is there, if it is of this network and these samples."""
     try:
         known = read_embedding(looked.run.folder, looked.run.fingerprint)

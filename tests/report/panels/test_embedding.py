@@ -11,7 +11,7 @@ from tests.report.fake import Fake, rng, write
 from tutelage.report.context import ReportContext
 from tutelage.report.panels.embedding.figures import DOTS
 from tutelage.report.panels.embedding.section import section
-from tutelage.runs.embedding import ClusterScores, Embedding, EmbeddingHeader
+from tutelage.runs.embedding import ClusterScores, EmbeddingHeader, EmbeddingMaps
 from tutelage.runs.ledger import read_experiment
 
 FAKE = Fake(
@@ -27,7 +27,7 @@ def keep(run, tsne):
     v = float(0.6 + 0.1 * (run.stage == "base") + 0.05 * random.random())
     scores = ClusterScores(v, v, v)
     header = EmbeddingHeader(1, run.fingerprint, "w", "embedding", 64, 6, scores, (0.5, 0.2))
-    Embedding(header, np.arange(N), labels, points, points if tsne else None).save(run.folder)
+    EmbeddingMaps(header, np.arange(N), labels, points, points if tsne else None).save(run.folder)
     return v
 
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 import numpy as np
 
 from tutelage.data.dataset import Ints
-from tutelage.data.names import NONE, Names
-from tutelage.data.recordings.clock import Clock
+from tutelage.data.names import NONE, ClassNames
+from tutelage.data.recordings.clock import RecordingClock
 from tutelage.data.recordings.paths import Found, fields_of, matching
 from tutelage.data.recordings.tables import Chunk, TextForm, refuse_missing, table_of
 from tutelage.errors import UserError
@@ -96,7 +96,7 @@ class Book:
                 "names in braces that both patterns have, such as {subject}, or recording: a column of file names"
             )
 
-    def of(self, found: Found, clock: Clock, names: Names) -> Stretches:
+    def of(self, found: Found, clock: RecordingClock, names: ClassNames) -> Stretches:
         """Return the stretches of one recording's file.
 
         Args:
@@ -111,7 +111,7 @@ class Book:
         return stretches.ordered()
 
     def _read(
-        self, table: Found, found: Found, clock: Clock, names: Names, into: Stretches
+        self, table: Found, found: Found, clock: RecordingClock, names: ClassNames, into: Stretches
     ) -> None:
         for chunk in self._chunks(table):
             ends = [
@@ -146,7 +146,7 @@ class Book:
         return np.asarray(named.isin(own).to_numpy(bool))
 
 
-def _times(chunk: Chunk, column: str, clock: Clock) -> np.ndarray:
+def _times(chunk: Chunk, column: str, clock: RecordingClock) -> np.ndarray:
     """Return the moments of a column on the clock of a recording, in seconds from its start."""
-    same = Clock(column, clock.unit, clock.origin, clock.zone, clock.scale)
+    same = RecordingClock(column, clock.unit, clock.origin, clock.zone, clock.scale)
     return same.seconds(chunk)

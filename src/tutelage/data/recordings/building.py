@@ -11,7 +11,7 @@ from tutelage.data.dataset import Bools, DataSet, Strings
 from tutelage.data.names import NONE
 from tutelage.data.recordings import lengths
 from tutelage.data.recordings.annotations import Book
-from tutelage.data.recordings.cutting import Cuts, Rule, lookup_of
+from tutelage.data.recordings.cutting import Cuts, CuttingRule, lookup_of
 from tutelage.data.recordings.ingest import ROLES, Columns, Rows, ingest, spool_of
 from tutelage.data.recordings.paths import Found
 from tutelage.data.recordings.pieces import Gaps, pieces_of
@@ -29,7 +29,7 @@ _PARTS = {
 
 
 @dataclass(frozen=True)
-class Plan:
+class RecordingPlan:
     """What the arguments of :class:`Recordings` ask for, under the same names."""
 
     name: str
@@ -64,15 +64,15 @@ class Plan:
             )
         return tuple(rows.labels.sorted())
 
-    def rule(self, kept: float, classes: int) -> Rule:
+    def rule(self, kept: float, classes: int) -> CuttingRule:
         """Return how windows are cut at the rate they have."""
         window = lengths.samples(self.window, kept, "Recordings.window")
         hop = lengths.samples(self.hop, kept, "Recordings.hop", window)
-        return Rule(window, hop, self.purity, classes, self.unlabelled)
+        return CuttingRule(window, hop, self.purity, classes, self.unlabelled)
 
 
 def built(
-    plan: Plan,
+    plan: RecordingPlan,
     contents: Sequence[Found | Frame],
     book: Book | None,
     folder: Path,
@@ -110,7 +110,7 @@ def built(
 
 
 def _cut(
-    plan: Plan,
+    plan: RecordingPlan,
     rows: Rows,
     rates: Rates,
     classes: Sequence[str],
@@ -129,7 +129,7 @@ def _cut(
         progress("cutting windows", (number + 1) / len(rows.stretches))
 
 
-def _no_window(plan: Plan, rows: Rows, rates: Rates, cuts: Cuts) -> UserError:
+def _no_window(plan: RecordingPlan, rows: Rows, rates: Rates, cuts: Cuts) -> UserError:
     """Say why there is no window."""
     window = cuts.rule.window
     asked = (
@@ -180,7 +180,7 @@ def _notes(rows: Rows, rates: Rates, cuts: Cuts, gaps: Gaps, contents: int) -> t
 
 
 def _dataset(
-    plan: Plan, rows: Rows, rates: Rates, classes: tuple[str, ...], cuts: Cuts, inputs: np.ndarray,
+    plan: RecordingPlan, rows: Rows, rates: Rates, classes: tuple[str, ...], cuts: Cuts, inputs: np.ndarray,
     notes: tuple[str, ...],
 ) -> DataSet:  # fmt: skip
     recordings = cuts.recordings()

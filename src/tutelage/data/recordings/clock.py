@@ -18,7 +18,7 @@ _ZONE = re.compile(r"(?:Z|[+-]\d\d(?::?\d\d)?)$")
 
 
 @dataclass
-class Clock:
+class RecordingClock:
     """What the first timestamp of a file says of all of them.
 
     Args:

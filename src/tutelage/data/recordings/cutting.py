@@ -17,7 +17,7 @@ _WINDOWS = 1024  # in memory at once
 
 
 @dataclass(frozen=True)
-class Rule:
+class CuttingRule:
     """How windows are cut.
 
     Args:
@@ -78,7 +78,7 @@ class Cuts:
     """
 
     spool: Spool
-    rule: Rule
+    rule: CuttingRule
     places: list[tuple[int, int, int, int, Ints]] = field(default_factory=list)
     labels: list[Ints] = field(default_factory=list)
     longest: tuple[int, int] = (0, 0)

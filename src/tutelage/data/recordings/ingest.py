@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.data.names import NONE, Names
+from tutelage.data.names import NONE, ClassNames
 from tutelage.data.recordings.annotations import Book, Stretches
-from tutelage.data.recordings.clock import Clock
+from tutelage.data.recordings.clock import RecordingClock
 from tutelage.data.recordings.paths import Found
 from tutelage.data.recordings.spool import Spool
 from tutelage.data.recordings.tables import (
@@ -90,8 +90,8 @@ class Rows:
     """
 
     spool: Spool
-    labels: Names = field(default_factory=Names)
-    roles: dict[str, Names] = field(default_factory=lambda: {role: Names() for role in ROLES})
+    labels: ClassNames = field(default_factory=ClassNames)
+    roles: dict[str, ClassNames] = field(default_factory=lambda: {role: ClassNames() for role in ROLES})
     stretches: list[Stretch] = field(default_factory=list)
 
 
@@ -159,7 +159,7 @@ class _Reader:
             refuse_missing(self.table, label, "label")
         self.texts = [*roles, *(label if self.labelled else [])]
         self.needed = [*needed, *(label if self.labelled else [])]
-        self.clock = None if columns.time is None else Clock(columns.time, columns.unit)
+        self.clock = None if columns.time is None else RecordingClock(columns.time, columns.unit)
         self.stretches: Stretches | None = None
 
     def read(self) -> None:

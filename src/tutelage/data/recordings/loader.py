@@ -9,7 +9,7 @@ from tutelage.data.dataset import DataSet
 from tutelage.data.loader import Loader, one_of
 from tutelage.data.recordings import lengths
 from tutelage.data.recordings.annotations import Annotations, Book
-from tutelage.data.recordings.building import Plan, built
+from tutelage.data.recordings.building import RecordingPlan, built
 from tutelage.data.recordings.content import content_of
 from tutelage.data.recordings.ingest import ROLES, Columns
 from tutelage.data.recordings.paths import Found, fields_of, matching
@@ -152,7 +152,7 @@ class Recordings(Loader):
             cache, self, known, lambda folder: built(self._plan(), contents, book, folder, progress)
         )
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> RecordingPlan:
         units, factors = declared(self.units, self.channels, "Recordings.units")
         form = TextForm(self.separator, self.decimal, self.skip, self.columns)
         roles = {role: column for role in ROLES if (column := getattr(self, role)) is not None}
@@ -160,7 +160,7 @@ class Recordings(Loader):
             self.channels, factors, self.time, self.label, roles, self.time_unit, form,
             optional_label=self.unlabelled == "keep", refuse_missing_values=self.missing == "refuse",
         )  # fmt: skip
-        return Plan(
+        return RecordingPlan(
             self.name, columns, units, self.rate, self.resample, self.window, self.hop, self.fill, self.purity,
             self.classes, self.unlabelled == "keep",
         )  # fmt: skip

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from tutelage.types import Output
 
-__all__ = ["Operation", "Plan", "make_plan", "moved"]
+__all__ = ["Operation", "QuantisationPlan", "make_plan", "moved"]
 
 _RELU = (nn.ReLU, F.relu, torch.relu, "relu")
 _ADD = (torch.add, operator.add, operator.iadd, "add")
@@ -60,7 +60,7 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Plan:
+class QuantisationPlan:
     """The operations of a network.
 
     Args:
@@ -76,7 +76,7 @@ class Plan:
     features: Mapping[str, str]
 
 
-def make_plan(network: nn.Module) -> Plan:
+def make_plan(network: nn.Module) -> QuantisationPlan:
     """Return what a network does, for a device.
 
     Args:
@@ -216,10 +216,10 @@ class _Reader:
             "means, MaxPool2d, Linear)"
         )
 
-    def plan(self) -> Plan:
+    def plan(self) -> QuantisationPlan:
         """Return what was read."""
         logits, features = self.output
-        return Plan(
+        return QuantisationPlan(
             self.source, tuple(self.operations.values()), self._value(logits),
             {str(name): self._value(value) for name, value in features.items()},
         )  # fmt: skip

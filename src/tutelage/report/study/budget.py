@@ -15,7 +15,7 @@ from tutelage.study.ledger import StudyLedger
 
 
 @dataclass(frozen=True)
-class Budget:
+class StageBudget:
     """One method of one cell, and what it took.
 
     Args:
@@ -42,7 +42,7 @@ class Budget:
         return None if self.epochs is None else self.epochs + self.before
 
 
-def budgets(ledger: StudyLedger) -> tuple[Budget, ...]:
+def budgets(ledger: StudyLedger) -> tuple[StageBudget, ...]:
     """Return every compared method of every cell once: methods that several cells share stand in the first."""
     known = {run.fingerprint: run for one in ledger.experiments for run in one.runs}
     seen: set[frozenset[str]] = set()
@@ -60,7 +60,9 @@ def budgets(ledger: StudyLedger) -> tuple[Budget, ...]:
             teachers = {teacher.fingerprint for teacher in runs[0].record.teachers.values()}
             taught = sum(known[one].record.network.parameters for one in teachers if one in known)
             every.append(
-                Budget(cell.name, stage, runs[0], runs[0].record.epochs, before, median, taught)
+                StageBudget(
+                    cell.name, stage, runs[0], runs[0].record.epochs, before, median, taught
+                )
             )
     return tuple(every)
 
@@ -75,7 +77,7 @@ def _starts(experiment: Experiment, run: Run) -> Iterator[Run]:
         start = other.record.start_from
 
 
-def unequal(ledger: StudyLedger, known: Sequence[Budget]) -> str:
+def unequal(ledger: StudyLedger, known: Sequence[StageBudget]) -> str:
     """Say which methods were trained longer than the baseline; empty where none was."""
     baselines = {one.record.baseline for one in ledger.experiments}
     least = [one.whole for one in known if one.stage in baselines and one.whole]
@@ -92,7 +94,7 @@ def unequal(ledger: StudyLedger, known: Sequence[Budget]) -> str:
     )
 
 
-def budget_section(ledger: StudyLedger, known: Sequence[Budget]) -> Section | None:
+def budget_section(ledger: StudyLedger, known: Sequence[StageBudget]) -> Section | None:
     """Build the section; None where no run is complete."""
     if not known:
         return None
@@ -101,7 +103,7 @@ def budget_section(ledger: StudyLedger, known: Sequence[Budget]) -> Section | No
                    notes=(note,) if note else ())  # fmt: skip
 
 
-def budget_table(known: Sequence[Budget]) -> Table:
+def budget_table(known: Sequence[StageBudget]) -> Table:
     """One row per method and cell."""
     columns = (
         left("method"),
@@ -119,7 +121,7 @@ def budget_table(known: Sequence[Budget]) -> Table:
     return Table("cost", caption, columns, tuple(_row(one) for one in known))
 
 
-def _row(one: Budget) -> Row:
+def _row(one: StageBudget) -> Row:
     network = one.run.record.network
     epochs = EMPTY if one.whole is None else TableCell(
         str(one.whole), one.whole, sub=f"{one.before} before it starts" if one.before else "")  # fmt: skip

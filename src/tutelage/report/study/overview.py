@@ -8,7 +8,7 @@ from tutelage.errors import UserError
 from tutelage.report.page import refuse_untested, write_report
 from tutelage.report.section import Section
 from tutelage.report.study.answer import answer
-from tutelage.report.study.budget import Budget, budget_section, budgets, unequal
+from tutelage.report.study.budget import StageBudget, budget_section, budgets, unequal
 from tutelage.report.study.comparison import comparison_table, still_different, unit_of
 from tutelage.report.study.comparison_figure import contrast_figure
 from tutelage.report.study.devices import device_section
@@ -80,7 +80,7 @@ def _sections(
     comparison: StudyComparison | None,
     problem: str,
     table: StudyTable,
-    known: Sequence[Budget],
+    known: Sequence[StageBudget],
     out: Path,
 ) -> list[Section]:
     link = links(out)

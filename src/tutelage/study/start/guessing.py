@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tutelage.data.names import natural
-from tutelage.data.recordings.clock import Clock
+from tutelage.data.recordings.clock import RecordingClock
 from tutelage.data.recordings.tables import SUFFIXES, Chunk, TextForm, table_of
 from tutelage.errors import UserError
 
@@ -165,7 +165,7 @@ def _count(files: Sequence[Path], column: str) -> int:
 def _rate(first: Chunk, time: str | None) -> float | None:
     if time is None or len(first.frame) < 2:
         return None
-    steps = np.diff(Clock(time, None).seconds(first))
+    steps = np.diff(RecordingClock(time, None).seconds(first))
     steps = steps[steps > 0]
     if not len(steps):
         return None

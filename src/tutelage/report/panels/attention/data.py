@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tutelage.runs.attention import Attention
+from tutelage.runs.attention import AttentionMaps
 from tutelage.runs.ledger import Experiment
 
 __all__ = ["Looked", "looked_at"]
@@ -24,7 +24,7 @@ class Looked:
     stage: str
     fold: str
     seed: int
-    found: Attention
+    found: AttentionMaps
 
     @property
     def gap(self) -> float:

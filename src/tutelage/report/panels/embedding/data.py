@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tutelage.runs.embedding import Embedding
+from tutelage.runs.embedding import EmbeddingMaps
 from tutelage.runs.ledger import Experiment
 from tutelage.statistics.paired import Interval, paired_difference
 from tutelage.statistics.spreads import mean_of_folds
@@ -27,7 +27,7 @@ class StageMap:
     stage: str
     fold: str
     seed: int
-    found: Embedding
+    found: EmbeddingMaps
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def maps(experiment: Experiment, stages: Sequence[str]) -> list[StageMap]:
     return list(first.values())
 
 
-def _score(found: Embedding, score: str) -> float:
+def _score(found: EmbeddingMaps, score: str) -> float:
     scores = found.header.scores
     return {"v_score": scores.v_score, "homogeneity": scores.homogeneity,
             "completeness": scores.completeness}[score]  # fmt: skip
