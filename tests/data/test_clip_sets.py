@@ -105,7 +105,10 @@ def test_parts_and_classes_are_those_of_the_list(tree, tmp_path, name):
     mine = [order[path] for *_, path in rows]
     for part in ("train", "val", "test"):  # the same order within each part
         of_part = [i for i, (own, *_) in enumerate(rows) if own == part]
-        assert np.argsort(found.listed[of_part]).tolist() == np.argsort([mine[i] for i in of_part]).tolist()
+        assert (
+            np.argsort(found.listed[of_part]).tolist()
+            == np.argsort([mine[i] for i in of_part]).tolist()
+        )
     split = OfficialSplit().split(found)
     assert [len(side) for side in split.sides().values()] == [6, 2, 4]
     refuse_leakage(found, split)

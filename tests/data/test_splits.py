@@ -431,7 +431,9 @@ COOP = {
 @pytest.mark.parametrize(("seed", "shots"), COOP)
 def test_coops_samples_are_drawn_whatever_order_the_images_are_stored_in(seed, shots):
     labels = np.array([(i + 2) % 3 for i in range(36)] + [3] * 2)
-    stored = np.random.default_rng(5).permutation(len(labels))  # stored image -> its place in the list
+    stored = np.random.default_rng(5).permutation(
+        len(labels)
+    )  # stored image -> its place in the list
     drawn = few_as_coop(labels[stored], stored, np.arange(len(labels)), shots, seed, "x")
     assert stored[drawn].tolist() == COOP[seed, shots]
     images = DataSet(
@@ -440,7 +442,9 @@ def test_coops_samples_are_drawn_whatever_order_the_images_are_stored_in(seed, s
     )  # fmt: skip
     split = FewShot(OfficialSplit(0.0), shots, seed, "coop").split(images)
     assert split.train.tolist() == sorted(drawn.tolist())
-    with pytest.raises(UserError, match=r"FewShot\.draw: found coop, but the data set keeps no order"):
+    with pytest.raises(
+        UserError, match=r"FewShot\.draw: found coop, but the data set keeps no order"
+    ):
         FewShot(OfficialSplit(0.0), shots, seed, "coop").split(replace(images, listed=None))
     with pytest.raises(UserError, match="did you mean 'coop'"):
         FewShot(OfficialSplit(0.0), shots, seed, "coopp")

@@ -173,8 +173,8 @@ def few_as_coop(
 ) -> Ints:
     """Return the few-shot draw of CoOp's code, in its order: classes as the publisher's list first names them.
 
-    One stream of Python's generator goes through all classes, so a class's draw depends on those before it. A class
-    with fewer samples than shots gives all.
+    One stream of Python's generator goes through all classes, so a class's draw depends on those before it. A
+    class with fewer samples than shots gives all.
 
     Args:
         labels: of all samples, [N].
@@ -193,8 +193,9 @@ def few_as_coop(
     """
     if listed is None:
         raise UserError(
-            f"{place}: found coop, but the data set keeps no order of its publisher (allowed: the sets that come with a "
-            "list of their parts; of images stored by an earlier version, delete their folder in the data cache)"
+            f"{place}: found coop, but the data set keeps no order of its publisher (allowed: the sets that come "
+            "with a list of their parts; of images stored by an earlier version, delete their folder in the data "
+            "cache)"
         )
     ordered = index[np.argsort(listed[index], kind="stable")]
     ordered = ordered[labels[ordered] >= 0]

@@ -288,8 +288,9 @@ class DataSet:
 
         return replace(
             self, inputs=of(self.inputs), labels=of(self.labels), subjects=of(self.subjects),
-            sessions=of(self.sessions), recordings=of(self.recordings), starts=of(self.starts), listed=of(self.listed),
-            official_test=of(self.official_test), official_validation=of(self.official_validation),
+            sessions=of(self.sessions), recordings=of(self.recordings), starts=of(self.starts),
+            listed=of(self.listed), official_test=of(self.official_test),
+            official_validation=of(self.official_validation),
             concepts={scope: of(values) for scope, values in self.concepts.items()},
         )  # fmt: skip
 

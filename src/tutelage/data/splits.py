@@ -187,8 +187,8 @@ class Thinned:
 class FewShot:
     """Another split with the same number of training samples of every class.
 
-    Validation and test stay as they are, and every method gets the same samples. Fewer shots are a part of more shots
-    with the same seed, except with ``draw: coop``.
+    Validation and test stay as they are, and every method gets the same samples. Fewer shots are a part of more
+    shots with the same seed, except with ``draw: coop``.
 
     Args:
         of: the split whose training side is drawn from.

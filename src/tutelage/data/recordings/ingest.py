@@ -91,7 +91,9 @@ class Rows:
 
     spool: Spool
     labels: ClassNames = field(default_factory=ClassNames)
-    roles: dict[str, ClassNames] = field(default_factory=lambda: {role: ClassNames() for role in ROLES})
+    roles: dict[str, ClassNames] = field(
+        default_factory=lambda: {role: ClassNames() for role in ROLES}
+    )
     stretches: list[Stretch] = field(default_factory=list)
 
 
