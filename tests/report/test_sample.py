@@ -125,6 +125,33 @@ def test_what_cannot_be_explained_is_said_in_one_sentence(made, sample, stage, s
         explain_sample(folder, sample, stage, data=folder.parents[1])
 
 
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "found no array of numbers; allowed: an .npy file"),
+        (b"x,y\n1,2\n", "found no array of numbers; allowed: an .npy file"),
+        (None, "No such file"),
+    ],
+)
+def test_a_file_that_is_no_array_is_said_without_advice_to_unpickle(
+    made, tmp_path, content, sentence
+):
+    folder, _ = made
+    path = tmp_path / "window.npy"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=sentence) as told:
+        explain_sample(folder, path, data=folder.parents[1])
+    assert "pickle" not in str(told.value)
+
+
+def test_a_number_of_numpy_is_a_sample_too(made):
+    folder, _ = made
+    found, same = (explain_sample(folder, n, data=folder.parents[1]) for n in (np.int64(5), 5))
+    assert found.of == same.of
+    np.testing.assert_array_equal(found.opinion.probabilities, same.opinion.probabilities)
+
+
 def test_the_command_writes_the_page(made, tmp_path):
     folder, _ = made
     command = [

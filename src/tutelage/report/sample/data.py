@@ -135,6 +135,8 @@ def explain_sample(
     Raises:
         UserError: there is no such run or sample, or the input has another shape.
     """
+    if isinstance(sample, np.integer):  # as arrays of numbers give them
+        sample = int(sample)
     look = open_look(folder, "embedding", [], fold, seed, data, accelerator)
     chosen = stage or best_student(look.experiment) or look.experiment.record.baseline
     mine = [run for run in look.runs if run.stage == chosen]
@@ -195,8 +197,10 @@ def _input(data: Fold, sample: int | Path | NDArray[Any]) -> tuple[NDArray[Any],
     if isinstance(sample, Path):
         try:
             sample = np.load(sample, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise UserError(f"{place}: cannot be read as an array ({error})") from None
+        except OSError as error:
+            raise UserError(f"{place}: cannot be read ({error.strerror})") from None
+        except (ValueError, EOFError):  # NumPy's own words advise to unpickle it
+            raise UserError(f"{place}: found no array of numbers; allowed: an .npy file") from None
     values, expected = np.asarray(sample), dataset.inputs.shape[1:]
     if values.shape != expected:
         raise UserError(
