@@ -69,3 +69,10 @@ def test_the_commands_are_those_of_the_program():
     said = hooks.commands()
     for command in ("tutelage run", "tutelage study plan", "tutelage ship", "tutelage concepts"):
         assert f"`{command}`" in said
+
+
+def test_docstrings_say_what_markdown_keeps():
+    """Only "Examples:" becomes code in the reference; a text that begins with > becomes a quotation."""
+    lost = re.compile(r"^\s+(Example:|[a-z_]+: >.*)$", re.MULTILINE)
+    found = {path.name: lost.findall(path.read_text()) for path in (ROOT / "src").rglob("*.py")}
+    assert not {name: lines for name, lines in found.items() if lines}

@@ -36,7 +36,7 @@ class Gaussian(Average):
         mean 15 and std 1 of 20 epochs (base to novel), 6 and 10 of 20 (cross data set), 30 and 30 or 45 and 5 of
         50 (few shots, by data set).
 
-    Example:
+    Examples:
         >>> Gaussian(mean=2, std=1).weights(3)
         tensor([0.2741, 0.4519, 0.2741], dtype=torch.float64)
     """
@@ -68,7 +68,7 @@ class EqualEpochs(Average):
         Izmailov et al. 2018, arXiv:1803.05407. Differs: running statistics of batch normalisation are averaged
         like weights, where theirs are computed anew.
 
-    Example:
+    Examples:
         >>> Uniform(first=3).weights(4)
         tensor([0.0000, 0.0000, 0.5000, 0.5000], dtype=torch.float64)
     """

@@ -39,7 +39,7 @@ class UserError(ValueError):
 def quoted(value: object) -> str:
     """Return what was found as an error shows it: at most 80 characters of it.
 
-    Example:
+    Examples:
         >>> quoted("seeed")
         "'seeed'"
     """
@@ -89,7 +89,7 @@ def unknown(place: str, what: str, found: str, allowed: Iterable[str]) -> UserEr
     Returns:
         The error; the caller raises it.
 
-    Example:
+    Examples:
         >>> str(unknown("stages.base", "key", "seeed", ["seed", "epochs"]))
         "stages.base: unknown key 'seeed'; did you mean 'seed' (allowed: epochs, seed)"
     """
@@ -104,7 +104,7 @@ def unknown(place: str, what: str, found: str, allowed: Iterable[str]) -> UserEr
 def system_sentence(error: OSError) -> str:
     """Return what the file system refused, in a sentence: where, and why.
 
-    Example:
+    Examples:
         >>> system_sentence(OSError(errno.ENOSPC, "No space left on device", "runs/it/run.json"))
         'runs/it/run.json: the disk is full; free some room'
     """
@@ -129,7 +129,7 @@ def within(interval: str, **values: object) -> None:
     Raises:
         UserError: a value is outside.
 
-    Example:
+    Examples:
         >>> within("(0, inf)", temperature=4.0, scale=-1)
         Traceback (most recent call last):
         tutelage.errors.UserError: scale: -1 must be > 0

@@ -233,7 +233,7 @@ def _calibration(confidence: Tensor, right: Tensor) -> float:
 def harmonic_mean(values: Sequence[float]) -> float:
     """Return the harmonic mean of values in [0, 1]: 0 as soon as one is 0.
 
-    Example:
+    Examples:
         >>> round(harmonic_mean([0.8696, 0.8073]), 4)
         0.8373
     """

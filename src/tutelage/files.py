@@ -121,7 +121,7 @@ def remove_leftovers(folder: Path, before: float = inf) -> None:
 def bytes_in_words(count: float) -> str:
     """Return a number of bytes with the unit that shows it best.
 
-    Example:
+    Examples:
         >>> bytes_in_words(3.2e9), bytes_in_words(4.5e6), bytes_in_words(300)
         ('3.2 GB', '4.5 MB', '0.3 kB')
     """

@@ -21,7 +21,7 @@ _ESCAPE = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 def printable(text: str) -> str:
     r"""Show characters that control a device, or turn text around, as their escapes; line ends and tabs stay.
 
-    Example:
+    Examples:
         >>> print(printable("a\x00b"), printable("50 µm, ok"))
         a\x00b 50 µm, ok
     """
@@ -46,7 +46,7 @@ def csv_cell(value: object) -> object:
     :func:`cell_text` gives the same text again: an apostrophe that would be taken for one of ours gets another,
     and a backslash that would be read as the beginning of an escape is written as one itself.
 
-    Example:
+    Examples:
         >>> csv_cell("=1+1"), csv_cell("-2.5"), csv_cell(-2.5), csv_cell("'tis")
         ("'=1+1", '-2.5', -2.5, "'tis")
     """

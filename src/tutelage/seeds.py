@@ -11,7 +11,7 @@ def derive(seed: int, *purpose: str | int) -> int:
     The stage's name is not part of it: two stages with one seed start from the same initialisation and see
     the samples in the same order, so their difference is the method's and not the luck's.
 
-    Example:
+    Examples:
         >>> derive(0, "order", 3) == derive(0, "order", 3) != derive(0, "order", 4)
         True
     """

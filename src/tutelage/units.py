@@ -30,7 +30,7 @@ def standard(unit: str, place: str = "units") -> tuple[str, float]:
     Raises:
         UserError: the unit is not known.
 
-    Example:
+    Examples:
         >>> standard("mg")
         ('g', 0.001)
     """
@@ -46,7 +46,7 @@ def factor(found: str, wanted: str) -> float:
     Raises:
         UserError: a unit is not known, or they measure different things.
 
-    Example:
+    Examples:
         >>> factor("mg", "g")
         0.001
     """

@@ -84,7 +84,7 @@ class Audit:
 def listed(items: Iterable[str], shown: int = SHOWN) -> str:
     """Return the first few items in words.
 
-    Example:
+    Examples:
         >>> listed(["a", "b", "c"], 2)
         'a, b and 1 more'
     """

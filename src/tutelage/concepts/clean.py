@@ -162,7 +162,7 @@ class Sieve:
 def key(text: str) -> str:
     """Return what equal phrases have in common: words without case, punctuation and opening article.
 
-    Example:
+    Examples:
         >>> key("A V-shaped tail.") == key("v shaped  tail")
         True
     """

@@ -82,7 +82,7 @@ def naive_greedy(scores: ArrayLike, coverage: ArrayLike, count: int) -> Picks:
     Source:
         Nemhauser, Wolsey & Fisher 1978: within 1 - 1/e of the best set where scores are >= 0. O(count n m).
 
-    Example:
+    Examples:
         >>> naive_greedy([0.0, 0.0, 0.0], [[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]], 2).order
         (0, 2)
     """
@@ -121,7 +121,7 @@ def lazy_greedy(scores: ArrayLike, coverage: ArrayLike, count: int) -> Picks:
     Source:
         Minoux 1978, Accelerated greedy algorithms.
 
-    Example:
+    Examples:
         >>> lazy_greedy([0.0, 0.0, 0.0], [[1, 0.9, 0], [0.9, 1, 0], [0, 0, 1]], 2).order
         (0, 2)
     """

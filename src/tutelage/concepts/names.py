@@ -47,7 +47,7 @@ def forms(name: str) -> tuple[str, ...]:
     Only the last word changes; of names that open with a verb in -ing ("walking upstairs"), also the
     first. Irregular words: a short list.
 
-    Example:
+    Examples:
         >>> forms("Sky Fox")
         ('sky fox', 'sky foxes')
         >>> forms("lying")

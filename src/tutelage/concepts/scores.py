@@ -44,7 +44,7 @@ def class_means(
         Sim(y, c) = mean over x of class y of x · T(c) = (mean over x) · T(c): one vector per class is enough,
         however many images there are.
 
-    Example:
+    Examples:
         >>> class_means(torch.tensor([[3.0, 4.0], [0.0, 2.0]]), torch.tensor([0, 1]), 2)
         tensor([[0.6000, 0.8000],
                 [0.0000, 1.0000]])
@@ -92,7 +92,7 @@ def mutual_information(
         (N Σ_c' Sim(y, c')), p(c) = Σ_y p(c, y), score = Σ_y p(c, y) ln(p(c, y) / (p(c) / N)), there with ``raw``
         alone, which gives NaN for a negative similarity.
 
-    Example:
+    Examples:
         >>> mutual_information(torch.tensor([[1.0, 2.0], [1.0, 2.0]]), values="raw").tolist()
         [0.0, 0.0]
     """
@@ -119,7 +119,7 @@ def negative_entropy(
         Yang et al. 2023, LaBo, arXiv:2211.11158: D(c) = Σ_y p(y|c) ln p(y|c) with p(y|c) = Sim(y, c) /
         Σ_y' Sim(y', c).
 
-    Example:
+    Examples:
         >>> negative_entropy(torch.zeros(2, 1)).tolist()
         [-0.6931471805599453]
     """
@@ -171,7 +171,7 @@ def scaled(scores: Tensor, scale: Scale = "range") -> Tensor:
         change the best set of a given size, and makes the objective monotone, which greedy's guarantee needs:
         the paper's entropy score is negative.
 
-    Example:
+    Examples:
         >>> scaled(torch.tensor([2.0, 4.0, 3.0, 4.0])).tolist()
         [0.0, 1.0, 0.5, 1.0]
         >>> scaled(torch.tensor([2.0, 4.0, 3.0, 4.0]), "rank").tolist()

@@ -72,7 +72,7 @@ class SplitSentences:
     Args:
         class_names: names that may open a sentence, "The axolotl has ...".
 
-    Example:
+    Examples:
         >>> SplitSentences(["axolotl"])("The axolotl's limbs are delicate, and the tail is long and thin.")
         ['limbs are delicate', 'tail is long and thin']
     """

@@ -41,7 +41,7 @@ def unclear(said: str, text: str) -> Unclear | Literal[""]:
         said: as it came, with its marks.
         text: as it is spelled after cleaning.
 
-    Example:
+    Examples:
         >>> unclear("no visible tail", "no visible tail"), unclear("long legs and the", "long legs and the")
         ('negated', 'cut')
         >>> unclear("a unique shape", "unique shape"), unclear("not only red", "not only red")

@@ -33,7 +33,7 @@ def bodies_of(channels: Sequence[str]) -> dict[str, Body]:
     Returns:
         Name of the body, empty for a single device -> its sensors.
 
-    Example:
+    Examples:
         >>> bodies_of(["acc-x", "acc-y", "acc-z", "gyro-x", "gyro-y", "gyro-z"])
         {'': ((0, 1, 2), (3, 4, 5))}
         >>> bodies_of(["hand acc-x", "hand acc-y", "hand acc-z", "chest acc-x"])

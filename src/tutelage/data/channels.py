@@ -54,7 +54,7 @@ def range_notes(ranges: Ranges) -> tuple[str, ...]:
 def sensors(names: Sequence[str]) -> dict[str, list[int]]:
     """Return the channels of every sensor with three axes, by what their names begin with.
 
-    Example:
+    Examples:
         >>> sensors(["acc-x", "acc-y", "acc-z", "hr"])
         {'acc': [0, 1, 2]}
     """

@@ -113,7 +113,7 @@ def candidates(category: str) -> tuple[int, ...]:
 
     Words are compared whole, so an attribute of the forehead is not one of the head.
 
-    Example:
+    Examples:
         >>> candidates("has_upper_tail_color"), candidates("has_forehead_color")
         ((14,), (6,))
     """

@@ -33,7 +33,7 @@ def blocks(array: np.ndarray) -> Iterator[np.ndarray]:
 def in_units(names: Sequence[str], units: Sequence[str]) -> tuple[str, ...]:
     """Return the names of channels with their units, as far as they are known.
 
-    Example:
+    Examples:
         >>> in_units(["acc-x", "pulse"], ["g", ""])
         ('acc-x (g)', 'pulse')
     """

@@ -21,7 +21,7 @@ def grouped(
     Returns:
         ``labels``, ``class_names``, ``concepts`` and ``concept_names`` as keyword arguments.
 
-    Example:
+    Examples:
         >>> found = grouped(np.array([2, 0]), ("cat", "dog", "ship"), {"ship": ["ship"], "pet": ["cat", "dog"]})
         >>> found["labels"], found["concepts"]["global"]
         (array([0, 1]), array([[0., 0., 1.],

@@ -15,7 +15,7 @@ NONE = -1  # no name; of labels, unlabelled
 def natural(name: str) -> list[tuple[int, int, str]]:
     """Return a sorting key that puts S2 before S10.
 
-    Example:
+    Examples:
         >>> sorted(["S10", "S2", "S1"], key=natural)
         ['S1', 'S2', 'S10']
     """
@@ -26,7 +26,7 @@ def natural(name: str) -> list[tuple[int, int, str]]:
 def numbered(names: Sequence[str]) -> tuple[Ints, list[str]]:
     """Return a number for each name, and the different names in natural order.
 
-    Example:
+    Examples:
         >>> numbered(["cat", "ant", "cat"])
         (array([1, 0, 1]), ['ant', 'cat'])
     """
@@ -87,7 +87,7 @@ def text_labels(values: Any) -> tuple[Ints, list[str]]:
     Args:
         values: [N] texts, or a column of pandas.
 
-    Example:
+    Examples:
         >>> text_labels(np.array(["walk", "", "rest"]))
         (array([ 1, -1,  0]), ['rest', 'walk'])
     """

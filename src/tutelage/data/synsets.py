@@ -16,7 +16,7 @@ def synonyms(text: str) -> dict[str, str]:
         text: lines of a wnid and its synonyms, as in ``words.txt``, ``synset_words.txt`` and
             ``LOC_synset_mapping.txt``; other lines are left out.
 
-    Example:
+    Examples:
         >>> synonyms("n01440764 tench, Tinca tinca")
         {'n01440764': 'tench, Tinca tinca'}
     """
@@ -38,7 +38,7 @@ def readable(tokens: Sequence[str], words: Mapping[str, str], place: str) -> dic
     Raises:
         UserError: a wnid has no words.
 
-    Example:
+    Examples:
         >>> readable(["n1", "n2"], {"n1": "crane", "n2": "crane"}, "words.txt")
         {'n1': 'crane (n1)', 'n2': 'crane (n2)'}
     """

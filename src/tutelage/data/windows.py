@@ -8,7 +8,7 @@ from tutelage.data.dataset import Ints
 def runs(labels: np.ndarray) -> Ints:
     """Return first and last-plus-one row of every stretch of one label, [runs, 2].
 
-    Example:
+    Examples:
         >>> runs(np.array([5, 5, 7, 5])).tolist()
         [[0, 2], [2, 3], [3, 4]]
     """

@@ -22,7 +22,7 @@ def concept_accuracy(attention: Tensor, annotated: Tensor) -> Tensor:
     Raises:
         ValueError: the shapes differ.
 
-    Example:
+    Examples:
         >>> concept_accuracy(torch.tensor([[0.7, 0.3], [0.7, 0.3]]), torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
         tensor([0., 1.])
     """
@@ -118,7 +118,7 @@ def mass_inside(maps: Tensor, inside: Tensor) -> Tensor:
     Source:
         Arras, Osman, Samek 2022, CLEVR-XAI, arXiv:2003.07258: relevance mass accuracy.
 
-    Example:
+    Examples:
         >>> mass_inside(torch.tensor([[3.0, 1.0, -2.0]]), torch.tensor([[True, False, False]]))
         tensor([0.7500])
     """

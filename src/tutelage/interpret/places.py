@@ -98,7 +98,7 @@ def place_of(size: Sequence[int], space: Sequence[int]) -> Tensor:
     Returns:
         Numbers from 0, shaped as ``size``.
 
-    Example:
+    Examples:
         >>> place_of((4,), (2,)).tolist(), place_of((2, 4), (1, 2)).tolist()
         ([0, 0, 1, 1], [[0, 0, 1, 1], [0, 0, 1, 1]])
     """

@@ -38,7 +38,7 @@ def angular_margin(
         teacher: [B, channels', ...]; no gradient flows here. Where the axes of space differ, the larger feature
             map is averaged to the smaller one before it is squared.
         margin: multiplies the angle; in (0, 2]. The authors' m.
-        scale: > 0. The authors' s.
+        scale: above 0. The authors' s.
         parts: which of the three are compared; the mean over those chosen is returned.
         local_weight: share of the local distance, in [0, 1]: the mean over the four quarters of the map (quadrants
             of an image, quarters of time of a signal), where Q is that of the whole map and unit length

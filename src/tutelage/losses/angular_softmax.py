@@ -34,7 +34,7 @@ def with_margin(
         arXiv:1801.05599, eq. 6. The cosine of a multiple is Chebyshev's polynomial: its slope is exact at
         both ends, where that of the arc cosine is not.
 
-    Example:
+    Examples:
         >>> with_margin(torch.tensor([[0.5, 0.1]]), torch.tensor([0]), margin=0.35, form="additive")
         tensor([[0.1500, 0.1000]])
     """

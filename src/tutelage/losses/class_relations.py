@@ -41,7 +41,7 @@ def class_relations(
         tau = temperature, beta = inter, gamma = intra. Depends on the composition of the batch where
         ``intra`` > 0.
 
-    Example:
+    Examples:
         >>> import torch
         >>> z = torch.tensor([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]])
         >>> bool((class_relations(z, z) < 1e-4).all())

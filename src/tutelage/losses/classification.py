@@ -36,7 +36,7 @@ def cross_entropy(
         Differs from ``torch.nn.CrossEntropyLoss``: the weighted mean is not divided by the sum of
         the weights in the batch, so a sample's gradient does not depend on its neighbours.
 
-    Example:
+    Examples:
         >>> cross_entropy(torch.zeros(1, 2), torch.tensor([1]))
         tensor([0.6931])
     """

@@ -33,7 +33,7 @@ def concept_distance(
         concept_centric_transformers, ``concepts_cost``) takes ``row``: M times the mean over elements. Differs
         from it: a row without any concept is left out, where the code divides by zero.
 
-    Example:
+    Examples:
         >>> concept_distance(torch.tensor([[0.5, 0.5]]), torch.tensor([[1.0, 0.0]]))
         tensor([0.5000])
     """
@@ -63,7 +63,7 @@ def attention_entropy(attention: Tensor, *, reduction: Literal["mean", "row"] = 
         Hong et al., CCT, arXiv:2305.15775; the released code (``ent_loss``) takes ``mean``, so that its scale
         shrinks with the number of concepts.
 
-    Example:
+    Examples:
         >>> attention_entropy(torch.tensor([[0.5, 0.5]]), reduction="row")
         tensor([0.6931])
     """

@@ -27,7 +27,7 @@ def noise_contrast(scores: Tensor, samples: int) -> Tensor:
         Tian et al. 2020, CRD, arXiv:1910.10699, eq. 18; code HobbitLong/RepDistiller, whose epsilon of
         1e-7 is kept.
 
-    Example:
+    Examples:
         >>> import torch
         >>> noise_contrast(torch.tensor([[0.2, 0.2]]), 5)  # D = 1/2 for both
         tensor([1.3863])
@@ -62,7 +62,7 @@ def discriminative_consistent(
         Differs from the code: no bias b on S, because no softmax can see it. Depends on the composition of
         the batch.
 
-    Example:
+    Examples:
         >>> import torch
         >>> discriminative_consistent(torch.eye(2), torch.eye(2), scale=0.0)
         tensor([0.6931, 0.6931])

@@ -43,7 +43,7 @@ def decoupled_targets(
         logit by 1000; the first part is computed from logarithms, where the code takes the logarithm of a
         probability that may have become 0.
 
-    Example:
+    Examples:
         >>> import torch
         >>> z = torch.tensor([[2.0, 1.0, 0.0]])
         >>> decoupled_targets(z, z, torch.tensor([0]))

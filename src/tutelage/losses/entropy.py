@@ -20,7 +20,7 @@ def entropy(logits: Tensor) -> Tensor:
         Shannon; through log-softmax, so that a probability that underflows contributes 0 and not NaN, as
         ``p * log(p)`` does in the released code of CA-MKD. So does a masked class (-inf).
 
-    Example:
+    Examples:
         >>> import torch
         >>> entropy(torch.zeros(1, 2))
         tensor([0.6931])

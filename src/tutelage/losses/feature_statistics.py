@@ -38,7 +38,7 @@ def statistics_distance(
         variance: likewise, biased.
         reduction: over channels.
 
-    Example:
+    Examples:
         >>> import torch
         >>> x = torch.tensor([[1.0], [3.0]])
         >>> statistics_distance(x, torch.tensor([0.0]), torch.tensor([1.0]))
@@ -83,7 +83,7 @@ def feature_statistics(
         Axis and reduction could not be read there. Depends on the composition of the batch with ``batch``. On
         features of norm 1 a variance is at most 1 / C, so with ``mean`` the value is of the order of 0.01.
 
-    Example:
+    Examples:
         >>> import torch
         >>> x = torch.tensor([[0.0, 1.0], [2.0, 1.0]])
         >>> feature_statistics(x + 1, x)

@@ -47,7 +47,7 @@ def cosine_distance(student: Tensor, teacher: Tensor) -> Tensor:
     Source:
         Ours, as an alternative to :func:`mean_square` where the sizes of features differ between teachers.
 
-    Example:
+    Examples:
         >>> import torch
         >>> cosine_distance(torch.tensor([[1.0, 0.0]]), torch.tensor([[3.0, 3.0]]))
         tensor([0.2929])
@@ -75,7 +75,7 @@ def mean_absolute(new: Tensor, old: Tensor) -> Tensor:
         Khattak et al. 2023, PromptSRC, arXiv:2307.06948, eq. 3: an L1 distance, which the code
         (muzairkhattak/PromptSRC@bb95c77) takes as the mean over all elements; the batch mean is that mean.
 
-    Example:
+    Examples:
         >>> import torch
         >>> mean_absolute(torch.ones(2, 4), torch.zeros(2, 4))
         tensor([1., 1.])

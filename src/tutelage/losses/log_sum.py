@@ -32,7 +32,7 @@ def log_sum_distance(
         alpha = power. Differs from the code: the guard is that of their ``deit`` code; the ``imagenet`` code has
         none. Depends on the composition of the batch, and grows by log 2 when the batch is doubled.
 
-    Example:
+    Examples:
         >>> import torch
         >>> log_sum_distance(torch.ones(2, 3), torch.zeros(2, 3), guard=0.0)  # log 6
         tensor([1.7918, 1.7918])

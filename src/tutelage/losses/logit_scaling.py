@@ -23,7 +23,7 @@ def spread_scaled(logits: Tensor) -> Tensor:
         Jeon et al. 2022, topological knowledge distillation for wearables; code jeunsom/TDA_KD. Differs from
         the code: constant logits, which give 0 / 0 there.
 
-    Example:
+    Examples:
         >>> import torch
         >>> spread_scaled(torch.tensor([[0.0, 2.0, 4.0]]))
         tensor([[0., 1., 2.]])
@@ -45,7 +45,7 @@ def standardised(logits: Tensor) -> Tensor:
         Sun et al. 2024, Logit Standardization in Knowledge Distillation, CVPR, arXiv:2403.01427. Differs from the
         code: they add 1e-7 to the deviation, which changes the seventh digit.
 
-    Example:
+    Examples:
         >>> import torch
         >>> standardised(torch.tensor([[0.0, 2.0, 4.0]]))
         tensor([[-1.,  0.,  1.]])

@@ -31,7 +31,7 @@ def orthogonality(gram: Tensor, *, patches: int = 4, patching: Patching = "rows"
         Jeon et al. 2024, TPKD, arXiv:2407.05315: rows first normalised, then multiplied, then the identity taken
         away. What a patch is follows from its figures alone; ``rows`` is our reading.
 
-    Example:
+    Examples:
         >>> orthogonality(torch.eye(4), patches=2).abs().max()
         tensor(0.)
     """

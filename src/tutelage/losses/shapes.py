@@ -38,7 +38,7 @@ def same_space(student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor]:
         Pooling the larger map is the rule of RepDistiller's attention transfer; the rule between one
         and two dimensions is ours.
 
-    Example:
+    Examples:
         >>> import torch
         >>> s, t = same_space(torch.zeros(2, 16, 128), torch.zeros(2, 48, 24, 32))
         >>> s.shape, t.shape
@@ -122,7 +122,7 @@ def onto(x: Tensor, size: Sequence[int]) -> Tensor:
     Source:
         Pooling down and bilinear up is the rule of CA-MKD, which knows square images only; the rest is ours.
 
-    Example:
+    Examples:
         >>> import torch
         >>> onto(torch.zeros(2, 16, 32), (6, 8)).shape
         torch.Size([2, 16, 6, 8])

@@ -38,7 +38,7 @@ def soft_targets(
         Differs from the paper: the teacher's entropy (a constant) is subtracted, so equality gives 0.
         Differs from common code: ``KLDivLoss()`` averages over classes too (``class_reduction='mean'``).
 
-    Example:
+    Examples:
         >>> import torch
         >>> soft_targets(torch.zeros(2, 3), torch.zeros(2, 3), temperature=4.0)
         tensor([0., 0.])

@@ -41,7 +41,7 @@ class PersistenceImageLayer(torch.nn.Module):
     Raises:
         UserError: ``image`` is not fitted, or has a setting without a gradient here.
 
-    Example:
+    Examples:
         >>> image = PersistenceImage(resolution=4).fit(np.array([[[0.0, 2.0, 1.0, 3.0, 0.5]]]))
         >>> signal = torch.tensor([[[0.0, 2.0, 1.0, 3.0, 0.5]]], requires_grad=True)
         >>> PersistenceImageLayer(image)(signal).shape

@@ -71,7 +71,7 @@ class Distiller(nn.Module):
         UserError: there is no objective, one has a name that means something else, a constant coefficient is
             negative, or shares of the gradient leave nothing to other objectives.
 
-    Example:
+    Examples:
         >>> from tutelage.objectives import Labels
         >>> list(Distiller({"labels": Weighted(Labels())}).objectives)
         ['labels']

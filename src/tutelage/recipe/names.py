@@ -50,7 +50,7 @@ def refuse_names(names: Iterable[str], place: str) -> None:
 def path_part(name: str) -> str:
     """Return a name from data as a part of a path: itself where it is sound, else spelled out.
 
-    Example:
+    Examples:
         >>> path_part("fold-1-of-3"), path_part("../1")
         ('fold-1-of-3', '%2E%2E%2F1-9a6ac8d5')
     """

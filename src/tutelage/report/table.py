@@ -215,7 +215,7 @@ _LATEX = {
 def escape_latex(text: str) -> str:
     r"""Escape every character that LaTeX gives a meaning.
 
-    Example:
+    Examples:
         >>> print(escape_latex("50_a & 3 %"))
         50\_a \& 3 \%
     """

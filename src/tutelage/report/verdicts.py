@@ -31,7 +31,7 @@ _ABOUT = {"new people": "for new people", "this split": "for this split, trained
 def evidence_words(difference: PairedDifference) -> str:
     """Say what a difference rests on.
 
-    Example:
+    Examples:
         >>> from tutelage.statistics.paired import paired_difference
         >>> evidence_words(paired_difference([0.1, 0.2, 0.3], [0.0, 0.0, 0.0]))
         'n = 3 pairs'

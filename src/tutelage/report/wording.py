@@ -27,7 +27,7 @@ def percent(fraction: float, digits: int = 1) -> str:
 def significant(value: float, digits: int = 2) -> str:
     """Format a number with so many significant digits, never as a power of ten.
 
-    Example:
+    Examples:
         >>> significant(0.0000791), significant(0.0285), significant(12.3), significant(0.0)
         ('0.000079', '0.029', '12', '0.0')
     """
@@ -38,7 +38,7 @@ def significant(value: float, digits: int = 2) -> str:
 def tiny(error: float) -> str:
     """Format an error that should be rounding alone.
 
-    Example:
+    Examples:
         >>> tiny(0.00000095), tiny(0.0021), tiny(0.0)
         ('below 0.000001', '0.0021', '0.0')
     """
@@ -54,7 +54,7 @@ def signed(value: float, digits: int = 1) -> str:
 def human(count: int | None) -> str:
     """Format a count in thousands, millions or milliards with three digits.
 
-    Example:
+    Examples:
         >>> human(62_118), human(1_553_190), human(None)
         ('62.1 k', '1.55 M', '–')
     """
@@ -79,7 +79,7 @@ def modality(name: str) -> str:
 def listed(names: list[str]) -> str:
     """Join names as a sentence does.
 
-    Example:
+    Examples:
         >>> listed(["a", "b", "c"])
         'a, b and c'
     """
@@ -89,7 +89,7 @@ def listed(names: list[str]) -> str:
 def plural(count: int, noun: str) -> str:
     """Count a noun.
 
-    Example:
+    Examples:
         >>> plural(1, "run"), plural(2, "class")
         ('1 run', '2 classes')
     """

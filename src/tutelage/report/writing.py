@@ -36,7 +36,7 @@ def write(path: Path, content: bytes) -> Path:
 def name_of(kind: str, options: Mapping[str, object]) -> str:
     """Return the name of files that were asked for with these options; other options have another name.
 
-    Example:
+    Examples:
         >>> name_of("table", {}), name_of("comparison", {"against": {"weight": "low"}})
         ('table', 'comparison-against-weight-low')
     """

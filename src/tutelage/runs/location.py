@@ -18,7 +18,7 @@ def location(text: str) -> Path:
     Raises:
         UserError: nobody knows such a URL, or the package for it is not installed.
 
-    Example:
+    Examples:
         >>> location("runs/ladder").as_posix()
         'runs/ladder'
     """

@@ -164,7 +164,7 @@ ROBUSTNESS = TypeAdapter(RobustnessRecord)
 def key_of(description: Mapping[str, Any]) -> str:
     """Return what identifies a corruption among those of a run folder.
 
-    Example:
+    Examples:
         >>> key_of({"type": "Noise", "version": 1, "levels": [0.1]})
         'Noise-a6a9f46855'
     """

@@ -37,7 +37,7 @@ def likeliest(truth: Array, steps: int = 500, tolerance: float = 1e-9) -> Array:
     Source:
         Dempster, Laird & Rubin 1977, J. R. Stat. Soc. B 39(1), sec. 4.3: mixing proportions of known densities.
 
-    Example:
+    Examples:
         >>> likeliest(np.array([[0.9, 0.8, 0.9], [0.1, 0.2, 0.1]])).round(3).tolist()
         [1.0, 0.0]
     """
@@ -60,7 +60,7 @@ def blocks(groups: Sequence[object] | NDArray[Any], count: int, most: int = 5) -
         count: samples.
         most: parts.
 
-    Example:
+    Examples:
         >>> blocks(["b", "a", "b", "c"], 4, most=2).tolist(), blocks(["a"] * 4, 4, most=2).tolist()
         ([1, 0, 1, 0], [0, 0, 1, 1])
     """

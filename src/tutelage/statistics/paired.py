@@ -105,7 +105,7 @@ def paired_difference(
         Balanced two-level random model: the mean over F folds has variance MS_folds / (F S) with F - 1 degrees of
         freedom, which is Student's t over fold means (Searle, Casella & McCulloch 1992, ch. 3).
 
-    Example:
+    Examples:
         >>> both = paired_difference({("a", 0): 3.0, ("b", 0): 1.0}, {("a", 0): 0.0, ("b", 0): 0.0})
         >>> both.mean, both.folds, both.verdict
         (2.0, 2, 'not distinguishable')
@@ -189,7 +189,7 @@ def holm(p_values: Mapping[Name, float]) -> dict[Name, float]:
     Source:
         Holm 1979, Scand. J. Statistics 6(2), 65-70.
 
-    Example:
+    Examples:
         >>> holm({"a": 0.01, "b": 0.04})
         {'a': 0.02, 'b': 0.04}
     """

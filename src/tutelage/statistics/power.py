@@ -21,7 +21,7 @@ def units_needed(sd: float, resolution: float, *, confidence: float = 0.95) -> i
     Raises:
         ValueError: a resolution that is not positive, or a negative SD.
 
-    Example:
+    Examples:
         >>> units_needed(1.0, 1.0)
         7
     """
@@ -47,7 +47,7 @@ def seeds_needed(difference: PairedDifference, resolution: float) -> int | None:
     Raises:
         ValueError: a resolution that is not positive.
 
-    Example:
+    Examples:
         >>> from tutelage.statistics.paired import paired_difference
         >>> seeds_needed(paired_difference([0.0, 1.0, 2.0], [0.0, 0.0, 0.0]), 1.0)
         7

@@ -109,7 +109,7 @@ def spread(values: Cells | Sequence[float], kind: SpreadKind) -> Spread:
     Raises:
         ValueError: an unknown kind.
 
-    Example:
+    Examples:
         >>> spread([0.80, 0.82, 0.84], "seeds")
         Spread(value=0.01999..., name='SD over seeds', n=3)
     """

@@ -19,7 +19,7 @@ class AngularMargin(Term):
     Args:
         taps: features compared, by the same names in both networks.
         margin: multiplies the angle; in (0, 2].
-        scale: > 0.
+        scale: above 0.
         parts: which of ``angular``, ``positive`` and ``negative`` are compared; the mean over them is taken.
         local_weight: share of the four quarters of each map, in [0, 1]; 0 is AMD(g), 0.2 is AMD(g+l).
         mask: compare only with what the teacher looks at most: AMD(g,m), AMD(g+l,m).

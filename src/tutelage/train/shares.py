@@ -70,7 +70,7 @@ def solve(
     Raises:
         UserError: no gradient to take a share of.
 
-    Example:
+    Examples:
         >>> solve({"labels": 2.0, "soft": 0.5}, {"labels": 1.0}, {"soft": 0.2})
         {'soft': 1.0}
     """

@@ -25,7 +25,7 @@ def multi_positive(inputs: Tensor, texts: Tensor, groups: Tensor, scale: Tensor)
     Source:
         Yang et al. 2022, UniCL, arXiv:2204.03610, eq. 3 to 5; with a group per sample it is CLIP's loss.
 
-    Example:
+    Examples:
         >>> import torch
         >>> multi_positive(torch.eye(2), torch.eye(2), torch.tensor([0, 1]), torch.tensor(1.0))
         tensor([0.3133, 0.3133])

@@ -40,7 +40,7 @@ class Prompts(nn.Module):
         arXiv:2307.06948, and its code (muzairkhattak/PromptSRC@bb95c77, ``IVLP``) for both. Published: 4 tokens,
         depth 9; depth 3 where a teacher moves to other data sets. Theirs changes the model's code.
 
-    Example:
+    Examples:
         >>> import torch
         >>> from torch import nn
         >>> class Wide(nn.Linear):

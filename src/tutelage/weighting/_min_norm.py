@@ -28,7 +28,7 @@ def min_norm_mixture(gram: Tensor, cap: float) -> Tensor:
         Up to five vectors every active set is solved at once and the best feasible one is taken; more are solved
         by a primal active-set method. Both are exact and deterministic.
 
-    Example:
+    Examples:
         >>> [round(float(share), 4) for share in min_norm_mixture(torch.diag(torch.tensor([1, 4, 1])), 1.0)]
         [0.4444, 0.1111, 0.4444]
     """

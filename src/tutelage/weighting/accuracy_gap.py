@@ -72,7 +72,7 @@ class AccuracyGap(Weighting):
 def gap_weight(student: float, teacher: float, threshold: float) -> float:
     """Return 1 while ``student <= threshold · teacher``, then a straight line to 0 at ``student = teacher``.
 
-    Example:
+    Examples:
         >>> round(gap_weight(0.3, 0.6, 0.3), 4)
         0.7143
     """

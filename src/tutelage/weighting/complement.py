@@ -17,7 +17,7 @@ def complement(scores: Tensor) -> Tensor:
         The weights of CA-MKD (Zhang et al. 2022, arXiv:2201.00007), which divide by zero with one
         teacher.
 
-    Example:
+    Examples:
         >>> complement(torch.tensor([[0.2], [0.5], [1.3]])).squeeze(1)
         tensor([0.4066, 0.3739, 0.2194])
     """

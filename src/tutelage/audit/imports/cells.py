@@ -34,7 +34,7 @@ class CellNumber:
 def number_in(cell: Value) -> CellNumber | None:
     """Return the number of a cell, or None where it holds a text or nothing.
 
-    Example:
+    Examples:
         >>> number_in("85.27 ± 2,50")
         CellNumber(value=85.27, spread=2.5, text='85.27 ± 2,50', mark='')
         >>> number_in("NaN")
@@ -75,7 +75,7 @@ def label_of(cell: Value) -> str:
 def digits(text: str) -> int:
     """Return how many decimals a number has as it stands; what rounding may have taken is half of the last.
 
-    Example:
+    Examples:
         >>> digits("85.27 ± 2.5"), digits("86")
         (2, 0)
     """

@@ -73,7 +73,7 @@ class Claim:
 def names(claims: Iterable[Claim]) -> str:
     """Return the rows of claims for a sentence, or their columns where they are of one row.
 
-    Example:
+    Examples:
         >>> names([Claim("t", "Base", c, 1.0, "") for c in ("a", "b")])
         'a and b of Base'
     """

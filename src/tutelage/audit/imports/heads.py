@@ -66,7 +66,7 @@ def head_of(block: Block) -> tuple[list[Column], int]:
 def spread_name(text: str) -> str:
     """Return what people call a spread in one form; empty where ± alone is said.
 
-    Example:
+    Examples:
         >>> spread_name("Std. dev"), spread_name("SEM"), spread_name("std/sqrt(26)"), spread_name("±")
         ('SD', 'SD/√n', 'SD/√26', '')
     """

@@ -23,7 +23,7 @@ _EPOCH = re.compile(r"(?<![A-Za-z])ep(?:och)?s?\W{0,3}(\d+)", re.IGNORECASE)
 def named(path: Path) -> Iterator[Claim]:
     """Read the name of a file; its content is not looked at.
 
-    Example:
+    Examples:
         >>> [claim] = named(Path("runs/wrn_T4_alpha0.9_seed3_ep14_val69.5260_best.pth"))
         >>> claim.value, claim.column, claim.row, claim.settings["temperature"]
         (69.526, 'validation', 'wrn', '4')

@@ -74,7 +74,7 @@ _METRIC = re.compile(
 def settings_in(text: str) -> dict[str, str]:
     """Return the settings that a title, a label or a file name tells.
 
-    Example:
+    Examples:
         >>> settings_in("kd_T4_alpha0.90_seed3_fold2_lr0.05_best")
         {'temperature': '4', 'alpha': '0.9', 'seed': '3', 'fold': '2', 'learning_rate': '0.05'}
         >>> settings_in("GAF (best of 3), w500")
@@ -104,7 +104,7 @@ def settings_in(text: str) -> dict[str, str]:
 def setting_named(text: str) -> str | None:
     """Return the setting that a column head names, or None.
 
-    Example:
+    Examples:
         >>> setting_named("Learning rate"), setting_named("T"), setting_named("WRN16-1")
         ('learning_rate', 'temperature', None)
     """
@@ -118,7 +118,7 @@ def setting_named(text: str) -> str | None:
 def metrics_in(text: str) -> dict[str, str]:
     """Return the metrics that a log line or a file name states, by split.
 
-    Example:
+    Examples:
         >>> metrics_in("vgg8_ep14_val69.5260_best")
         {'validation': '69.5260'}
         >>> metrics_in("Epoch 3: train loss 0.31, test acc = 81.2")
@@ -144,7 +144,7 @@ def metrics_in(text: str) -> dict[str, str]:
 def without_settings(text: str) -> str:
     """Return a label without the settings in it: the same method with another weight has the same rest.
 
-    Example:
+    Examples:
         >>> without_settings("Base (alpha=0.7, T=4)")
         'Base'
     """
@@ -158,7 +158,7 @@ def without_settings(text: str) -> str:
 def normal(text: str) -> str:
     """Return a label in the form that labels are compared in.
 
-    Example:
+    Examples:
         >>> normal("  PI + Sig ") == normal("pi+sig")
         True
     """

@@ -84,7 +84,7 @@ def extents(path: Path, content: bytes) -> list[Extent]:
 def letters(column: int) -> str:
     """Return the name of a column, counted from 0.
 
-    Example:
+    Examples:
         >>> letters(0), letters(26), letters(16383)
         ('A', 'AA', 'XFD')
     """

@@ -39,7 +39,7 @@ def samples(length: int | str, rate: float, place: str, window: int | None = Non
     Raises:
         UserError: it is no such length, or shorter than one sample.
 
-    Example:
+    Examples:
         >>> samples("2.56 s", 50.0, "window"), samples("50 %", 50.0, "hop", 128)
         (128, 64)
     """

@@ -88,7 +88,7 @@ def names(
 def apart(values: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Move values apart, so that neighbours keep a gap and all stay in the range if they fit.
 
-    Example:
+    Examples:
         >>> apart([0.5, 0.5, 0.0], 0.25, 0.0, 1.0), apart([1.0, 1.0], 0.25, 0.0, 1.0)
         ([0.5, 0.75, 0.0], [0.75, 1.0])
     """

@@ -146,7 +146,7 @@ def by_class(values: Floats, labels: NDArray[np.int64], classes: int) -> Floats:
 def effective(shares: Floats) -> Floats:
     """Return how many slots, all used alike, would be as uneven as these: exp of the entropy over the last axis.
 
-    Example:
+    Examples:
         >>> effective(np.array([[0.25, 0.25, 0.25, 0.25], [0.5, 0.5, 0.0, 0.0]]))
         array([4., 2.])
     """
