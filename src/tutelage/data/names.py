@@ -36,7 +36,7 @@ def numbered(names: Sequence[str]) -> tuple[Ints, list[str]]:
 
 
 @dataclass
-class ClassNames:
+class ColumnNames:
     """The different names of a column, in the order in which they were met.
 
     Args:
@@ -93,7 +93,7 @@ def text_labels(values: Any) -> tuple[Ints, list[str]]:
     """
     import pandas as pd
 
-    names = ClassNames()
+    names = ColumnNames()
     met = names.numbers(pd.Series(values))
     ordered = names.sorted()
     lookup = np.array([*(ordered.index(name) for name in names.known), NONE], np.int64)

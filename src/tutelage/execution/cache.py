@@ -6,12 +6,15 @@ import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 
+from tutelage import seals
 from tutelage.errors import UserError
+from tutelage.execution.claim import is_held
 
 __all__ = ["BOUND", "CacheEntry", "entries", "hold_bound", "prune", "size_of"]
 
@@ -125,9 +128,9 @@ def _representations(cache: Path) -> Iterator[CacheEntry]:
 
 def _entry(kind: str, what: str, paths: Sequence[Path]) -> CacheEntry:
     files = {path: path.stat() for path in _files(paths)}
-    # Whoever uses an entry reads its arrays; the rest of it is read by whoever looks at the cache, too.
-    read = [stat for path, stat in files.items() if path.suffix == ".npy"]
-    used = max((max(stat.st_atime, stat.st_mtime) for stat in read), default=0.0)
+    # Whoever uses an entry asks its seals, which keeps the time; not every file system notes who reads.
+    times = (stat.st_mtime for path, stat in files.items() if path.suffix in (".npy", seals.SUFFIX))
+    used = max(times, default=0.0)
     return CacheEntry(kind, what, tuple(paths), sum(stat.st_size for stat in files.values()), used)
 
 
@@ -149,12 +152,7 @@ def _remove(entry: CacheEntry) -> None:
 def _busy(cache: Path) -> bool:
     """Return whether any process holds a run of this cache."""
     for path in (cache / "locks").glob("*"):
-        lock = FileLock(path)
-        try:
-            lock.acquire(blocking=False)
-        except Timeout:
-            return True
-        except OSError:
-            continue
-        lock.release()
+        with suppress(OSError):  # somebody else's, who may not be asked
+            if is_held(FileLock(path)):
+                return True
     return False

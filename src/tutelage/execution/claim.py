@@ -105,7 +105,11 @@ def outcome_of(path: Path, train: Callable[[], Mapping[str, Any]]) -> Outcome:
 
 def is_claimed(cache: Path, spec: RunSpec) -> bool:
     """Return whether a process is training a run at this moment."""
-    lock = _lock(cache, spec)
+    return is_held(_lock(cache, spec))
+
+
+def is_held(lock: FileLock) -> bool:
+    """Return whether a process holds a lock at this moment."""
     try:
         lock.acquire(blocking=False)
     except Timeout:

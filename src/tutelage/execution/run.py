@@ -194,13 +194,13 @@ def _experiment(
 ) -> ExperimentPlan:
     kept, config, source = planned.kept, planned.config, DataSpec.of(recipe)
     dataset = kept.dataset(source)
-    folder, first = config.runs / parent / name, folds(recipe, dataset)[0]
+    folder, numbers = config.runs / parent / name, folds(recipe, dataset)
     recipe = settle_precision(
-        recipe, first, kept.fold(source, first), folder, config.cache, config.accelerator
+        recipe, numbers[0], kept.fold(source, numbers[0]), folder, config.cache, config.accelerator
     )
     specs = [
         spec
-        for fold in folds(recipe, dataset)
+        for fold in numbers
         for spec in resolve(recipe, fold, kept.fold(source, fold), trust=config.trust)
     ]
     record = ExperimentRecord(

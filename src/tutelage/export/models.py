@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tutelage.errors import UserError
 from tutelage.export.facts import ModelFacts
 from tutelage.export.tools import heard, lite_interpreter, onnx_runtime
+from tutelage.statistics.temperature import softened
 
 __all__ = ["MODELS", "LiteModel", "Model", "OnnxModel", "Prediction"]
 
@@ -77,15 +78,9 @@ class Model(ABC):
 
 def predictions(logits: Floats, names: tuple[str, ...]) -> Iterator[Prediction]:
     """Yield the most probable class of each row of scores."""
-    for probabilities in softmax(logits):
+    for probabilities in softened(logits, 1.0):
         number = int(probabilities.argmax())
         yield Prediction(names[number], number, float(probabilities[number]))
-
-
-def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
-    """Return probabilities, [n, C]."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
 
 
 class OnnxModel(Model):

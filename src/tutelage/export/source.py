@@ -22,6 +22,7 @@ from tutelage.recipe.data_spec import DataSpec
 from tutelage.recipe.fold import Fold
 from tutelage.recipe.networks import load_network
 from tutelage.runs.predictions import Predictions
+from tutelage.training.looking import refuse_other_data
 
 __all__ = ["RunModel", "evidence_of", "facts_of", "load_run"]
 
@@ -163,11 +164,7 @@ def _opened(
     run = source.shipped
     cache = DataCache(data, (data or home()) / "checks", progress)
     dataset = cache.dataset(_data_spec(source))
-    if dataset.fingerprint != run.record.data.fingerprint:
-        raise UserError(
-            f"{run.folder}: was trained on {run.record.data.name} {run.record.data.fingerprint[:10]}; "
-            f"the data that are there now are {dataset.fingerprint[:10]}"
-        )
+    refuse_other_data(run, dataset)
     network, _ = load_network(run.folder / "best.safetensors")
     if network.modality != dataset.modality:
         raise UserError(

@@ -26,6 +26,7 @@ from tutelage.runs.ledger import read_experiment
 from tutelage.runs.run import Run
 from tutelage.training.concept_edit import ConceptEdit
 from tutelage.training.dissection import Asked
+from tutelage.training.looking import refuse_other_data
 from tutelage.training.settings import make_fabric
 
 __all__ = ["ValidatedRun", "open_validated", "questions_about"]
@@ -118,11 +119,7 @@ def open_validated(
     cache = DataCache(data, (data or home()) / "checks", progress)
     described = DataSpec.of(recipe)
     dataset = cache.dataset(described)
-    if dataset.fingerprint != run.record.data.fingerprint:
-        raise UserError(
-            f"{run.folder}: was trained on {run.record.data.name} {run.record.data.fingerprint[:10]}; the data "
-            f"that are there now are {dataset.fingerprint[:10]}"
-        )
+    refuse_other_data(run, dataset)
     fold = cache.fold(described, int(run.fold))
     samples = fold.samples([network.modality], progress)
     fabric = make_fabric(Train(), accelerator)

@@ -1,5 +1,7 @@
 """Where in its input a network sees a class: Grad-CAM on the last feature map that has places."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -7,7 +9,7 @@ from torch.nn import functional as F
 from tutelage.models import Network
 from tutelage.modes import evaluating
 
-__all__ = ["grad_cam"]
+__all__ = ["grad_cam", "last_map"]
 
 
 def grad_cam(network: Network, x: Tensor, classes: Tensor) -> tuple[Tensor, str]:
@@ -33,7 +35,8 @@ def grad_cam(network: Network, x: Tensor, classes: Tensor) -> tuple[Tensor, str]
         x = x.detach().clone().requires_grad_()
         output = network(x)
         score = output.logits.gather(1, classes.unsqueeze(1)).sum()
-        name = _mapped(output.features, x.ndim, network.last)
+        reached = {name: one for name, one in output.features.items() if one.requires_grad}
+        name = last_map(reached, x.ndim, network.last)
         feature = x if name is None else output.features[name]
         (gradient,) = torch.autograd.grad(score, feature)
     if name is None:
@@ -44,8 +47,13 @@ def grad_cam(network: Network, x: Tensor, classes: Tensor) -> tuple[Tensor, str]
     return F.interpolate(weighed, x.shape[2:], mode=mode, align_corners=False).squeeze(1), name
 
 
-def _mapped(features: object, axes: int, last: str) -> str | None:
-    """Return the name of the last feature with places, that of the network's own choice first."""
-    assert isinstance(features, dict)
-    there = [name for name, value in features.items() if value.ndim == axes and value.requires_grad]
+def last_map(features: Mapping[str, Tensor], axes: int, last: str) -> str | None:
+    """Return the name of the last feature with places, the network's own choice first; None where none has.
+
+    Args:
+        features: of a network, by name.
+        axes: how many a feature with places has: those of the input.
+        last: what the network calls its last one.
+    """
+    there = [name for name, value in features.items() if value.ndim == axes]
     return last if last in there else there[-1] if there else None

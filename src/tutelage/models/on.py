@@ -83,9 +83,13 @@ class On(nn.Module):
 
     def on_tensor(self, x: Tensor) -> Output:
         """Return logits and features of a bare input tensor, [B, channels, ...]."""
-        x = self.cut(x)
-        x = self.standardise(self.network.sense(x, self.mean.view(1, -1, *[1] * (x.ndim - 2))))
+        x = self.prepared(x)
         if x.ndim == 4:
             x = x.contiguous(memory_format=torch.channels_last)
         output: Output = self.network(x)
         return output
+
+    def prepared(self, x: Tensor) -> Tensor:
+        """Return what the network itself sees of a bare input tensor: cut, sensed and standardised."""
+        x = self.cut(x)
+        return self.standardise(self.network.sense(x, self.mean.view(1, -1, *[1] * (x.ndim - 2))))

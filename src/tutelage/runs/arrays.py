@@ -4,17 +4,19 @@ import tokenize
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from tutelage.files import replacing
-from tutelage.runs.schema import UnreadableError
+from tutelage.runs.schema import UnreadableError, parse
 
-__all__ = ["Arrays", "column", "load", "rows", "save"]
+__all__ = ["Arrays", "column", "facts", "load", "load_with_facts", "rows", "save"]
 
+Header = TypeVar("Header")
 Arrays = dict[str, NDArray[Any]]
 
 _DAMAGED = (
@@ -54,6 +56,19 @@ def load(path: Path, what: str, *needed: str) -> Arrays:
     except _DAMAGED as error:
         raise UnreadableError(f"{path}: not a file of {what} ({error})") from None
     return arrays
+
+
+def facts(adapter: TypeAdapter[Header], header: Header) -> NDArray[np.uint8]:
+    """Return what a file says of its arrays, as the array ``facts``: JSON."""
+    return np.frombuffer(adapter.dump_json(header), np.uint8)
+
+
+def load_with_facts(
+    path: Path, what: str, adapter: TypeAdapter[Header], *needed: str
+) -> tuple[Header, Arrays]:
+    """Read what a file says of its arrays, and the other arrays; arguments and errors as of :func:`load`."""
+    arrays = load(path, what, "facts", *needed)
+    return parse(adapter, arrays.pop("facts").tobytes(), f"{path}: facts"), arrays
 
 
 def column(arrays: Arrays, name: str, kind: type[np.generic] | None, path: Path) -> NDArray[Any]:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from tutelage.runs import arrays as files
-from tutelage.runs.schema import Schema, UnreadableError, parse
+from tutelage.runs.schema import Schema, UnreadableError
 
 __all__ = ["MAPS", "AttentionMaps", "AttentionHeader", "attention_path", "read_attention"]
 
 MAPS = ("activation", "evidence", "positive", "negative")
-_NEEDED = ("index", "labels", "inputs", "inside", "outside", "facts", *MAPS)
+_NEEDED = ("index", "labels", "inputs", "inside", "outside", *MAPS)
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class AttentionMaps:
             "index": self.index, "labels": self.labels, "inputs": self.inputs.astype(np.float32),
             "inside": self.inside, "outside": self.outside,
             **{name: values.astype(np.float16) for name, values in self.maps.items()},
-            "facts": np.frombuffer(HEADER.dump_json(self.header), np.uint8),
+            "facts": files.facts(HEADER, self.header),
         }  # fmt: skip
         files.save(attention_path(folder), stored, compressed=True)
 
@@ -91,8 +91,7 @@ def read_attention(folder: Path, run: str) -> AttentionMaps | None:
     path = attention_path(folder)
     if not path.is_file():
         return None
-    stored = files.load(path, "attention", *_NEEDED)
-    header = parse(HEADER, stored.pop("facts").tobytes(), f"{path}: facts")
+    header, stored = files.load_with_facts(path, "attention", HEADER, *_NEEDED)
     if header.run != run:
         raise UnreadableError(f"{path}: is of another run")
     counts = [files.column(stored, name, np.int64, path) for name in ("inside", "outside")]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
 from tutelage.runs import arrays as files
-from tutelage.runs.schema import Count, Fraction, Schema, UnreadableError, parse
+from tutelage.runs.schema import Count, Fraction, Schema, UnreadableError
 
 __all__ = ["ClusterScores", "EmbeddingMaps", "EmbeddingHeader", "embedding_path", "read_embedding"]
 
@@ -75,7 +75,7 @@ class EmbeddingMaps:
         stored = {"index": self.index, "labels": self.labels, "pca": self.pca.astype(np.float32)}
         if self.tsne is not None:
             stored["tsne"] = self.tsne.astype(np.float32)
-        stored["facts"] = np.frombuffer(HEADER.dump_json(self.header), np.uint8)
+        stored["facts"] = files.facts(HEADER, self.header)
         files.save(embedding_path(folder), stored, compressed=True)
 
 
@@ -100,8 +100,7 @@ def read_embedding(folder: Path, run: str) -> EmbeddingMaps | None:
     path = embedding_path(folder)
     if not path.is_file():
         return None
-    stored = files.load(path, "an embedding", "index", "labels", "pca", "facts")
-    header = parse(HEADER, stored.pop("facts").tobytes(), f"{path}: facts")
+    header, stored = files.load_with_facts(path, "an embedding", HEADER, "index", "labels", "pca")
     if header.run != run:
         raise UnreadableError(f"{path}: is of another run")
     files.rows(stored, len(stored["index"]), path)

@@ -13,7 +13,7 @@ from tutelage.errors import UserError
 from tutelage.runs import arrays as files
 from tutelage.runs.inspection import check_labels
 from tutelage.runs.predictions import Predictions
-from tutelage.runs.schema import UnreadableError, parse
+from tutelage.runs.schema import UnreadableError
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -169,7 +169,7 @@ class Explanations:
             stored |= {f"{stream}.{name}": x for name, x in named.items() if x is not None}
         stored["input_index"] = np.array(list(self.inputs), dtype=np.int64)
         stored["inputs"] = np.stack(list(self.inputs.values()))
-        stored["facts"] = np.frombuffer(HEADER.dump_json(header), np.uint8)
+        stored["facts"] = files.facts(HEADER, header)
         files.save(path, stored, compressed=True)
 
     @classmethod
@@ -184,8 +184,7 @@ class Explanations:
         Raises:
             UserError: the file is damaged, or contradicts itself or the predictions.
         """
-        arrays = files.load(path, "explanations", "facts")
-        header = parse(HEADER, arrays.pop("facts").tobytes(), f"{path}: facts")
+        header, arrays = files.load_with_facts(path, "explanations", HEADER)
         for name, stream in header.streams.items():
             if not stream.names or not stream.space or min(stream.space) < 1:
                 raise UnreadableError(f"{path}: stream {name!r} has no concepts or no places")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
 from tutelage.runs import arrays as files
-from tutelage.runs.schema import Name, Schema, UnreadableError, parse
+from tutelage.runs.schema import Name, Schema, UnreadableError
 
 __all__ = ["CURVES", "Interpolation", "InterpolationHeader", "Pair", "read_interpolation"]
 
@@ -55,8 +55,8 @@ class Interpolation:
 
     def save(self, folder: Path) -> None:
         """Write it into the folder of an experiment."""
-        facts = np.frombuffer(HEADER.dump_json(self.header), np.uint8)
-        files.save(folder / "interpolation.npz", {"eta": self.eta, **self.curves, "facts": facts})
+        stored = {"eta": self.eta, **self.curves, "facts": files.facts(HEADER, self.header)}
+        files.save(folder / "interpolation.npz", stored)
 
 
 HEADER = TypeAdapter(InterpolationHeader)
@@ -71,8 +71,7 @@ def read_interpolation(folder: Path) -> Interpolation | None:
     path = folder / "interpolation.npz"
     if not path.is_file():
         return None
-    stored = files.load(path, "an interpolation", "eta", "facts", *CURVES)
-    header = parse(HEADER, stored.pop("facts").tobytes(), f"{path}: facts")
+    header, stored = files.load_with_facts(path, "an interpolation", HEADER, "eta", *CURVES)
     eta = files.column(stored, "eta", np.float64, path)
     curves = {name: files.column(stored, name, np.float64, path) for name in CURVES}
     wanted = (len(header.pairs), len(eta))

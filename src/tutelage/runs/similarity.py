@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field, TypeAdapter
 
 from tutelage.runs import arrays as files
-from tutelage.runs.schema import Amount, Name, Names, Schema, UnreadableError, parse
+from tutelage.runs.schema import Amount, Name, Names, Schema, UnreadableError
 
 __all__ = ["MapDistance", "SimilarityHeader", "SimilarityMaps", "read_similarity"]
 
@@ -89,7 +89,7 @@ class SimilarityMaps:
         stored = {
             "index": self.index, "labels": self.labels, "maps": self.maps.astype(np.float16),
             "merged": self.merged.astype(np.float16),
-            "facts": np.frombuffer(HEADER.dump_json(self.header), np.uint8),
+            "facts": files.facts(HEADER, self.header),
         }  # fmt: skip
         files.save(folder / "similarity.npz", stored, compressed=True)
 
@@ -106,8 +106,9 @@ def read_similarity(folder: Path) -> SimilarityMaps | None:
     path = folder / "similarity.npz"
     if not path.is_file():
         return None
-    stored = files.load(path, "similarity maps", "index", "labels", "maps", "merged", "facts")
-    header = parse(HEADER, stored.pop("facts").tobytes(), f"{path}: facts")
+    header, stored = files.load_with_facts(
+        path, "similarity maps", HEADER, "index", "labels", "maps", "merged"
+    )
     index, labels = (files.column(stored, name, np.int64, path) for name in ("index", "labels"))
     maps, merged = (files.column(stored, name, np.float64, path) for name in ("maps", "merged"))
     n, taps = len(index), len(header.taps)

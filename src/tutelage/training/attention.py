@@ -6,13 +6,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from tutelage.batches import batches
+from tutelage.batches import Samples, batches
 from tutelage.errors import UserError
-from tutelage.interpret.grad_cam import grad_cam
+from tutelage.interpret.grad_cam import grad_cam, last_map
 from tutelage.losses.angular_margin import looking_angles
+from tutelage.models import On
 from tutelage.modes import evaluating
 from tutelage.runs.attention import AttentionHeader, AttentionMaps, read_attention
-from tutelage.training.looking import LookedAt, test_samples
+from tutelage.training.looking import LookedAt, kept_of, test_samples
 
 __all__ = ["SHOWN", "attention_of", "shown_samples"]
 
@@ -29,7 +30,7 @@ def attention_of(looked: LookedAt) -> AttentionMaps:
         UserError: the network has no feature with places, or is not what its folder says.
     """
     index = shown_samples(looked)
-    known = _known(looked, index)
+    known = kept_of(looked, index, read_attention)
     if known is None:
         known = attend(looked, index)
         known.save(looked.run.folder)
@@ -52,12 +53,20 @@ def attend(looked: LookedAt, index: NDArray[np.int64]) -> AttentionMaps:
         looked: the network.
         index: the samples that are shown.
     """
-    network, data = looked.network(), looked.data
-    samples, labels = looked.samples(network), data.dataset.labels[index].astype(np.int64)
-    values = network.cut(samples.take(torch.from_numpy(index)).inputs[network.modality])
-    standard = network.standardise(values)
-    evidence, read = grad_cam(network.network, standard, torch.from_numpy(labels))
-    name, feature = _mapped(looked, standard)
+    network, device = looked.network(), looked.fabric.device
+    samples, labels = looked.samples(network), looked.data.dataset.labels[index].astype(np.int64)
+    batch = samples.take(torch.from_numpy(index)).to(device)
+    values = network.cut(batch.inputs[network.modality])
+    standard = network.prepared(values)
+    evidence, read = grad_cam(network.network, standard, torch.from_numpy(labels).to(device))
+    with evaluating(network), torch.no_grad():
+        features = network(batch).features
+    name = last_map(features, standard.ndim, network.network.last)
+    if name is None:
+        raise UserError(
+            f"look: attention: {looked.run.stage} has no feature with places (--stages leaves it out)"
+        )
+    feature = features[name].float()
     angles, _ = looking_angles(feature)
     space = standard.shape[2:]
     maps = {
@@ -66,32 +75,19 @@ def attend(looked: LookedAt, index: NDArray[np.int64]) -> AttentionMaps:
         "positive": torch.cos(MARGIN * angles).clamp(min=0),
         "negative": 1 - torch.cos(angles),
     }
-    inside, outside = _angles(looked, name)
+    inside, outside = _angles(looked, network, samples, name)
     header = AttentionHeader(1, looked.run.fingerprint, looked.weights, name, read)
     return AttentionMaps(
-        header, index, labels, values.double().numpy(),
+        header, index, labels, values.double().cpu().numpy(),
         {key: _stretched(one, space) for key, one in maps.items()}, inside, outside,
     )  # fmt: skip
 
 
-def _mapped(looked: LookedAt, standard: Tensor) -> tuple[str, Tensor]:
-    """Return the last feature with places, by name."""
-    network = looked.network().network
-    with evaluating(network), torch.no_grad():
-        features = network(standard.to(looked.fabric.device)).features
-    there = {name: one.float().cpu() for name, one in features.items() if one.ndim == standard.ndim}
-    if not there:
-        raise UserError(
-            f"look: attention: {looked.run.stage} has no feature with places (--stages leaves it out)"
-        )
-    name = network.last if network.last in there else list(there)[-1]
-    return name, there[name]
-
-
-def _angles(looked: LookedAt, name: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _angles(
+    looked: LookedAt, network: On, samples: Samples, name: str
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return how many positions of all test samples lie at each degree, where the network looks and elsewhere."""
-    network = looked.network()
-    samples, counts = looked.samples(network), np.zeros((2, 90), np.int64)
+    counts = np.zeros((2, 90), np.int64)
     ids = torch.from_numpy(test_samples(looked.data, MOST))
     with evaluating(network), torch.no_grad():
         for batch in batches(samples, ids, 256):
@@ -112,15 +108,4 @@ def _stretched(values: Tensor, space: torch.Size) -> NDArray[np.float64]:
     flat = wide.flatten(1)
     low, high = flat.aminmax(dim=1, keepdim=True)
     scaled = (flat - low) / (high - low).clamp(min=1e-12)
-    return np.asarray(scaled.view_as(wide).double().numpy())
-
-
-def _known(looked: LookedAt, index: NDArray[np.int64]) -> AttentionMaps | None:
-    """Return what is there, if it is of this network and these samples."""
-    try:
-        known = read_attention(looked.run.folder, looked.run.fingerprint)
-    except UserError:
-        return None
-    if known is None or known.header.weights != looked.weights:
-        return None
-    return known if np.array_equal(known.index, index) else None
+    return np.asarray(scaled.view_as(wide).double().cpu().numpy())

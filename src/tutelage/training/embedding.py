@@ -12,7 +12,7 @@ from tutelage.runs.embedding import (
     EmbeddingMaps,
     read_embedding,
 )
-from tutelage.training.looking import LookedAt, feature_of, hear, test_samples
+from tutelage.training.looking import LookedAt, feature_of, hear, kept_of, test_samples
 
 __all__ = ["MOST", "Planes", "embed", "embedding_of", "planes", "scores_of"]
 
@@ -44,7 +44,7 @@ def embedding_of(looked: LookedAt, *, tsne: bool) -> EmbeddingMaps:
         UserError: there are too few test samples, or the network is not what its folder says.
     """
     index = test_samples(looked.data, MOST)
-    known = _known(looked, index)
+    known = kept_of(looked, index, read_embedding)
     if known is None or (tsne and known.tsne is None):
         known = embed(looked, index, tsne=tsne)
         known.save(looked.run.folder)
@@ -115,14 +115,3 @@ def planes(features: Points, *, tsne: bool) -> Planes:
 
 def _fraction(value: float) -> float:
     return float(min(1.0, max(0.0, value)))
-
-
-def _known(looked: LookedAt, index: NDArray[np.int64]) -> EmbeddingMaps | None:
-    """Return what is there, if it is of this network and these samples."""
-    try:
-        known = read_embedding(looked.run.folder, looked.run.fingerprint)
-    except UserError:
-        return None
-    if known is None or known.header.weights != looked.weights:
-        return None
-    return known if np.array_equal(known.index, index) else None

@@ -42,12 +42,14 @@ def interpolated(first: LookedAt, second: LookedAt) -> dict[str, NDArray[np.floa
     train = train[np.linspace(0, len(train) - 1, min(MOST, len(train))).astype(int)]
     samples = first.samples(one)
     sides = {"train": torch.from_numpy(train), "test": torch.from_numpy(test)}
+    seen = [
+        batch.inputs[one.modality].to(first.fabric.device)
+        for batch in batches(samples, sides["train"], 256)
+    ]
     rows: dict[str, list[float]] = {}
     for eta in ETA.tolist():
         network = between(one, two, eta)
-        with_statistics(
-            network, [batch.inputs[one.modality] for batch in batches(samples, sides["train"], 256)]
-        )
+        with_statistics(network, seen)
         for side, index in sides.items():
             logits, right = predict(network, samples, index), samples.labels[index]
             rows.setdefault(f"{side}_accuracy", []).append(

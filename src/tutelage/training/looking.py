@@ -1,9 +1,10 @@
 """Trained networks looked at once more: which test samples, and what the features of a network say of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from tutelage import checkpoint
 from tutelage.batches import Samples, batches
+from tutelage.data import DataSet
 from tutelage.errors import UserError
 from tutelage.models import On
 from tutelage.modes import evaluating
@@ -24,7 +26,7 @@ from tutelage.seeds import derive
 from tutelage.steps.base import Device
 from tutelage.training.settings import make_fabric
 
-__all__ = ["LookedAt", "feature_of", "hear", "test_samples"]
+__all__ = ["LookedAt", "feature_of", "hear", "kept_of", "refuse_other_data", "test_samples"]
 
 _AGREE = 0.99  # of the stored predictions, at least; other batches and devices round otherwise
 
@@ -47,12 +49,7 @@ class LookedAt:
     accelerator: str
 
     def __post_init__(self) -> None:
-        known, found = self.run.record.data, self.data.dataset.fingerprint
-        if known.fingerprint != found:
-            raise UserError(
-                f"{self.run.folder}: was trained on {known.name} {known.fingerprint[:10]}; the data that are "
-                f"there now are {found[:10]}"
-            )
+        refuse_other_data(self.run, self.data.dataset)
 
     @cached_property
     def weights(self) -> str:
@@ -79,6 +76,50 @@ class LookedAt:
     def samples(self, network: On) -> Samples:
         """Return the samples with what the network reads."""
         return self.data.samples([network.modality])
+
+
+def refuse_other_data(run: Run, dataset: DataSet) -> None:
+    """Do nothing where data are those that a run was trained on.
+
+    Raises:
+        UserError: they are others.
+    """
+    known, found = run.record.data, dataset.fingerprint
+    if known.fingerprint != found:
+        raise UserError(
+            f"{run.folder}: was trained on {known.name} {known.fingerprint[:10]}; the data that are there now are "
+            f"{found[:10]}"
+        )
+
+
+class _Found(Protocol):
+    @property
+    def header(self) -> Any: ...
+
+    @property
+    def index(self) -> NDArray[np.int64]: ...
+
+
+Found = TypeVar("Found", bound=_Found)
+
+
+def kept_of(
+    looked: LookedAt, index: NDArray[np.int64], read: Callable[[Path, str], Found | None]
+) -> Found | None:
+    """Return what a run folder keeps of an earlier look, if it is of this network and these samples.
+
+    Args:
+        looked: the network.
+        index: the samples.
+        read: reads it from a run folder with a fingerprint.
+    """
+    try:
+        known = read(looked.run.folder, looked.run.fingerprint)
+    except UserError:
+        return None
+    if known is None or known.header.weights != looked.weights:
+        return None
+    return known if np.array_equal(known.index, index) else None
 
 
 def test_samples(data: Fold, most: int) -> NDArray[np.int64]:

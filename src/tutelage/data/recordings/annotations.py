@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from tutelage.data.dataset import Ints
-from tutelage.data.names import NONE, ClassNames
+from tutelage.data.names import NONE, ColumnNames
 from tutelage.data.recordings.clock import RecordingClock
 from tutelage.data.recordings.paths import Found, fields_of, matching
 from tutelage.data.recordings.tables import Chunk, TextForm, refuse_missing, table_of
@@ -96,7 +96,7 @@ class Book:
                 "names in braces that both patterns have, such as {subject}, or recording: a column of file names"
             )
 
-    def of(self, found: Found, clock: RecordingClock, names: ClassNames) -> Stretches:
+    def of(self, found: Found, clock: RecordingClock, names: ColumnNames) -> Stretches:
         """Return the stretches of one recording's file.
 
         Args:
@@ -111,7 +111,7 @@ class Book:
         return stretches.ordered()
 
     def _read(
-        self, table: Found, found: Found, clock: RecordingClock, names: ClassNames, into: Stretches
+        self, table: Found, found: Found, clock: RecordingClock, names: ColumnNames, into: Stretches
     ) -> None:
         for chunk in self._chunks(table):
             ends = [

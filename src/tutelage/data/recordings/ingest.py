@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tutelage.data.names import NONE, ClassNames
+from tutelage.data.names import NONE, ColumnNames
 from tutelage.data.recordings.annotations import Book, Stretches
 from tutelage.data.recordings.clock import RecordingClock
 from tutelage.data.recordings.paths import Found
@@ -90,9 +90,9 @@ class Rows:
     """
 
     spool: Spool
-    labels: ClassNames = field(default_factory=ClassNames)
-    roles: dict[str, ClassNames] = field(
-        default_factory=lambda: {role: ClassNames() for role in ROLES}
+    labels: ColumnNames = field(default_factory=ColumnNames)
+    roles: dict[str, ColumnNames] = field(
+        default_factory=lambda: {role: ColumnNames() for role in ROLES}
     )
     stretches: list[Stretch] = field(default_factory=list)
 

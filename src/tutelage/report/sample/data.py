@@ -146,10 +146,10 @@ def explain_sample(
     looked = look.opened(run)
     raw, given = _input(looked.data, sample)
     network = looked.network()
-    values = _made(looked.data, network.modality, raw, given)
-    standard = network.standardise(network.cut(values))
+    values = _made(looked, network.modality, raw, given)
+    standard = network.prepared(values)
     opinion = _opinion(run, network, values)
-    answer = torch.tensor([int(opinion.probabilities.argmax())])
+    answer = torch.tensor([int(opinion.probabilities.argmax())], device=values.device)
     evidence, feature = grad_cam(network.network, standard, answer)
     asked, silent = _teachers(look, run, raw, given)
     contributions, rest = _contributions(network, standard, int(answer), opinion.temperature)
@@ -164,8 +164,8 @@ def explain_sample(
         class_names=tuple(dataset.class_names),
         channel_names=tuple(dataset.channel_names) if network.modality == dataset.modality else (),
         opinion=opinion,
-        values=network.cut(values)[0].float().numpy(),
-        evidence=evidence[0].numpy().astype(np.float32),
+        values=network.cut(values)[0].float().cpu().numpy(),
+        evidence=evidence[0].cpu().numpy().astype(np.float32),
         feature=feature,
         teachers=asked,
         silent=silent,
@@ -211,18 +211,21 @@ def _input(data: Fold, sample: int | Path | NDArray[Any]) -> tuple[NDArray[Any],
     return values[None].astype(dataset.inputs.dtype), None
 
 
-def _made(data: Fold, modality: str, raw: NDArray[Any], number: int | None) -> Tensor:
-    """Return what a network reads of a sample, [1, ...]."""
+def _made(looked: LookedAt, modality: str, raw: NDArray[Any], number: int | None) -> Tensor:
+    """Return what a network reads of a sample, [1, ...], where the network is."""
+    data = looked.data
     if number is not None and not data.is_made(modality):
-        return data.samples([modality]).take(torch.tensor([number])).inputs[modality]
-    return tensor_of(np.asarray(data.maker(modality)(raw)))
+        values = data.samples([modality]).take(torch.tensor([number])).inputs[modality]
+    else:
+        values = tensor_of(np.asarray(data.maker(modality)(raw)))
+    return values.to(looked.fabric.device)
 
 
 def _opinion(run: Run, network: On, values: Tensor) -> Opinion:
     said = run.predictions("validation")
     temperature = 1.0 if said is None else fitted_temperature(said.logits, said.labels)
     with evaluating(network), torch.no_grad():
-        logits = network.on_tensor(values).logits.float().numpy()
+        logits = network.on_tensor(values).logits.float().cpu().numpy()
     return Opinion(run.stage, network.modality, softened(logits, temperature)[0], temperature)
 
 
@@ -240,7 +243,7 @@ def _teachers(
         ):  # fmt: skip
             silent.append(name)
             continue
-        values = _made(looked.data, network.modality, raw, number)
+        values = _made(looked, network.modality, raw, number)
         asked.append(_opinion(looked.run, network, values))
     return tuple(asked), tuple(silent)
 
@@ -260,7 +263,8 @@ def _neighbours(
             return
         _, mine = feature_of(own, looked.run)
         for batch in batches(samples, torch.from_numpy(train), 256):
-            found.append(feature_of(network(batch).features, looked.run)[1].float())
+            seen = batch.to(looked.fabric.device)
+            found.append(feature_of(network(seen).features, looked.run)[1].float())
     distances = torch.cdist(mine.float(), torch.cat(found))[0]
     near = distances.argsort()[:NEAREST].tolist()
     for place in near:
@@ -291,7 +295,7 @@ def _contributions(
             Contribution(
                 name, amount,
                 float(softened(
-                    network.network.without(standard, stream, number).numpy(), temperature
+                    network.network.without(standard, stream, number).cpu().numpy(), temperature
                 )[0, answer]),
             )
             for _, stream, number, name, amount in strongest
