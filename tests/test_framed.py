@@ -65,6 +65,17 @@ def test_comparisons_are_a_tuple_that_prints_as_a_table(experiment):
     assert whole.to_frame()["difference"].tolist() == [row["difference"]]
 
 
+def test_a_study_is_compared_as_an_experiment_is_and_other_things_are_refused(experiment):
+    whole = tutelage.compare(study_of(experiment))
+    [row] = tutelage.compare(experiment).to_frame().to_dict("records")
+    assert whole.to_frame()["difference"].tolist() == [row["difference"]]
+    assert "base" in str(whole) and "minus alone" in str(whole)
+    other = tutelage.compare(study_of(experiment), baseline="base").to_frame()
+    assert other.loc[other["a"] == "alone", "difference"].tolist() == [-row["difference"]]
+    with pytest.raises(tutelage.UserError, match=r"found a PosixPath; allowed: .*read_study"):
+        tutelage.compare(experiment.folder)
+
+
 def test_a_table_has_the_columns_of_its_csv():
     cells = (stated(NASTY), TableCell("3.1", 3.14159, interval=(1.0, 5.0)), counted(4))
     columns = (left("name"), left("value"), left("n"))

@@ -120,6 +120,15 @@ def test_an_experiment_in_stacks_is_the_experiment(small, one_by_one, tmp_path):
     assert told.ends.pop(("alone", 0)) == "found"  # it is the signal teacher
     assert set(told.ends.values()) == {"trained"}
     same_runs(folder, one_by_one)
+    records = [checkpoint.read_json(path) for path in folder.glob("*/*/*/run.json")]
+    stacked = {r["stage"]: r["environment"].get("stacked") for r in records}
+    assert (
+        stacked["base"] == 4 and None in stacked.values()
+    )  # the teachers of one fold wait for nobody
+    assert not any(
+        "stacked" in checkpoint.read_json(path)["environment"]
+        for path in one_by_one.glob("*/*/*/run.json")
+    )
     again = Telling()
     train(small, tmp_path, "stacked", again)
     assert set(again.ends.values()) == {"found"}

@@ -278,6 +278,18 @@ def test_a_changed_type_drops_the_old_arguments(tmp_path):
     assert yaml.safe_load("1e-4") == "1e-4"  # the trap of PyYAML that the loader avoids
 
 
+def test_an_objective_is_removed_with_null_from_all_stages(tmp_path):
+    before = load(write(tmp_path))
+    after = load(write(tmp_path), ["distiller.soft=null"])
+    taught = [name for name, stage in before.stages.items() if stage.teachers]
+    assert taught and all("soft" in before.objectives(name) for name in taught)
+    assert all(
+        after.objectives(name).keys() == before.objectives(name).keys() - {"soft"}
+        for name in taught
+        if "soft" not in before.stages[name].distiller
+    )
+
+
 def test_an_objective_is_removed_with_null(tmp_path):
     loaded = load(write(tmp_path), ["stages.annsp.distiller.soft=null"])
     assert set(loaded.objectives("annsp")) == {"labels", "similarity"}

@@ -118,3 +118,19 @@ def test_what_is_no_mean_over_samples_is_refused():
 )
 def test_the_sentence_says_what_the_numbers_are(how, said):
     assert said in how.sentence()
+
+
+def test_the_sentence_says_which_networks_were_evaluated():
+    def kept(on):
+        return SimpleNamespace(record=SimpleNamespace(selected=SimpleNamespace(on=on)))
+
+    assert "; test split, last epoch; " in Aggregation().sentence([kept("last")])
+    some = [kept("validation"), kept("average"), kept("average")]
+    assert "average of the epochs' weights or epoch chosen on validation" in Aggregation().sentence(
+        some
+    )
+    unfinished = [SimpleNamespace(record=SimpleNamespace(selected=None))]
+    assert "validation split, epoch chosen on validation" in Aggregation(
+        split="validation"
+    ).sentence(unfinished)
+    assert "last epoch" not in Aggregation(split="test_legacy").sentence([kept("last")])

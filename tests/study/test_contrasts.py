@@ -195,7 +195,7 @@ def test_another_method_in_each_cell_is_not_averaged(tmp_path):
             path.write_text(json.dumps(record))
     found = compare_study(read_study(folder))
     assert len(found.single) == 3
-    assert [one.where for one in found.over_cells] == ["mean of 2"]  # the two of one method
+    assert [one.where for one in found.over_cells] == ["mean of 2: kd; sp"]  # the two of one method
 
 
 def test_optimism_from_every_source(ledger):

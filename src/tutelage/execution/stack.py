@@ -22,7 +22,7 @@ from tutelage.execution.stacked_training import (
 )
 from tutelage.recipe.instantiate import described
 from tutelage.recipe.resolve import RunSpec
-from tutelage.runs.writer import Unrecorded, layout_of
+from tutelage.runs.writer import RunFolder, Unrecorded, layout_of
 from tutelage.train import DivergedError, Record, State, fit
 from tutelage.training.assemble import Assembled, Context, assemble
 from tutelage.training.settings import make_distiller, make_step
@@ -122,6 +122,7 @@ class _StackedRun:
     kept: DataCache
     listener: Listener
     made: Assembled = field(init=False)
+    folder: RunFolder = field(init=False)
     member: Member = field(init=False)
 
     @property
@@ -169,6 +170,8 @@ class _StackedRun:
 def _train(runs: Sequence[_StackedRun]) -> dict[int, Outcome]:
     if len(runs) == 1:
         return {runs[0].number: outcome_of(runs[0].path, runs[0].alone)}
+    for run in runs:
+        run.folder.stacked(len(runs))
     found = {}
     for place, end in fit_stacked([run.member for run in runs], runs[0].made.fabric):
         run = runs[place]

@@ -5,7 +5,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from tutelage.errors import UserError, near, quoted, unknown
 from tutelage.recipe.keys import Described, Evaluate, Labelled, Stage, Strict, Train
@@ -61,6 +61,14 @@ class Recipe(Strict):
             return value
         rest = {key: item for key, item in value.items() if key != "encoders"}
         return _spelled_out(rest, known) | {"encoders": known}
+
+    @field_validator("distiller", mode="before")
+    @classmethod
+    def _taken_out(cls, value: Any) -> Any:
+        """Let null take an objective out here as in a stage: a cell of a study or an override may write it."""
+        if not isinstance(value, dict):
+            return value
+        return {key: item for key, item in value.items() if item is not None}
 
     @model_validator(mode="after")
     def _names(self) -> "Recipe":

@@ -57,9 +57,9 @@ def _name_recipe(keys: JsonSchema) -> None:
     """Say what kind of object stands at the keys of a recipe, and what may be written shorter."""
     keys["seed"] = keys["seeds"]["items"]
     keys["network"] |= _ref("Network")
-    for key, kind in {"modalities": "Modality", "transfer": "Data", "encoders": "Encoder",
-                      "distiller": "Objective"}.items():  # fmt: skip
+    for key, kind in {"modalities": "Modality", "transfer": "Data", "encoders": "Encoder"}.items():  # fmt: skip
         keys[key]["additionalProperties"] = _ref(kind)
+    keys["distiller"]["additionalProperties"] = _or_null(_ref("Objective"))
 
 
 def _name_stage(keys: JsonSchema) -> None:

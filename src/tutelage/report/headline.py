@@ -7,6 +7,7 @@ from tutelage.report.labels import labelled_words
 from tutelage.report.verdicts import RULE, difference_sentence, subject_sentence
 from tutelage.report.wording import human, listed, percent, plural, signed
 from tutelage.runs.ledger import Experiment
+from tutelage.runs.selection import evaluated
 from tutelage.statistics.paired import Verdict
 from tutelage.statistics.spreads import mean_of_folds
 from tutelage.study.comparison import Comparison
@@ -144,7 +145,7 @@ def _warnings(experiment: Experiment) -> tuple[str, ...]:
     if experiment.record.protocol == "legacy":
         warnings.append(
             "Protocol: legacy. The training loop saw the test split, as in much of the literature. "
-            "Tables use the epoch chosen on validation unless they say legacy."
+            f"Tables use the {evaluated(experiment.runs)} unless they say legacy."
         )
     if experiment.holes:
         warnings.append(

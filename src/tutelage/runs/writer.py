@@ -79,6 +79,14 @@ class RunFolder:
         self._record = replace(self._record, coefficients=dict(coefficients))
         write_record(self.path, self._record)
 
+    def stacked(self, students: int) -> None:
+        """Write down that it is trained as one network with others: sums have another order then."""
+        assert self._record is not None, "the run has begun"
+        known = self._record.environment
+        most = max(students, known.get("stacked", 1))
+        self._record = replace(self._record, environment={**known, "stacked": most})
+        write_record(self.path, self._record)
+
     def epoch(self, row: dict[str, Any], seconds: float) -> None:
         """Append one epoch to the logs."""
         append(EPOCH, self.path / "metrics.jsonl", row)

@@ -1,6 +1,6 @@
 """How runs become one number, declared before it is made: metric, split, folds, spread and which runs count."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ from tutelage.recipe.config import parse
 from tutelage.recipe.keys import Strict
 from tutelage.runs.records import Evaluation, Split
 from tutelage.runs.run import Run
+from tutelage.runs.selection import evaluated
 from tutelage.statistics.spreads import (
     Spread,
     SpreadKind,
@@ -35,11 +36,7 @@ __all__ = ["Aggregate", "Aggregation", "Best", "aggregate"]
 Key = tuple[str, int]
 
 _OF_SAMPLES = ("accuracy", "nll", "brier")
-_SPLITS = {
-    "validation": "validation split, epoch chosen on it",
-    "test": "test split, epoch chosen on validation",
-    "test_legacy": "test split, epoch chosen on the test split itself (legacy protocol)",
-}
+_LEGACY = "test split, epoch chosen on the test split itself (legacy protocol)"
 
 
 class Best(Strict):
@@ -59,7 +56,7 @@ class Aggregation(Strict):
 
     Args:
         metric: name of it.
-        split: ``test`` is the epoch chosen on validation, ``test_legacy`` the one chosen on the test split.
+        split: ``test`` is the network that the recipe keeps, ``test_legacy`` the epoch chosen on the test split.
         average: ``macro``: every fold counts the same; ``micro``: every sample does, all folds of a seed together.
         spread: what stands after ±, or null.
         runs: ``all``, or the best of the seeds.
@@ -113,17 +110,21 @@ class Aggregation(Strict):
         """What stands after ±, in words; empty where nothing does."""
         return "" if self.spread is None else spread({}, self.spread).name
 
-    def sentence(self) -> str:
-        """Say everything of it that a reader must know."""
+    def sentence(self, runs: Iterable[Run] = ()) -> str:
+        """Say everything of it that a reader must know.
+
+        Args:
+            runs: those behind the numbers; they know which network of each training was evaluated.
+        """
+        legacy = self.split == "test_legacy"
+        network = _LEGACY if legacy else f"{self.split} split, {evaluated(runs)}"
         unit = f", {self.unit}" if self.unit else ""
         mean = (
             "mean over folds of the mean over seeds (macro: every fold counts the same)"
             if self.average == "macro"
             else "mean over seeds of all folds' samples together (micro: every sample counts the same)"
         )
-        parts = [
-            f"{self.metric_title[0].upper()}{self.metric_title[1:]}{unit}; {_SPLITS[self.split]}; {mean}"
-        ]
+        parts = [f"{self.metric_title[0].upper()}{self.metric_title[1:]}{unit}; {network}; {mean}"]
         parts.append(f"± is the {self.spread_name}" if self.spread else "no spread is shown")
         if isinstance(self.runs, Best):
             parts.append(

@@ -1,8 +1,9 @@
 """A student against the baseline of one experiment, decided as everywhere in a study."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
+from tutelage.errors import UserError
 from tutelage.framed import Framed
 from tutelage.runs.ledger import Experiment
 from tutelage.runs.records import Split
@@ -10,8 +11,8 @@ from tutelage.runs.run import Run
 from tutelage.statistics.paired import PairedDifference, Verdict
 from tutelage.statistics.spreads import mean_of_folds
 from tutelage.statistics.subjects import SubjectDifference, SubjectPair, subject_difference
-from tutelage.study.contrasts import Contrast, compare_study
-from tutelage.study.ledger import study_of
+from tutelage.study.contrasts import Contrast, StudyComparison, compare_study
+from tutelage.study.ledger import StudyLedger, study_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,28 +74,41 @@ class Comparisons(tuple[Comparison, ...], Framed):
 
     def __str__(self) -> str:
         """Return the rows as text."""
-        shown = self.to_frame()
-        kept = [
-            "a",
-            "difference",
-            "low",
-            "high",
-            "about",
-            "pairs",
-            "folds",
-            "adjusted_p",
-            "verdict",
-        ]
-        table = shown[kept].to_string(index=False, float_format="{:+.4f}".format) if self else ""
-        return f"{self.heading}\n{table}".rstrip()
+        from tutelage.study.frames import contrasts_text
+
+        return contrasts_text(self.to_frame(), self.heading)
 
 
+@overload
 def compare(
-    experiment: Experiment, split: Split = "test", baseline: str | None = None
-) -> Comparisons:
-    """Compare the accuracy of every student with the baseline, or another one, in the order of the recipe."""
-    against = {"stage": baseline or experiment.record.baseline}
-    compared = compare_study(study_of(experiment), against, "accuracy", split)
+    results: Experiment, split: Split = "test", baseline: str | None = None
+) -> Comparisons: ...
+@overload
+def compare(
+    results: StudyLedger, split: Split = "test", baseline: str | None = None
+) -> StudyComparison: ...
+def compare(
+    results: Experiment | StudyLedger, split: Split = "test", baseline: str | None = None
+) -> Comparisons | StudyComparison:
+    """Compare the accuracy of every student with the baseline, or another one, in the order of the recipe.
+
+    Args:
+        results: an experiment; or a study, which is compared in each of its cells and over them.
+        split: of the samples.
+        baseline: a stage; by default the one of the recipe.
+
+    Raises:
+        UserError: neither an experiment nor a study, or no such stage.
+    """
+    if isinstance(results, StudyLedger):
+        return compare_study(results, {"stage": baseline} if baseline else None, "accuracy", split)
+    if not isinstance(results, Experiment):
+        raise UserError(
+            f"compare: found a {type(results).__name__}; allowed: what tutelage.read_experiment or "
+            "tutelage.read_study returns"
+        )
+    against = {"stage": baseline or results.record.baseline}
+    compared = compare_study(study_of(results), against, "accuracy", split)
     return Comparisons(
         Comparison(single, _subjects(single.runs, split)) for single in compared.single
     )

@@ -1,6 +1,5 @@
 """Honest comparison inside a study: paired differences over folds and seeds, in a cell and over cells."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from tutelage.statistics.paired import (
 )
 from tutelage.statistics.power import seeds_needed
 from tutelage.study.ledger import StudyLedger
+from tutelage.study.method import method_of
 from tutelage.study.metrics import lower_is_better, metric_of, refuse_unasked
 from tutelage.study.parts import Coordinates, Part, part_at
 
@@ -142,6 +142,12 @@ class StudyComparison(Framed):
         from tutelage.study.frames import contrasts_frame
 
         return contrasts_frame((*self.single, *self.over_cells))
+
+    def __str__(self) -> str:
+        """Return the rows as text."""
+        from tutelage.study.frames import contrasts_text
+
+        return contrasts_text(self.to_frame(), self.heading)
 
 
 def compare_study(
@@ -299,7 +305,7 @@ def _over_cells(singles: Sequence[Contrast]) -> list[Contrast]:
     groups: dict[tuple[str, ...], list[Contrast]] = {}
     for single in singles:
         if single.n and not single.problem:
-            key = single.a, single.b, single.stage, *map(_method, single.runs[0])
+            key = single.a, single.b, single.stage, *map(method_of, single.runs[0])
             groups.setdefault(key, []).append(single)
     means = []
     for (a, b, stage, *_), group in groups.items():
@@ -311,23 +317,15 @@ def _over_cells(singles: Sequence[Contrast]) -> list[Contrast]:
                   float(np.mean([single.values[key][1] for single in group])))
             for key in sorted(shared)
         }  # fmt: skip
-        where = f"mean of {len(group)}", stage
-        means.append(_contrast((a, b), where, values, (), group[0].lower))
+        every = sum(one[:3] == (a, b, stage) for one in groups for _ in groups[one])
+        where = f"mean of {len(group)}" + ("" if len(group) == every else f": {_cells(group)}")
+        means.append(_contrast((a, b), (where, stage), values, (), group[0].lower))
     return means
 
 
-def _method(run: Run) -> str:
-    """Return what a run's method is: objectives, their parts and its teachers, whatever their numbers."""
-    config = run.record.config if isinstance(run.record.config, dict) else {}
-    shape = {"distiller": _types(config.get("distiller")), "teachers": sorted(run.record.teachers)}
-    return json.dumps(shape, sort_keys=True)
-
-
-def _types(content: object) -> object:
-    """Return a description with everything but names of classes and keys taken out."""
-    if isinstance(content, Mapping):
-        return {key: value if key == "type" else _types(value) for key, value in content.items()}
-    return [_types(item) for item in content] if isinstance(content, list) else None
+def _cells(group: Sequence[Contrast]) -> str:
+    """Return the cells of a mean that leaves others out, where one method among several is averaged."""
+    return "; ".join(single.where for single in group)
 
 
 def settled(together: Iterable[Contrast]) -> tuple[Contrast, ...]:

@@ -6,7 +6,9 @@ import pandas as pd
 
 from tutelage.study.contrasts import Contrast
 
-__all__ = ["contrasts_frame"]
+__all__ = ["contrasts_frame", "contrasts_text"]
+
+_SHOWN = ["a", "difference", "low", "high", "about", "pairs", "folds", "adjusted_p", "verdict"]
 
 
 def contrasts_frame(contrasts: Iterable[Contrast]) -> pd.DataFrame:
@@ -23,3 +25,12 @@ def contrasts_frame(contrasts: Iterable[Contrast]) -> pd.DataFrame:
             "problem": one.problem,
         })  # fmt: skip
     return pd.DataFrame(rows)
+
+
+def contrasts_text(frame: pd.DataFrame, heading: str) -> str:
+    """Return the rows as text; where they stand in a study is shown where there is more than one place."""
+    if frame.empty:
+        return heading
+    where = [name for name in ("stage", "where") if frame[name].nunique() > 1]
+    rows = frame[where + _SHOWN].to_string(index=False, float_format="{:+.4f}".format)
+    return f"{heading}\n{rows}"

@@ -23,6 +23,7 @@ from tutelage.report.table import (
 )
 from tutelage.report.verdicts import RULE, contrast_sentence, left_after_correction, p_words
 from tutelage.report.wording import minus, percent, signed
+from tutelage.runs.selection import evaluated
 from tutelage.study.aggregate import Aggregation
 from tutelage.study.contrasts import Contrast, StudyComparison
 from tutelage.study.ledger import StudyLedger
@@ -85,7 +86,11 @@ def optimism_table(ledger: StudyLedger, gains: Sequence[Optimism], link: Link = 
         left("method"),
         left("cell"),
         TableColumn("n", "pairs", "folds × seeds"),
-        TableColumn("honest", "honest", "epoch chosen on validation, %"),
+        TableColumn(
+            "honest",
+            "honest",
+            f"{evaluated(run for gain in gains for run in gain.runs.values())}, %",
+        ),
         TableColumn("legacy", "legacy", "epoch chosen on test, %"),
         TableColumn("optimism", "optimism", "points, 95 % interval"),
     )

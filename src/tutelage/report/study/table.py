@@ -17,6 +17,7 @@ from tutelage.report.table import (
 )
 from tutelage.report.verdicts import contrast_sentence
 from tutelage.report.wording import listed, minus, plural
+from tutelage.runs.run import Run
 from tutelage.study.aggregate import Aggregate
 from tutelage.study.contrasts import Contrast, contrast, settled
 from tutelage.study.layout import Layout, LayoutRow, TableSpec, lay_out
@@ -89,10 +90,14 @@ class StudyTable:
         return max(counts, key=lambda n: (counts[n], n)) if counts else 0
 
     @property
+    def _evaluated(self) -> Iterator[Run]:
+        return (run for _, _, number in self.numbers for run in number.part.runs)
+
+    @property
     def caption(self) -> str:
         """What the numbers are, in sentences."""
         parts = [f"Columns: {self.layout.across}." if self.layout.across else ""]
-        parts += [self.spec.sentence(), self._counts()]
+        parts += [self.spec.sentence(self._evaluated), self._counts()]
         if self.spec.against is not None:
             other = listed(_named(self.spec.other))
             parts.append(

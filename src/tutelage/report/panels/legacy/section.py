@@ -7,6 +7,7 @@ from tutelage.report.section import Figure, Section
 from tutelage.report.table import Row, SourceRun, Table, TableColumn, left, stated
 from tutelage.report.wording import signed
 from tutelage.runs.ledger import Experiment
+from tutelage.runs.selection import evaluated
 
 
 def section(context: ReportContext) -> Section | None:
@@ -22,7 +23,7 @@ def legacy_table(experiment: Experiment) -> Table:
     """Honest against legacy accuracy."""
     columns = (
         left("method"),
-        TableColumn("honest", "epoch chosen on validation", "%"),
+        TableColumn("honest", evaluated(experiment.runs), "%"),
         TableColumn("legacy", "epoch chosen on test", "%"),
         TableColumn("optimism", "optimism", "points, 95 % interval"),
     )

@@ -69,7 +69,7 @@ def _machine(experiment: Experiment) -> list[tuple[str, str]]:
     runs = experiment.runs
     pairs = []
     for key in ("python", "torch", "platform", "processor", "threads", "precision", "layout",
-                "processes"):  # fmt: skip
+                "processes", "stacked"):  # fmt: skip
         values = [str(run.record.environment[key]) for run in runs if key in run.record.environment]
         pairs.append((key, _counted(values)))
     code = [

@@ -89,8 +89,8 @@ def modes_table(
         ]
     caption = (
         "Every way of predicting, same networks and epochs, mean over folds of the mean over seeds ± pooled seed "
-        "SD. The strong row is deployed: its epoch was chosen on validation, and it is the student of every other "
-        "table."
+        "SD. The strong row is deployed: it decided which epoch is kept, and it is the student "
+        "of every other table."
     )
     if any(workspace.with_teachers for workspace in workspaces):
         caption += (
