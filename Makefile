@@ -8,7 +8,7 @@ WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo ship environment test test-edge quick lint format docs clean
+.PHONY: help demo ship environment test test-edge quick lint format docs tutorials clean
 
 help:
 	@echo "make demo    make the environment, fetch the data, run $(DEMO), write its report, ship its best student as int8"
@@ -16,6 +16,7 @@ help:
 	@echo "make quick   the fast tests alone"
 	@echo "make test-edge  the tests of files for devices, with their tools in an environment of its own"
 	@echo "make format  format the code"
+	@echo "make tutorials  run the tutorials of docs/tutorials and write their pages and figures: NAMES=wrist for one"
 	@echo "make docs    build the site from docs/ into site/; a link that leads nowhere is an error"
 
 demo: environment
@@ -78,9 +79,14 @@ $(EDGE)/.tools: $(VENV)/.export edge.txt
 	$(EDGE)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps -r edge.txt
 	touch $@
 
-# Where a page stands, what links to what and which docstrings there are: mkdocs.yml, docs/site_hooks.py.
+# Where a page stands, what links to what and which docstrings there are: mkdocs.yml, docs/site_hooks.py, docs/site_docstrings.py.
 docs: $(DOCS)/.tools
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --clean --quiet
+	@echo "site/index.html; with search: python -m http.server --directory site"
+
+# Below a minute each, on one core. What they print and draw is kept in the repository, so that make docs trains nothing.
+tutorials: $(VENV)/.dev
+	OMP_NUM_THREADS=1 $(BIN)/python docs/tutorials/render.py $(NAMES)
 
 # The site's tools stand beside the first environment, whose package tells the commands and the schemas.
 $(DOCS)/.tools: $(VENV)/.core
