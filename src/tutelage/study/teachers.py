@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tutelage.runs.predictions import Predictions
+from tutelage.runs.records import Split
 from tutelage.statistics.mixtures import blocks, cross_fitted, probabilities
 from tutelage.statistics.paired import PairedDifference, decided, paired_difference
 from tutelage.statistics.subjects import SubjectDifference, SubjectPair, subject_difference
@@ -31,7 +32,7 @@ MIXTURES = (UNIFORM, STATED, FITTED)
 
 @dataclass(frozen=True)
 class Heard:
-    """What the student alone and its K teachers say of the validation samples of one fold and seed.
+    """What the student alone and its K teachers say of the samples of one split of one fold and seed.
 
     Args:
         key: fold and seed.
@@ -128,13 +129,16 @@ def without(teacher: str) -> str:
     return f"without {teacher}"
 
 
-def hear(key: tuple[str, int], student: Path, teachers: Mapping[str, Path]) -> Heard | None:
-    """Read what the networks of one fold and seed say of validation samples that all of them were asked about.
+def hear(
+    key: tuple[str, int], student: Path, teachers: Mapping[str, Path], split: Split = "validation"
+) -> Heard | None:
+    """Read what the networks of one fold and seed say of samples that all of them were asked about.
 
     Args:
         key: fold and seed.
         student: run folder of the stage that learns alone.
         teachers: run folders, by name.
+        split: of the samples.
 
     Returns:
         None where one of them kept no such predictions, or they share no sample.
@@ -143,7 +147,7 @@ def hear(key: tuple[str, int], student: Path, teachers: Mapping[str, Path]) -> H
         UnreadableError: a file is damaged.
     """
     folders = {"": student, **teachers}
-    paths = {name: folder / "predictions-validation.npz" for name, folder in folders.items()}
+    paths = {name: folder / f"predictions-{split}.npz" for name, folder in folders.items()}
     if not all(path.is_file() for path in paths.values()):
         return None
     said = {name: Predictions.load(path) for name, path in paths.items()}

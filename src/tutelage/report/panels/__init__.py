@@ -21,6 +21,7 @@ PANELS = (
     "published",
     "differences",
     "teachers",
+    "passed_on",
     "robustness",
     "attention",
     "embedding",
