@@ -95,7 +95,8 @@ def test_what_does_not_fit_is_refused_with_the_way_out(tmp_path):
 
 def test_a_probe_measures_real_steps_and_is_remembered(tmp_path, monkeypatch):
     planned = planned_of(tmp_path)
-    monkeypatch.setattr(costing, "_SECONDS", 0.0)
+    monkeypatch.setattr(costing, "_TOGETHER", 0.0)
+    monkeypatch.setattr(costing, "_LEAST", 0.0)
     found = estimate(planned, Told(), well=True)
     assert all(kind.seconds > 0 for kind in found.kinds)
     assert found.seconds > sum(kind.seconds * kind.runs for kind in found.kinds) * 0.99
@@ -155,3 +156,10 @@ def test_a_representation_counts_until_it_is_made(tmp_path):
     assert data.has("gaf")
     assert data.has("signal")
     assert estimating._representations(planned, planned.missing) == {}
+
+
+@pytest.mark.parametrize(
+    ("kinds", "jobs", "copies"), [(1, 1, 1), (1, 2, 2), (3, 2, 2), (4, 2, 1), (1, 8, 2), (40, 8, 1)]
+)
+def test_many_kinds_compete_with_one_another_and_few_with_copies(kinds, jobs, copies):
+    assert costing._copies(range(kinds), jobs) == copies

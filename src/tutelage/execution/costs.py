@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from concurrent.futures import Future
 from dataclasses import fields, replace
 from importlib.metadata import version
@@ -24,8 +24,9 @@ from tutelage.runs.writer import environment
 
 __all__ = ["Costs", "measure"]
 
-_SECONDS = 3.0  # of steps of each kind, for a good estimate
-_COPIES = 2  # probes of one kind, side by side: as in the study, they compete for memory and caches
+_TOGETHER = 12.0  # seconds of steps in each worker, shared among all kinds, however many there are
+_LEAST, _MOST = 0.4, 3.0  # of one kind
+_COPIES = 2  # probes side by side: as in the study, they compete for memory and caches
 
 
 class Costs(dict[str, Cost]):
@@ -75,7 +76,8 @@ def measure(
     if not well:
         new = _measure(wanted, replace(config, jobs=1), kept, listener, 0.0)
         return Costs(found | new, start, new.refused)
-    new = _measure(wanted, replace(config, jobs=size), kept, listener, _SECONDS)
+    seconds = min(_MOST, max(_LEAST, _TOGETHER * size / (len(wanted) * _copies(wanted, size))))
+    new = _measure(wanted, replace(config, jobs=size), kept, listener, seconds)
     for kind, cost in new.items():
         content = {"cost": cost.to_json(), "start": new.start}
         seals.remember(_place(folder, kind, size), content)
@@ -89,7 +91,7 @@ def _measure(
     listener: Listener,
     seconds: float,
 ) -> Costs:
-    copies = min(config.jobs, _COPIES)
+    copies = _copies(wanted, config.jobs)
     pending = [(kind, task) for kind, task in wanted.items() for _ in range(copies)]
     total, running, found = len(pending), dict[Future[Any], str](), dict[str, list[Cost]]()
     refused: dict[str, str] = {}
@@ -115,6 +117,11 @@ def _measure(
                 done = total - len(pending) - len(running)
                 listener.progress("measuring a few steps of each kind of run", done / total)
     return Costs({kind: _mean(costs) for kind, costs in found.items()}, start, refused)
+
+
+def _copies(wanted: Sized, jobs: int) -> int:
+    """Return how often each kind is measured: several kinds compete with one another, a single one with itself."""
+    return 1 if len(wanted) >= 2 * jobs else min(jobs, _COPIES)
 
 
 def _ready(spec: RunSpec, kept: DataCache, listener: Listener) -> None:

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from functools import partial
+from functools import cache, partial
 from typing import cast
 
 import torch
@@ -24,12 +24,17 @@ __all__ = ["cpu_fabric", "make_distiller", "make_fabric", "make_settings", "make
 
 
 def make_fabric(train: Train, accelerator: str = "auto") -> Device:
-    """Return the device and precision of a run."""
+    """Return the device and precision of a run: one of each kind in a process, for it keeps nothing of a run."""
+    return _fabric(train.precision, accelerator)
+
+
+@cache
+def _fabric(precision: str, accelerator: str) -> Device:
     from lightning_fabric import Fabric  # seconds: it imports whatever else of its family is there
 
     # What Fabric would print of each run, the recipe has said once.
     logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
-    return cast(Device, Fabric(accelerator=accelerator, devices=1, precision=train.precision))
+    return cast(Device, Fabric(accelerator=accelerator, devices=1, precision=precision))
 
 
 def cpu_fabric() -> Device:
