@@ -166,10 +166,8 @@ class SlurmWorkers:
         """Submit what waits, as one array."""
         if not self._waiting:
             return
-        from submitit.helpers import clean_env
-
         try:
-            with clean_env():  # this may be a job as well
+            with _outside():
                 jobs = self.executor.submit_array([work for _, work in self._waiting])
         except (OSError, RuntimeError) as error:
             raise UserError(
@@ -218,6 +216,20 @@ class SlurmWorkers:
         log = job.paths.stderr
         self._logs |= {log.name, job.paths.stdout.name}
         future.set_exception(WorkerDiedError(f"Slurm job {job.job_id} died ({why}; log: {log})"))
+
+
+@contextmanager
+def _outside() -> Iterator[None]:
+    """Hide inside that this process is a job itself: its size and place are not those of what it submits."""
+    if "SLURM_JOB_ID" not in os.environ:
+        yield
+        return
+    from submitit.helpers import clean_env
+
+    where = {name: os.environ[name] for name in ("SLURM_CONF",) if name in os.environ}
+    with clean_env():
+        os.environ.update(where)
+        yield
 
 
 @dataclass
