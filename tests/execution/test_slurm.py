@@ -1,111 +1,23 @@
-"""A study as jobs: real ones of submitit's local executor, interrupted and killed; and what Slurm is asked."""
+"""Work as jobs: real ones of submitit's local executor, and what Slurm is asked and answers."""
 
-import json
 import os
-import signal
 import stat
 import subprocess
 import sys
-from contextlib import contextmanager
-from dataclasses import replace
 
-import psutil
 import pytest
 
-from tests.execution.test_ray import runs_of, short
-from tests.training.small import recipe
+from tests.execution.local_jobs import answer, die, local_workers, wrong
 from tutelage.errors import UserError
 from tutelage.execution.engines import engine_of
 from tutelage.execution.listener import Quiet
 from tutelage.execution.pool import WorkerDiedError
-from tutelage.execution.run import carry_out, make_plan
-from tutelage.execution.slurm_engine import SlurmWorkers, exchange, slurm_engine
+from tutelage.execution.slurm_engine import exchange, slurm_engine
 from tutelage.execution.slurm_job import SlurmWork
 from tutelage.execution.slurm_options import read_options
 from tutelage.execution.workers import RunConfig
-from tutelage.recipe.config import Recipe, parse
 
-submitit = pytest.importorskip("submitit", reason="needs submitit: pip install 'tutelage[slurm]'")
-
-
-def shorter(content):
-    short(content)
-    content["train"]["epochs"] = 8
-
-
-def alive():
-    """Return what squeue would say: the local executor names a job by the number of its process."""
-    children = psutil.Process().children()
-    return {
-        str(child.pid): "RUNNING" for child in children if child.status() != psutil.STATUS_ZOMBIE
-    }
-
-
-def local_workers(config, missing, listener=None):
-    executor = submitit.LocalExecutor(exchange(config.cache), max_num_timeout=10**6)
-    executor.update_parameters(timeout_min=60)
-    return SlurmWorkers(executor, alive, config, 1, missing, listener or Quiet(), look=0.1)
-
-
-class Disturbing(Quiet):
-    """Tells the first run in its third epoch that its time is over, and kills the last in its third."""
-
-    def __init__(self):
-        self.heard, self.ended, self.sent = [], [], []
-
-    def epoch(self, spec, row, epochs):
-        self.heard.append((spec.stage, row["epoch"]))
-        how = {"gaf": signal.SIGUSR2, "base": signal.SIGKILL}[spec.stage]
-        if row["epoch"] == 1 and how not in self.sent:
-            for process in psutil.Process().children(recursive=True):
-                if "submitit.core._submit" in process.cmdline():
-                    process.send_signal(how)
-                    self.sent.append(how)
-
-    def end(self, spec, outcome, evaluation):
-        self.ended.append((spec.stage, outcome.partition(":")[0]))
-
-
-def test_a_study_that_is_interrupted_and_killed_has_the_numbers_of_one_process(tmp_path, monkeypatch):
-    content = parse(Recipe, recipe(shorter), "")
-    there = RunConfig(tmp_path / "jobs", tmp_path, "cpu", 2)
-    listener = Disturbing()
-
-    @contextmanager
-    def engine(config, missing, kept, told):
-        workers = local_workers(config, missing, told)
-        yield workers
-        workers.close()
-
-    carry_out(make_plan({"cell": content}, there, Quiet(), "study"), listener, engine)
-    assert listener.sent == [signal.SIGUSR2, signal.SIGKILL]
-    # The job that was told went on by itself; the one that was killed was submitted again.
-    assert listener.ended == [("gaf", "trained"), ("base", "again"), ("base", "trained")]
-    for stage in ("gaf", "base"):  # nothing stored was done twice
-        epochs = [epoch for name, epoch in listener.heard if name == stage]
-        assert epochs.count(0) == 1 and set(epochs) == set(range(8))
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # as a job of one core
-    here = replace(there, runs=tmp_path / "here", jobs=1)
-    carry_out(make_plan({"cell": content}, here, Quiet(), "study"), Quiet())
-    found = runs_of(there.runs / "study" / "cell")
-    for stage, path in runs_of(here.runs / "study" / "cell").items():
-        assert (found[stage] / "metrics.jsonl").read_text() == (path / "metrics.jsonl").read_text()
-        assert json.loads((found[stage] / "run.json").read_text())["status"] == "complete"
-    (left,) = (there.cache / "slurm").iterdir()  # the log of the one that died, and no pickle
-    assert {path.suffix for path in left.iterdir()} == {".err", ".out"}
-
-
-def answer(number, kept, listener):
-    listener.progress("thinking", 0.5)
-    return number * 2
-
-
-def wrong(kept, listener):
-    raise UserError("nothing fits")
-
-
-def die(kept, listener):
-    os.kill(os.getpid(), signal.SIGKILL)
+pytest.importorskip("submitit", reason="needs submitit: pip install 'tutelage[slurm]'")
 
 
 class Thinking(Quiet):
@@ -176,6 +88,7 @@ def test_an_array_is_submitted_watched_and_cancelled(tmp_path, slurm):
             "array=0-3%4", "partition=gpu", "time=1561", "mem=8G", "cpus-per-task=2", "exclusive",
             "requeue", "ntasks=1", "signal=USR2@90", "open-mode=append", "job-name=tutelage",
         }  # fmt: skip
+        assert not any(option.startswith("wckey") for option in asked)
         (call,) = [line for line in script if line.startswith("srun")]
         assert "--cpus-per-task=2" in call and str(workers.folder) in call
         run_task(workers.folder, 1)
@@ -192,13 +105,14 @@ def test_an_array_is_submitted_watched_and_cancelled(tmp_path, slurm):
     assert not list((config.cache / "slurm").glob("*/*.pkl"))
 
 
-def test_what_sbatch_refuses_is_said(tmp_path, slurm):
+def test_what_sbatch_refuses_is_said_once(tmp_path, slurm, capsys):
     (slurm / "refuse").touch()
     with (
         pytest.raises(UserError, match=r"sbatch refused the jobs: no such partition$"),
         slurm_engine(read_options([]))(RunConfig(tmp_path), 1, None, Quiet()) as workers,
     ):
         workers.wait([workers.submit(answer, 1)])
+    assert capsys.readouterr().err == ""
     assert list((tmp_path / ".cache" / "slurm").iterdir()) == []
 
 

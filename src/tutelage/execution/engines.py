@@ -1,11 +1,16 @@
 """Where the runs of a study are trained, by name."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from tutelage.errors import UserError, unknown
 from tutelage.execution.listener import Listener
-from tutelage.execution.run import Plan
 from tutelage.execution.workers import Engine, make_workers
+
+if TYPE_CHECKING:  # what trains is imported where runs are planned
+    from tutelage.execution.run import Plan
 
 __all__ = ["engine_of"]
 

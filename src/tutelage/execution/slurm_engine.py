@@ -10,8 +10,9 @@ import time
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -167,7 +168,10 @@ class SlurmWorkers:
         if not self._waiting:
             return
         try:
-            with _outside():
+            with (
+                _outside(),
+                redirect_stderr(StringIO()),
+            ):  # what sbatch says is in the error as well
                 jobs = self.executor.submit_array([work for _, work in self._waiting])
         except (OSError, RuntimeError) as error:
             raise UserError(

@@ -59,6 +59,7 @@ def read_options(given: Sequence[str]) -> JobOptions:
         {
             "job_name": asked.pop("job-name", "tutelage"),
             "time": minutes,
+            "wckey": None,  # submitit would name itself, which a cluster may refuse
             "additional_parameters": asked,
             # Since Slurm 22.05 srun does not take this from sbatch.
             "srun_args": [f"--cpus-per-task={cores}"],
