@@ -23,6 +23,28 @@ def die(kept, listener):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+class Disturbing(Quiet):
+    """Passes on what a run says; after its second epoch, once, sends a signal to the process that trains it."""
+
+    def __init__(self, listener, mark, how):
+        self.listener, self.mark, self.how = listener, mark, how
+
+    def epoch(self, spec, row, epochs):
+        self.listener.epoch(spec, row, epochs)
+        if row["epoch"] == 1 and not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), self.how)
+
+
+def disturbed(context, spec, kept, listener):
+    """Train a run whose job is told that its time is over, if it is of the stage gaf, or is killed."""
+    from tutelage.execution.claim import run_outcome
+
+    how = signal.SIGUSR2 if spec.stage == "gaf" else signal.SIGKILL
+    mark = context.folder / f"disturbed-{spec.stage}"
+    return run_outcome(context, spec, kept, Disturbing(listener, mark, how))
+
+
 def alive():
     """Return what squeue would say: the local executor names a job by the number of its process."""
     children = psutil.Process().children()
