@@ -75,8 +75,18 @@ def run(
     *,
     devices: Devices = 1,
     engine: Annotated[
-        str, typer.Option(help="local: this machine; ray: a Ray cluster that shares the runs.")
+        str,
+        typer.Option(
+            help="local: this machine; ray, slurm: a cluster of Ray, jobs of Slurm; its machines share the runs."
+        ),
     ] = "local",
+    sbatch: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=VALUE]",
+            help="Option of jobs, as sbatch names it: partition=gpu time=4:00:00; repeatable.",
+        ),
+    ] = None,
     way: Annotated[
         str,
         typer.Option(
@@ -99,7 +109,7 @@ def run(
 
     loaded = _loaded(study, overrides or [], runs, name)
     with Screen(verbose) as screen:
-        root = runs.resolve() if engine == "ray" else runs
+        root = runs if engine == "local" else runs.resolve()
         config = RunConfig(root, data, device, jobs, devices, trust)
         planned = plan_study(loaded, config, screen)
         if engine == "local":  # of a cluster, this machine says nothing
@@ -107,7 +117,9 @@ def run(
             refuse_unfit(found, runs)
             if found.missing:
                 typer.echo(f"{found.missing} runs to train; a guess: {duration(found.seconds)}")
-        workers = stacking(way, engine_of(engine, planned, screen))
+        if engine == "slurm" and way == "auto":
+            way = "processes"  # what would be measured is not this machine
+        workers = stacking(way, engine_of(engine, planned, screen, sbatch or []))
         folder = run_study(loaded, planned, screen, workers)
     done = sum(task.key in planned.complete for task in planned.tasks)
     typer.echo(f"{folder}: {done} of {len(planned.tasks)} runs are complete")

@@ -14,7 +14,7 @@ from tutelage.execution.listener import Listener, Remote, relay
 from tutelage.execution.pool import WorkerDiedError
 from tutelage.execution.threads import fixed_threads
 from tutelage.execution.worker import portable
-from tutelage.execution.workers import RunConfig, Workers
+from tutelage.execution.workers import RunConfig, Workers, refuse_for_cluster
 
 __all__ = ["connect", "ray_workers"]
 
@@ -58,14 +58,7 @@ def ray_workers(
     Raises:
         UserError: Ray is not installed, the path of the runs is relative, or one training wants several processes.
     """
-    if not config.runs.is_absolute():
-        raise UserError(
-            f"--runs: found {config.runs}; allowed with --engine ray: a path from the root, alike on all machines"
-        )
-    if config.devices > 1:
-        raise UserError(
-            f"--devices: found {config.devices}; allowed with --engine ray: 1, for whole runs are divided"
-        )
+    refuse_for_cluster(config, "ray")
     cluster = _Cluster(connect(), config, missing, listener)
     try:
         yield cluster

@@ -19,7 +19,7 @@ from tutelage.execution.listener import Listener
 from tutelage.execution.pool import Pool
 from tutelage.execution.threads import cores, fixed_threads, threads_of
 
-__all__ = ["Engine", "RunConfig", "Workers", "make_workers", "side_by_side"]
+__all__ = ["Engine", "RunConfig", "Workers", "make_workers", "refuse_for_cluster", "side_by_side"]
 
 ACCELERATORS = ("cpu", "cuda", "auto")
 _MOST = 8  # processes at once; more would need a look at the memory first
@@ -86,6 +86,23 @@ class Workers(Protocol):
 
 Engine = Callable[[RunConfig, int, DataCache, Listener], AbstractContextManager[Workers]]
 """Provides workers for so many missing runs; :func:`make_workers` on this machine, others on many."""
+
+
+def refuse_for_cluster(config: RunConfig, engine: str) -> None:
+    """Refuse what cannot be carried out by workers of several machines.
+
+    Raises:
+        UserError: the path of the runs is relative, or one training wants several processes.
+    """
+    if not config.runs.is_absolute():
+        raise UserError(
+            f"--runs: found {config.runs}; allowed with --engine {engine}: a path from the root, "
+            "alike on all machines"
+        )
+    if config.devices > 1:
+        raise UserError(
+            f"--devices: found {config.devices}; allowed with --engine {engine}: 1, for whole runs are divided"
+        )
 
 
 def side_by_side(config: RunConfig, missing: int) -> int:
