@@ -19,7 +19,7 @@ from tutelage.batches import Samples, batches
 from tutelage.errors import UserError
 from tutelage.files import bytes_in_words, replacing_folder
 from tutelage.modes import device_of
-from tutelage.types import Batch, Needs, Output
+from tutelage.types import Batch, Needs, Output, to_device
 
 N = TypeVar("N", bound=nn.Module)
 
@@ -94,13 +94,13 @@ class CachedTeachers:
         for key, values in self.arrays[name].items():
             kind, _, tap = key.partition("-")
             if kind == "triangle":
-                grams[tap] = values[_places(rows)].to(self.device)
+                grams[tap] = to_device(values[_places(rows)], self.device)
             elif kind == "gram":  # of an earlier version: the whole matrix
-                grams[tap] = values[rows[:, None], rows[None, :]].to(self.device)
+                grams[tap] = to_device(values[rows[:, None], rows[None, :]], self.device)
             elif kind == "feature":
-                features[tap] = values[rows].to(self.device)
+                features[tap] = to_device(values[rows], self.device)
             else:
-                logits = values[rows].to(self.device)
+                logits = to_device(values[rows], self.device)
         return Output(logits, features, grams)
 
 
@@ -183,7 +183,7 @@ def cache_teacher(
     def forward(batch: Batch) -> Output:
         with torch.no_grad(), context():
             return _keep(
-                network(batch.to(device, non_blocking=True)),
+                network(batch.to(device)),
                 needs.features | needs.grams,
                 "teacher",
             )

@@ -1,7 +1,7 @@
 """The nouns every other module speaks: what a network gives, what a batch holds, what time it is."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, Protocol
 
@@ -9,6 +9,13 @@ import torch
 from torch import Tensor, nn
 
 _NONE: Mapping[str, Tensor] = MappingProxyType({})
+
+
+def to_device(values: Tensor, device: torch.device | str) -> Tensor:
+    """Return a tensor on a device; to a GPU through pinned memory, so that nobody waits for the copy."""
+    if values.device.type == "cpu" and torch.device(device).type == "cuda":
+        return values.pin_memory().to(device, non_blocking=True)
+    return values.to(device)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +76,14 @@ class Batch:
             None if self.partner_index is None else change(self.partner_index),
         )
 
-    def to(self, device: torch.device | str, *, non_blocking: bool = False) -> "Batch":
+    def to(self, device: torch.device | str) -> "Batch":
         """Return the batch on a device; ids stay where they are, for what they are the keys of lies on the CPU."""
-        moved = self.map(lambda values: values.to(device, non_blocking=non_blocking))
-        return replace(moved, index=self.index, partner_index=self.partner_index)
+        ids = (self.index, self.partner_index)
+        return self.map(
+            lambda values: (
+                values if any(values is one for one in ids) else to_device(values, device)
+            )
+        )
 
     def rows(self, index: Tensor | slice) -> "Batch":
         """Return the samples at these positions, or those where a mask is true, in this order."""

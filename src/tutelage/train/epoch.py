@@ -64,11 +64,11 @@ class TrainingEpoch:
             seen = augmented(batch, changes.augments, self.random)
             if changes.mix is not None:
                 seen = changes.mix(seen, self.random)
-            shown = (seen if changes.teachers_too else batch).to(device, non_blocking=True)
+            shown = (seen if changes.teachers_too else batch).to(device)
             outputs = {} if training.teachers is None else training.teachers(shown)
             if changes.mix is not None and not changes.teachers_too:
                 outputs = of_mixtures(outputs, batch, seen)
-            yield seen.to(device, non_blocking=True), outputs, clock
+            yield seen.to(device), outputs, clock
             clock = replace(clock, step=clock.step + 1)
 
     @property

@@ -80,7 +80,10 @@ def _by_enumeration(gram: Tensor, cap: float) -> Tensor:
         & ((shares.sum(dim=1) - 1).abs() < _SLACK)
     )
     lengths = torch.einsum("pi,ij,pj->p", shares, gram, shares)
-    return shares[torch.where(feasible, lengths, torch.inf).argmin()]
+    best = torch.where(feasible, lengths, torch.inf).argmin()
+    return shares.index_select(0, best[None])[
+        0
+    ]  # an index of one number would be fetched from a GPU
 
 
 def _by_active_set(gram: Tensor, cap: float) -> Tensor:
