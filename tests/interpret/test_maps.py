@@ -13,7 +13,7 @@ from tutelage.interpret import complexity, pointing_game, sparseness
 def test_one_place_and_all_places(shape):
     count = math.prod(shape)
     one = torch.zeros(3, count)
-    one[range(3), [0, count // 2, count - 1]] = torch.tensor([1.0, -5.0, 1e-3])
+    one[[0, 1, 2], [0, count // 2, count - 1]] = torch.tensor([1.0, -5.0, 1e-3])
     one, even = one.view(3, *shape), torch.full((3, *shape), -0.5)
     torch.testing.assert_close(sparseness(one), torch.full((3,), 1 - 1 / count))
     torch.testing.assert_close(sparseness(even), torch.zeros(3), rtol=0, atol=1e-6)

@@ -195,7 +195,7 @@ def max_sensitivity(
     largest = torch.zeros_like(here[:, 0])
     for many in _chunks(count, rows, len(x)):
         near = torch.cat([x + _even(x, radius, generator) for _ in range(many)])
-        there = explain(near, classes.repeat(many)).detach().view(many, *here.shape)
+        there = explain(near, classes.repeat(many)).detach().reshape(many, *here.shape)
         moved = torch.linalg.vector_norm(there - here, dim=2).amax(dim=0)
         largest = torch.maximum(largest, moved)
     size = torch.linalg.vector_norm(here, dim=1)
