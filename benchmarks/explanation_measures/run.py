@@ -73,9 +73,14 @@ class Sides:
         )  # fmt: skip
 
     def captum_moved(self, perturb: Callable[..., object]) -> Tensor:
+        def explain(x: Tensor | tuple[Tensor], target: Tensor) -> object:
+            if isinstance(x, tuple):  # what comes in a tuple is asked for in one
+                return (gradient(self.network, x[0], target),)
+            return gradient(self.network, x, target)
+
         return metrics.sensitivity_max(
-            lambda x, target: gradient(self.network, x[0] if isinstance(x, tuple) else x, target),
-            self.x, perturb, target=self.classes, n_perturb_samples=self.count, max_examples_per_batch=ROWS,
+            explain, self.x, perturb, target=self.classes, n_perturb_samples=self.count,
+            max_examples_per_batch=ROWS,
         )  # fmt: skip
 
     def differences(self) -> Mapping[str, float]:
