@@ -6,7 +6,19 @@ import pytest
 import torch
 
 from tests.interpret.doubles import Asking, Linear, inputs
-from tutelage.interpret import ablate, compare, concept_accuracies, deletion, faithfulness
+from tutelage.interpret import (
+    ablate,
+    attention_map,
+    compare,
+    concept_accuracies,
+    contribution_map,
+    deletion,
+    faithfulness,
+    infidelity,
+    max_sensitivity,
+    removal,
+    sparseness,
+)
 from tutelage.models import ConceptTransformer, WideResNet
 
 
@@ -51,6 +63,27 @@ def test_the_gain_over_several_random_orders_and_its_error():
             found["gain"][measure] > 2 * found["gain_error"][measure]
         )  # contributions are exact here
     assert set(found["gain"]) == {"deletion", "insertion", "concept_deletion", "concept_insertion"}
+
+
+def test_maps_are_measured_beyond_their_order():
+    network, x = Linear(3, (4, 4), 5, seed=2), inputs(10, 3, 4, 4)
+    found = faithfulness(network, x, batch_size=10)
+    classes = network(x).logits.argmax(dim=1)
+
+    def parts(z, own):
+        return contribution_map(network.explain(z), own).detach()
+
+    attention = attention_map(network.explain(x))
+    one = infidelity(lambda z: network(z).logits, x, attention, classes, removal((4, 4)))
+    assert found["unexplained"]["contribution"] < 1e-8  # a linear network does what it says
+    assert found["unexplained"]["attention"] == pytest.approx(float(one.unexplained.mean()))
+    assert found["unexplained"]["random"] > 0.1
+    assert set(found["max_sensitivity"]) == {"contribution", "attention"}
+    moved = max_sensitivity(parts, x, classes)
+    assert found["max_sensitivity"]["contribution"] == pytest.approx(float(moved.mean()), rel=1e-4)
+    for name, drawn in (("contribution", parts(x, classes)), ("attention", attention)):
+        assert found["sparseness"][name] == pytest.approx(float(sparseness(drawn).mean()), rel=1e-4)
+    assert "unexplained" not in faithfulness(network, x, rankings=())
 
 
 def test_the_control_is_a_mean_of_orders():
@@ -100,10 +133,11 @@ def test_a_concept_transformer_says_what_it_does(shape, source):
 
 
 def test_the_example_of_the_docs_runs():
-    (code,) = re.findall(r"```python\n(.*?)```", Path("docs/explanations.md").read_text(), re.S)
     names = {}
     torch.manual_seed(0)
-    exec(code, names)
+    for code in re.findall(r"```python\n(.*?)```", Path("docs/explanations.md").read_text(), re.S):
+        exec(code, names)
+    assert names["told"].unexplained.shape == names["moved"].shape == names["hits"].shape == (8,)
     assert names["lost"].error.max() < 1e-5
     assert names["maps"].shape == (8, 8, 32, 32)
     assert names["best"].shape == (8, 5)

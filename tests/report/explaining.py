@@ -154,6 +154,11 @@ def measures(own, streams, annotated):
     }  # fmt: skip
     if any(np.prod(space) > 1 for space in streams.values()):
         found |= {"deletion": areas, "insertion": {k: 0.55 for k in areas}}
+        found |= {
+            "unexplained": {"contribution": 0.25, "attention": 0.5, "random": 0.75},
+            "max_sensitivity": {"contribution": 0.125, "attention": 0.0625},
+            "sparseness": {"contribution": 0.625, "attention": 0.375, "random": None},
+        }
     gain = areas["random"] - areas["contribution"]
     known = {
         key: gain for key in ("deletion", "concept_deletion", "concept_insertion") if key in found

@@ -17,6 +17,15 @@ from tutelage.interpret.attributions import integrated_gradients, occlusion
 from tutelage.interpret.curves import Curve, concept_curves, deletion, insertion
 from tutelage.interpret.faithfulness import compare, faithfulness
 from tutelage.interpret.gallery import concept_scores, gallery, heat_maps, overlay, spotlight
+from tutelage.interpret.maps import complexity, pointing_game, sparseness
+from tutelage.interpret.perturbed import (
+    Infidelity,
+    infidelities,
+    infidelity,
+    max_sensitivity,
+    noise,
+    removal,
+)
 from tutelage.interpret.places import attention_map, attribution_map, contribution_map
 from tutelage.interpret.randomisation import Randomisation, likeness, randomisation, randomised
 from tutelage.interpret.stability import Stability, stability
@@ -24,6 +33,7 @@ from tutelage.interpret.stability import Stability, stability
 __all__ = [
     "Ablation",
     "Curve",
+    "Infidelity",
     "Randomisation",
     "Stability",
     "ablate",
@@ -32,6 +42,7 @@ __all__ = [
     "attribution_map",
     "comparable",
     "compare",
+    "complexity",
     "concept_accuracies",
     "concept_chances",
     "concept_accuracy",
@@ -42,15 +53,22 @@ __all__ = [
     "faithfulness",
     "gallery",
     "heat_maps",
+    "infidelities",
+    "infidelity",
     "insertion",
     "integrated_gradients",
     "likeness",
     "mass_inside",
+    "max_sensitivity",
     "mentioned",
+    "noise",
     "occlusion",
     "overlay",
+    "pointing_game",
     "randomisation",
     "randomised",
+    "removal",
+    "sparseness",
     "spotlight",
     "stability",
 ]

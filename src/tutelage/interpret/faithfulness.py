@@ -1,6 +1,8 @@
 """All measures of one network on some samples, in numbers that a record can keep."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -10,17 +12,61 @@ from tutelage.interpret.ablation import ablate, additivity
 from tutelage.interpret.agreement import concept_accuracies, concept_chances
 from tutelage.interpret.attributions import integrated_gradients, occlusion
 from tutelage.interpret.curves import ORDERS, Curve, concept_curves, deletion, insertion
+from tutelage.interpret.maps import sparseness
 from tutelage.interpret.network import asking, predicted
+from tutelage.interpret.perturbed import infidelities, max_sensitivity, removal
 from tutelage.interpret.places import attention_map, attribution_map, contribution_map, stream_of
 from tutelage.interpret.stability import stability
 from tutelage.models import Network
 from tutelage.modes import evaluating
+from tutelage.types import Explanation
 
 Ranking = Literal["contribution", "attention", "random", "integrated_gradients", "occlusion"]
 OWN: tuple[Ranking, ...] = ("contribution", "attention", "random")
 """Rankings that need nothing but the network; the others need captum."""
+INSTANT: tuple[Ranking, ...] = ("contribution", "attention")
+"""Rankings that one pass of the network gives."""
 RANDOM_ORDERS = 5
 """The control is the mean of so many: one order alone may be lucky."""
+
+
+@dataclass(frozen=True)
+class _Maps:
+    """What rankings give to each place.
+
+    Args:
+        network: explains itself; in evaluation mode.
+        generator: of random maps.
+        baseline: what stands for a place that is gone, or None for zeros.
+    """
+
+    network: Network
+    generator: torch.Generator
+    baseline: Tensor | None = None
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return the scores, with gradient."""
+        return self.network(x).logits
+
+    def told(self, x: Tensor, classes: Tensor) -> Explanation:
+        """Return what the network says of one class of each sample."""
+        with asking(self.network):
+            return self.network.explain(x, classes[:, None])
+
+    def of(self, kind: Ranking, x: Tensor, classes: Tensor, told: Explanation) -> Tensor:
+        """Return the map of one ranking, [B, *space]; ``told`` is of these inputs and classes."""
+        space = stream_of(told).space
+        if kind == "contribution":
+            return contribution_map(told, torch.zeros_like(classes))  # of one class only
+        if kind == "attention":
+            return attention_map(told)
+        if kind == "random":
+            return torch.rand(len(x), *space, generator=self.generator).to(x)
+        if kind == "occlusion":
+            return occlusion(self.logits, x, classes, space, baseline=self.baseline)
+        return attribution_map(
+            integrated_gradients(self.logits, x, classes, baseline=self.baseline), space
+        )
 
 
 def compare(
@@ -52,30 +98,14 @@ def compare(
         ValueError: no stream has more than one place.
     """
     classes = predicted(network, x) if classes is None else classes
-    with asking(network):
-        explanation = network.explain(x, classes[:, None])
-    space = stream_of(explanation).space
-
-    generator = torch.Generator().manual_seed(seed)
-
-    def logits(inputs: Tensor) -> Tensor:
-        return network(inputs).logits
-
-    def ranking(kind: Ranking) -> Tensor:
-        if kind == "contribution":
-            return contribution_map(explanation, torch.zeros_like(classes))  # of one class only
-        if kind == "attention":
-            return attention_map(explanation)
-        if kind == "random":
-            return torch.rand(len(x), *space, generator=generator).to(x)
-        if kind == "occlusion":
-            return occlusion(logits, x, classes, space, baseline=baseline)
-        return attribution_map(integrated_gradients(logits, x, classes, baseline=baseline), space)
-
+    maps = _Maps(network, torch.Generator().manual_seed(seed), baseline)
+    told, logits = maps.told(x, classes), maps.logits
+    stream_of(told)  # says so where no stream has places
     with evaluating(network):  # with gradients, which an attribution needs
         curves = {}
         for kind in rankings:
-            orders = [ranking(kind) for _ in range(RANDOM_ORDERS if kind == "random" else 1)]
+            count = RANDOM_ORDERS if kind == "random" else 1
+            orders = [maps.of(kind, x, classes, told) for _ in range(count)]
             curves[str(kind)] = _averaged(
                 [(deletion(logits, x, ranks, classes, baseline=baseline, steps=steps),
                   insertion(logits, x, ranks, classes, baseline=baseline, steps=steps))
@@ -109,7 +139,10 @@ def faithfulness(
         Plain numbers, ready for JSON. ``samples``; ``additivity_error``: largest; ``ablation_error``: largest
         difference between what a concept claims and what is lost without it; ``turned``: part of the samples
         whose prediction is another one without their strongest concept; ``deletion`` and ``insertion``: mean
-        area by ranking of places, none where no stream has places; ``concept_deletion`` and
+        area by ranking of places, none where no stream has places; ``unexplained``: by ranking, the part of the
+        change of the score that no multiple of the map tells when a quarter of the places goes (infidelity);
+        ``sparseness``: of each map; ``max_sensitivity``: of the maps of the network itself, when inputs move by
+        up to 0.1; ``concept_deletion`` and
         ``concept_insertion``: the same for concepts; ``stability``: largest spread of logits and of attention
         over repeated passes, and how often the strongest concept is the same; ``concept_accuracy`` and
         ``concept_chance``: mean over the annotated samples, by stream, of the network and of attention at
@@ -167,6 +200,7 @@ def _measured(
         curves = compare(network, x, classes, rankings=rankings, steps=steps, seed=seed)
         for name, (falling, rising) in curves.items():
             found |= {f"deletion.{name}": falling.area, f"insertion.{name}": rising.area}
+        found |= _of_maps(network, x, classes, rankings, seed)
     for order in ORDERS:
         generator = torch.Generator().manual_seed(seed)
         falling, rising = _averaged(
@@ -181,6 +215,32 @@ def _measured(
         agreed = asked(explanation, concepts)
         found |= {f"concept_{measure}.{name}": values for name, values in agreed.items()}
     return found | _gains(found)
+
+
+def _of_maps(
+    network: Network, x: Tensor, classes: Tensor, rankings: Sequence[Ranking], seed: int
+) -> dict[str, Tensor]:
+    """Return infidelity and sparseness of the map of each ranking, and the sensitivity of the network's own."""
+    if not rankings:
+        return {}
+    maps = _Maps(network, torch.Generator().manual_seed(seed))
+
+    def explained(kind: Ranking, inputs: Tensor, own: Tensor) -> Tensor:
+        return maps.of(kind, inputs, own, maps.told(inputs, own))
+
+    told = maps.told(x, classes)
+    with evaluating(network):
+        drawn = {str(kind): maps.of(kind, x, classes, told) for kind in rankings}
+        perturb = removal(stream_of(told).space)
+        compared = infidelities(maps.logits, x, drawn, classes, perturb, rows=len(x), seed=seed)
+    found = {f"unexplained.{kind}": one.unexplained for kind, one in compared.items()}
+    found |= {f"sparseness.{kind}": sparseness(one) for kind, one in drawn.items()}
+    for kind in INSTANT:
+        if kind in rankings:
+            found[f"max_sensitivity.{kind}"] = max_sensitivity(
+                partial(explained, kind), x, classes, rows=len(x), seed=seed
+            )
+    return found
 
 
 def _gains(found: Mapping[str, Tensor]) -> dict[str, Tensor]:

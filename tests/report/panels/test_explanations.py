@@ -283,12 +283,21 @@ def test_faithfulness_is_a_mean_over_runs(made):
     assert rows[0]["n"] == "4" and float(rows[0]["turned"]) == pytest.approx(0.4)
     assert float(rows[0]["additivity_error"]) == max(found.values("additivity_error").values())
     assert float(rows[0]["concept_accuracy_spatial"]) == pytest.approx(0.9)
-    (rows,) = [table for table in tables(shows) if table and "contribution" in table[0]]
+    (rows,) = [t for t in tables(shows) if t and t[0].get("measure") == "deletion"]
     measures = ["deletion", "concept_deletion", "insertion", "concept_insertion"]
     assert [row["measure"] for row in rows] == measures
     for row in rows:
         values = found.values(f"{row['measure']}.contribution").values()
         assert float(row["contribution"]) == pytest.approx(np.mean(list(values)))
+    (rows,) = [t for t in tables(shows) if t and t[0].get("measure") == "unexplained"]
+    assert [row["measure"] for row in rows] == ["unexplained", "max_sensitivity", "sparseness"]
+    assert [float(rows[0][name]) for name in ("contribution", "attention", "random")] == [
+        0.25,
+        0.5,
+        0.75,
+    ]
+    assert "25.0" in shows and float(rows[1]["contribution"]) == 0.125
+    assert not rows[1]["random"] and not rows[2]["random"]
     stage = found.name
     assert (
         f"Places put in: the probability rises no faster than in random order in {stage}." in html

@@ -40,7 +40,8 @@ def section(context: ReportContext) -> Section | None:
     tabs: list[Tabs] = []
     shown: list[Figure] = []
     below = [tables.faithfulness_table(experiment, stages)]
-    below += [table for table in (tables.area_table(experiment, stages),) if table.rows]
+    of_places = tables.area_table(experiment, stages), tables.map_table(experiment, stages)
+    below += [table for table in of_places if table.rows]
     folded = []
     for number, stage in enumerate(ordered[:DRAWN], 1):
         name, closed = f"concepts-{number}", stage.name != first

@@ -215,6 +215,14 @@ MEASURES = {
 """Measure -> what is done, what is good, and what the probability does then."""
 
 
+MAPS = {
+    "unexplained": ("infidelity: change not told, %", "lower is better"),
+    "max_sensitivity": ("largest sensitivity", "lower is steadier"),
+    "sparseness": ("sparseness (Gini)", "higher is on fewer places"),
+}
+"""Measure of maps of places -> what it is, and what a high or low one says."""
+
+
 def areas(stages: Sequence[ExplainedStage]) -> list[str]:
     """Say, measure by measure, in which networks the order of contributions is better than chance."""
     return [text for measure in MEASURES if (text := _beyond_chance(measure, stages))]
