@@ -48,7 +48,11 @@ class TrackioDouble(types.ModuleType):
         self.projects = {}
 
     def init(self, project, name, group, config, embed, auto_log_gpu, auto_log_cpu):
-        return LocalRun(self.projects.setdefault(project, []), name, config)
+        self.current = LocalRun(self.projects.setdefault(project, []), name, config)
+        return self.current
+
+    def finish(self):
+        self.current.project.append(self.current)
 
     def Api(self):  # noqa: N802
         return self
@@ -65,9 +69,6 @@ class LocalRun:
 
     def log(self, metrics, step):
         self.rows.append((step, metrics))
-
-    def finish(self):
-        self.project.append(self)
 
     def rename(self, name):
         assert name not in {run.name for run in self.project}

@@ -1,6 +1,8 @@
 """Runs in Trackio's database on this machine; its own ``trackio sync`` sends them, when a person says so."""
 
+import io
 import os
+from contextlib import redirect_stdout
 from typing import Any
 
 from tutelage.errors import UserError, library
@@ -58,6 +60,13 @@ class TrackioTracker(Tracker):
         """Write a run."""
         if run.files:
             raise UserError("--files: Trackio takes none; allowed: with --to mlflow or wandb")
+        with redirect_stdout(io.StringIO()):  # it says several lines of each run
+            self._write(run)
+        for one in self._runs():
+            if one.name == run.name + UNFINISHED:
+                one.rename(run.name)
+
+    def _write(self, run: TrackedRun) -> None:
         made = self._trackio.init(
             project=self._project, name=run.name + UNFINISHED, group=run.tags.get("experiment"),
             config={**run.parameters, "tutelage": {**run.tags, "run": run.key}}, embed=False,
@@ -66,10 +75,7 @@ class TrackioTracker(Tracker):
         for epoch, values in run.curves.items():
             made.log(dict(values), step=epoch)
         made.log(dict(run.scores), step=max(run.curves, default=0) + 1)
-        made.finish()
-        for one in self._runs():
-            if one.name == run.name + UNFINISHED:
-                one.rename(run.name)
+        self._trackio.finish()
 
     def _runs(self) -> list[Any]:
         try:
