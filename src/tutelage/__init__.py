@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # what __getattr__ gives, for editors and type checkers
     from tutelage.study.comparison import compare as compare
     from tutelage.study.file import load_study as load_study
     from tutelage.study.ledger import read_study as read_study
+    from tutelage.tracking import track_runs as track  # noqa: F401
     from tutelage.training.check import check as check
     from tutelage.types import Batch as Batch
     from tutelage.types import Output as Output
@@ -56,6 +57,7 @@ _PLACES = {
     "explain": "tutelage.report.sample:explain_sample",
     "load_study": "tutelage.study.file:load_study",
     "read_study": "tutelage.study.ledger:read_study",
+    "track": "tutelage.tracking:track_runs",
     "load_network": "tutelage.recipe.networks:load_network",
     "predict": "tutelage.evaluate:predict",
     "load": "tutelage.export:load_model",

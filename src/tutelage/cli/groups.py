@@ -46,7 +46,7 @@ class WholeGroup(SentenceGroup):
     """All commands, listed in the order in which a person meets them."""
 
     order = (
-        "new", "recipes", "data", "check", "run", "report", "study", "serve", "explain", "look",
+        "new", "recipes", "data", "check", "run", "report", "study", "serve", "track", "explain", "look",
         "ship", "predict", "stream", "concepts", "encoders", "list", "schema", "cache", "doctor",
     )  # fmt: skip
 

@@ -15,6 +15,7 @@ from tutelage.cli import export as export_commands
 from tutelage.cli import look as look_command
 from tutelage.cli import start as start_commands
 from tutelage.cli import study as study_commands
+from tutelage.cli import track as track_command
 from tutelage.cli.groups import AskingGroup, SentenceGroup, WholeGroup
 from tutelage.cli.options import (
     DataHome,
@@ -46,7 +47,7 @@ app.add_typer(study_commands.app, name="study", cls=SentenceGroup)
 for command in (
     export_commands.ship, export_commands.predict, export_commands.stream,
     start_commands.new, start_commands.recipes, start_commands.schema, start_commands.doctor, look_command.look,
-    explain_command.explain, cache_command.cache,
+    explain_command.explain, cache_command.cache, track_command.track,
 ):  # fmt: skip
     app.command()(command)
 
