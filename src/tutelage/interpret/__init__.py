@@ -19,15 +19,25 @@ from tutelage.interpret.faithfulness import compare, faithfulness
 from tutelage.interpret.gallery import concept_scores, gallery, heat_maps, overlay, spotlight
 from tutelage.interpret.places import attention_map, attribution_map, contribution_map
 from tutelage.interpret.randomisation import Randomisation, likeness, randomisation, randomised
+from tutelage.interpret.sparsity import (
+    SparseLayer,
+    area,
+    at_levels,
+    effective_concepts,
+    sparse_path,
+)
 from tutelage.interpret.stability import Stability, stability
 
 __all__ = [
     "Ablation",
     "Curve",
     "Randomisation",
+    "SparseLayer",
     "Stability",
     "ablate",
     "additivity",
+    "area",
+    "at_levels",
     "attention_map",
     "attribution_map",
     "comparable",
@@ -39,6 +49,7 @@ __all__ = [
     "concept_scores",
     "contribution_map",
     "deletion",
+    "effective_concepts",
     "faithfulness",
     "gallery",
     "heat_maps",
@@ -51,6 +62,7 @@ __all__ = [
     "overlay",
     "randomisation",
     "randomised",
+    "sparse_path",
     "spotlight",
     "stability",
 ]
