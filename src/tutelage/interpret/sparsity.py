@@ -153,7 +153,7 @@ _EPS = 1e-12
 
 
 class _ElasticNet:
-    """The problem: samples, targets and what is forbidden. Weights are [C, M + 1], the bias is their last column."""
+    """The problem: samples, targets, what is forbidden. Weights are [C, M + 1], their last column is the bias."""
 
     def __init__(
         self, values: Tensor, y: Tensor, allowed: Tensor | None, positive: bool, share: float
