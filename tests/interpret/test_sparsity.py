@@ -10,6 +10,7 @@ from tutelage.interpret.sparsity import (
     area,
     at_levels,
     effective_concepts,
+    matching_layers,
     sparse_path,
 )
 
@@ -72,6 +73,36 @@ def test_what_is_forbidden_stays_zero():
     last = sparse_path(values, labels, allowed=allowed, positive=True, steps=30)[-1]
     assert (last.weights[~allowed] == 0).all()
     assert (last.weights >= 0).all() and (last.weights > 0).any()
+
+
+def test_matching_takes_the_concepts_that_count_and_fits_them_anew():
+    values, labels = samples()
+    layers = matching_layers(values, labels, level=3, iterations=3000)
+    assert [layer.effective for layer in layers] == [1, 2, 3]
+    assert (layers[0].weights != 0).nonzero().tolist() == [[0, 0], [1, 1], [2, 2]]
+    # with all concepts of the last layer it is ridge regression, as scikit-learn solves it
+    every = matching_layers(values[:, :3], labels, level=3, iterations=3000)[-1]
+    other = LogisticRegression(C=1 / (len(values) * 1e-3), tol=1e-9, max_iter=9999)
+    other.fit(values[:, :3].numpy(), labels.numpy())
+    assert torch.allclose(every.weights, torch.from_numpy(other.coef_), atol=1e-4)
+
+
+def test_matching_takes_one_of_two_concepts_that_say_the_same():
+    values, labels = samples()
+    doubled = torch.cat([values, values], dim=1)
+    for row in matching_layers(doubled, labels, level=3)[-1].weights:
+        assert len({int(i) % 12 for i in row.nonzero()}) == 3
+
+
+def test_matching_keeps_to_what_is_allowed():
+    values, labels = samples()
+    allowed = torch.zeros(3, 12, dtype=torch.bool)
+    allowed[0, 0] = allowed[1, 1:5] = allowed[2, 6:] = True
+    last = matching_layers(values, labels, level=4, allowed=allowed)[-1]
+    assert (last.weights != 0).sum(dim=1).tolist() == [1, 4, 4]
+    assert (last.weights[~allowed] == 0).all()
+    spoken = matching_layers(values, labels, level=4, allowed=allowed, positive=True)[-1]
+    assert (spoken.weights >= 0).all() and spoken.effective > 0
 
 
 def test_certain_probabilities_are_labels():

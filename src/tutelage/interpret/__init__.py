@@ -24,6 +24,7 @@ from tutelage.interpret.sparsity import (
     area,
     at_levels,
     effective_concepts,
+    matching_layers,
     sparse_path,
 )
 from tutelage.interpret.stability import Stability, stability
@@ -57,6 +58,7 @@ __all__ = [
     "integrated_gradients",
     "likeness",
     "mass_inside",
+    "matching_layers",
     "mentioned",
     "occlusion",
     "overlay",

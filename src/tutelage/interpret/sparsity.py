@@ -12,7 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-__all__ = ["LEVELS", "SparseLayer", "area", "at_levels", "effective_concepts", "sparse_path"]
+__all__ = [
+    "LEVELS",
+    "SparseLayer",
+    "area",
+    "at_levels",
+    "effective_concepts",
+    "matching_layers",
+    "sparse_path",
+]
 
 LEVELS = (5, 10, 15, 20, 25, 30)
 """Numbers of effective concepts that are published."""
@@ -107,12 +115,9 @@ def sparse_path(
     Source:
         Wong et al. 2021, arXiv:2105.04857 (the path, share 0.99); Beck, Teboulle 2009 (FISTA).
     """
-    y = F.one_hot(targets).to(values.dtype) if targets.ndim == 1 else targets.to(values.dtype)
     if not 0 < share <= 1:
         raise ValueError(f"share: {share}; allowed: above 0, at most 1")
-    if y.shape[1] < 2:
-        raise ValueError("targets: found one class, allowed: two or more")
-    net = _ElasticNet(values, y, allowed, positive, share)
+    net = _ElasticNet(values, _probabilities(targets, values), allowed, positive, share)
     weights, penalty = net.empty(), net.largest()
     path = [net.layer(weights, penalty)]
     while len(path) <= steps and path[-1].effective < min(level, values.shape[1]):
@@ -120,6 +125,54 @@ def sparse_path(
         weights = net.solve(weights, penalty, iterations)
         path.append(net.layer(weights, penalty))
     return path
+
+
+def matching_layers(
+    values: Tensor,
+    targets: Tensor,
+    *,
+    level: int = 10,
+    allowed: Tensor | None = None,
+    positive: bool = False,
+    ridge: float = 1e-3,
+    iterations: int = 100,
+) -> list[SparseLayer]:
+    """Give every class one more concept at a time: the one along which its loss falls fastest; then fit anew.
+
+    Of two concepts that say the same a class takes one. A path of penalties takes both, and pruning by magnitude
+    then leaves classes without any.
+
+    Args:
+        values: of concepts, [n, M]; standardise them.
+        targets: class numbers, [n], or class probabilities, [n, C].
+        level: concepts of a class in the last layer.
+        allowed: which concepts a class may read, [C, M] bool; all unless given. A class with fewer takes all.
+        positive: no weight is below zero.
+        ridge: penalty of the squares of the weights, half of it.
+        iterations: of accelerated proximal gradient in each round.
+
+    Returns:
+        ``level`` layers; number k - 1 has k effective concepts, or fewer where weights ended at zero.
+
+    Raises:
+        ValueError: targets of one class.
+
+    Source:
+        Pati et al. 1993, orthogonal matching pursuit, for cross entropy (Lozano et al. 2011).
+    """
+    net = _ElasticNet(values, _probabilities(targets, values), None, positive, share=0.0)
+    free = torch.ones_like(net.allowed) if allowed is None else allowed.clone()
+    net.allowed = torch.zeros_like(free)
+    weights, layers = net.empty(), []
+    for _ in range(level):
+        pull = -net.gradient(weights)[:, :-1]
+        best = (pull if positive else pull.abs()).masked_fill(~free, -1.0).argmax(dim=1)
+        rows = torch.arange(len(best))
+        net.allowed[rows, best] |= free[rows, best]
+        free[rows, best] = False
+        weights = net.solve(weights, ridge, iterations)
+        layers.append(net.layer(weights, ridge))
+    return layers
 
 
 def at_levels(
@@ -150,6 +203,13 @@ def area(accuracies: Mapping[float, float]) -> float:
 
 _STEP = 0.75
 _EPS = 1e-12
+
+
+def _probabilities(targets: Tensor, values: Tensor) -> Tensor:
+    y = (F.one_hot(targets) if targets.ndim == 1 else targets).to(values.dtype)
+    if y.shape[1] < 2:
+        raise ValueError("targets: found one class, allowed: two or more")
+    return y
 
 
 class _ElasticNet:
