@@ -206,7 +206,7 @@ _EPS = 1e-12
 
 
 def _probabilities(targets: Tensor, values: Tensor) -> Tensor:
-    y = (F.one_hot(targets) if targets.ndim == 1 else targets).to(values.dtype)
+    y = (F.one_hot(targets.long()) if targets.ndim == 1 else targets).to(values.dtype)
     if y.shape[1] < 2:
         raise ValueError("targets: found one class, allowed: two or more")
     return y
