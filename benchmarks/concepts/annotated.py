@@ -106,7 +106,11 @@ class Bottleneck:
         """Return the accuracy after a person has told the truth of 0 to M concepts of each test sample."""
         head, labels = self._head(self.told), self.labels[self.test]
         unsure = (told - 0.5).abs().argsort(dim=1)
-        found: dict[str, list[float]] = {"in random order": [], "least sure first": [], "renamed": []}
+        found: dict[str, list[float]] = {
+            "in random order": [],
+            "least sure first": [],
+            "renamed": [],
+        }
         for k in range(true.shape[1] + 1):
             random = told.clone()
             random[:, order[:k]] = true[:, order[:k]]

@@ -50,6 +50,14 @@ DRAWN = {
     "none/directions": ("random directions", "#777777", ":"),
     "threshold/concepts": ("concepts, above a threshold", "#009E73", "-."),
 }
+INTRO = (
+    "Do concepts matter? Accuracy at matched sparsity (NEC: concepts that a class reads) beside random words and "
+    "shuffled names; leakage and interventions.",
+    "",
+    "Differences: paired over draws of training samples and words, 95 % intervals of Student's t; of HAPT over "
+    "six groups of three people, so for new people. Bold: the interval excludes zero, one comparison at a time. "
+    "Classes take one concept after the other (`matching_layers`) unless said otherwise.",
+)
 Draws = Sequence[Mapping[str, Any]]
 Read = Callable[[Mapping[str, Any]], float]
 
@@ -58,7 +66,10 @@ def difference(draws: Draws, a: Read, b: Read) -> PairedDifference:
     """Return the difference of two readings over draws, in points."""
     folds = len({row["fold"] for row in draws}) > 1
     one, other = (
-        {(str(row["fold"]) if folds else "", row["draw"]): 100 * read(row["found"]) for row in draws}
+        {
+            (str(row["fold"]) if folds else "", row["draw"]): 100 * read(row["found"])
+            for row in draws
+        }
         for read in (a, b)
     )
     return paired_difference(one, other)
@@ -95,7 +106,12 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 def matched(name: str, draws: Draws) -> list[str]:
     """Return what one set of samples and texts says at matched sparsity."""
     dense = mean(draws, at("probe", "all"))
-    lines = [f"## {TITLES[name]}", "", f"{len(draws)} draws. Linear probe on the embeddings: {dense:.1f} %.", ""]
+    lines = [
+        f"## {TITLES[name]}",
+        "",
+        f"{len(draws)} draws. Linear probe on the embeddings: {dense:.1f} %.",
+        "",
+    ]
     head = ["accuracy, %", *(f"NEC {k}" for k in LEVELS)]
     lines += table(
         head,
@@ -112,7 +128,10 @@ def matched(name: str, draws: Draws) -> list[str]:
     rows = [[text, *(f"{mean(draws, at(row, k)):.1f}" for k in keys)]
             for row, text in (("path/concepts", "concepts"), ("path/words", "random words"))]  # fmt: skip
     gains = [said(difference(draws, at("path/concepts", k), at("path/words", k))) for k in keys]
-    lines += ["The published protocol: a path of elastic nets, pruned by magnitude without refit.", ""]
+    lines += [
+        "The published protocol: a path of elastic nets, pruned by magnitude without refit.",
+        "",
+    ]
     head = ["accuracy, %", *(f"NEC {k}" for k in have), "mean (ANEC)"]
     return lines + table(head, [*rows, ["difference, points", *gains]])
 
@@ -155,16 +174,9 @@ def annotated(name: str, draws: Draws) -> list[str]:
     )
 
 
-def page(found: Mapping[str, Mapping[str, Draws]]) -> str:
+def page(found: Mapping[str, Any]) -> str:
     """Return the whole page."""
-    lines = [
-        "`python -m benchmarks.concepts.run`", "",
-        "Do concepts matter? Accuracy at matched sparsity (NEC: concepts that a class reads) beside random words and "
-        "shuffled names; leakage and interventions.", "",
-        "Differences: paired over draws of the training samples and words, with 95 % intervals of Student's t; of HAPT "
-        "over six groups of three people, so for new people. Bold: the interval excludes zero (one comparison at a "
-        "time). Classes take one concept after the other (`matching_layers`) unless said otherwise.", "",
-    ]  # fmt: skip
+    lines = [f"`{found['command']}`", "", *INTRO, ""]
     for name, draws in found["texts"].items():
         lines += matched(name, draws)
     for name, draws in found["annotated"].items():
@@ -172,18 +184,29 @@ def page(found: Mapping[str, Mapping[str, Draws]]) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def figure(found: Mapping[str, Mapping[str, Draws]], path: Path) -> None:
+def figure(found: Mapping[str, Any], path: Path) -> None:
     """Draw accuracy over the number of effective concepts, one panel for each set."""
-    sets = found["texts"]
+    sets: Mapping[str, Draws] = found["texts"]
     drawing = Figure(figsize=(3.4 * len(sets), 3.2), layout="constrained")
-    for axes, (name, draws) in zip(drawing.subplots(1, len(sets), squeeze=False)[0], sets.items(), strict=True):
+    for axes, (name, draws) in zip(
+        drawing.subplots(1, len(sets), squeeze=False)[0], sets.items(), strict=True
+    ):
         for row, (text, colour, line) in DRAWN.items():
             values = np.array([[100 * at(row, k)(d["found"]) for k in LEVELS] for d in draws])
-            axes.plot(LEVELS, values.mean(axis=0), line, color=colour, label=text, marker="o", ms=3.5)
+            axes.plot(
+                LEVELS, values.mean(axis=0), line, color=colour, label=text, marker="o", ms=3.5
+            )
             axes.fill_between(LEVELS, values.min(0), values.max(0), color=colour, alpha=0.12, lw=0)
         dense = mean(draws, at("probe", "all"))
         axes.axhline(dense, color="black", lw=0.8)
-        axes.annotate("linear probe", (LEVELS[-1], dense), (0, 3), textcoords="offset points", ha="right", fontsize=8)
+        axes.annotate(
+            "linear probe",
+            (LEVELS[-1], dense),
+            (0, 3),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8,
+        )
         axes.set_title(TITLES[name], fontsize=10)
         axes.set_xlabel("effective concepts of a class")
         axes.set_xticks(LEVELS)

@@ -1,10 +1,11 @@
 """Do concepts matter? Accuracy at matched sparsity beside random words and shuffled names; leakage, interventions.
 
-python -m benchmarks.labo.stand_in cifar10 && python -m benchmarks.labo.stand_in hapt && python -m benchmarks.concepts.robots
-python -m benchmarks.concepts.run
+First, once: python -m benchmarks.labo.stand_in cifar10 (hapt) and python -m benchmarks.concepts.robots; then
+
+python -m benchmarks.concepts.run [--data hapt robots]
 
 What is done is written to runs/concepts, one draw a line, and not done again.
-"""  # noqa: E501
+"""
 
 import argparse
 import json
@@ -49,7 +50,9 @@ def main() -> None:
     parser.add_argument("--data", nargs="*", default=list(DRAWS), choices=DRAWS)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    found: dict[str, Any] = {"texts": {}, "annotated": {}}
+    command = "python -m benchmarks.concepts.run"
+    command += "" if options.data == list(DRAWS) else f" --data {' '.join(options.data)}"
+    found: dict[str, Any] = {"command": command, "machine": machine(), "texts": {}, "annotated": {}}
     for name in options.data:
         space = getattr(spaces, name)(options.stand_ins)
 
@@ -61,8 +64,7 @@ def main() -> None:
         study = annotated.study(name, options.stand_ins)
         keys = [(0, draw) for draw in range(10)]
         found["annotated"][name] = kept(options.runs / f"annotated-{name}.jsonl", keys, study)
-    result = {"command": "python -m benchmarks.concepts.run", "machine": machine(), **found}
-    (HERE / "results.json").write_text(json.dumps(result, indent=None) + "\n")
+    (HERE / "results.json").write_text(json.dumps(found, separators=(",", ":")) + "\n")
     (HERE / "results.md").write_text(page.page(found))
     page.figure(found, HERE / "matched.png")
     print(page.page(found))

@@ -76,13 +76,21 @@ def robots(folder: Path) -> Space:
     kept, texts, words = drawn.load(folder / "robots")
     speaks = torch.tensor([drawn.RULE.get(text, 0) for text in texts])
     owners = torch.stack([speaks < 0, speaks > 0])
-    for column in drawn.PHRASES.values():  # what speaks for one class speaks, where it is not, for the other
+    for (
+        column
+    ) in drawn.PHRASES.values():  # what speaks for one class speaks, where it is not, for the other
         a, b = (texts.index(text) for text in column)
         owners[:, a] |= owners[:, b].flip(0)
         owners[:, b] |= owners[:, a].flip(0)
     folds = torch.where(torch.arange(len(kept["labels"])) % 5 < 2, -1, 0)
     return Space(
-        kept["samples"], kept["labels"].long(), folds, tuple(texts), owners, torch.no_grad()(words), kept["true"]
+        kept["samples"],
+        kept["labels"].long(),
+        folds,
+        tuple(texts),
+        owners,
+        torch.no_grad()(words),
+        kept["true"],
     )
 
 

@@ -83,9 +83,7 @@ class Trial:
         for relevance in ("threshold", "softmax"):
             for name in ("concepts", "words"):
                 yield f"{relevance}/{name}", self._matched(self.vectors[name], relevance)
-        order = torch.randperm(
-            len(self.named), generator=torch.Generator().manual_seed(self.draw)
-        )
+        order = torch.randperm(len(self.named), generator=torch.Generator().manual_seed(self.draw))
         owners = self.space.owners
         for name, allowed in (("names", owners), ("shuffled", owners[:, order])):
             yield f"owned/{name}", self._matched(self.named, "none", allowed)
@@ -123,9 +121,7 @@ class Trial:
         a, b = self.values(vectors, "none")
         levels = [k for k in PUBLISHED if k <= a.shape[1]]
         path = sparse_path(a, self.labels[0], level=levels[-1], iterations=60)
-        found = {
-            k: one.accuracy(b, self.labels[1]) for k, one in at_levels(path, levels).items()
-        }
+        found = {k: one.accuracy(b, self.labels[1]) for k, one in at_levels(path, levels).items()}
         return {str(k): value for k, value in found.items()} | {"mean": area(found)}
 
     def _probe(self) -> Callable[[Tensor], Tensor]:

@@ -163,7 +163,8 @@ def matching_layers(
     net = _ElasticNet(values, _probabilities(targets, values), None, positive, share=0.0)
     free = torch.ones_like(net.allowed) if allowed is None else allowed.clone()
     net.allowed = torch.zeros_like(free)
-    weights, layers = net.empty(), []
+    weights = net.empty()
+    layers: list[SparseLayer] = []
     for _ in range(level):
         pull = -net.gradient(weights)[:, :-1]
         best = (pull if positive else pull.abs()).masked_fill(~free, -1.0).argmax(dim=1)
