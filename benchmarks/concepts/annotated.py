@@ -1,6 +1,7 @@
 """Where concepts are annotated: are they right, do they leak, and does it help to tell the network the truth?"""
 
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,10 @@ HALF = 600  # samples that concepts are learned on, and as many others for the h
 
 def study(name: str, folder: Path) -> Callable[[int, int], dict[str, Any]]:
     """Return what one draw gives, for ``digits`` or ``robots``."""
-    x, true, labels = _digits() if name == "digits" else _robots(folder)
+    data = cache(_digits if name == "digits" else partial(_robots, folder))
 
     def one(_: int, draw: int) -> dict[str, Any]:
+        x, true, labels = data()
         order = torch.randperm(len(x), generator=torch.Generator().manual_seed(draw))
         return Bottleneck(x, true, labels, order).measured(FEW[name], draw)
 

@@ -23,6 +23,8 @@ ROWS = {
     "none/directions": "random directions",
     "threshold/concepts": "concepts, above a threshold",
     "threshold/words": "random words, above a threshold",
+    "threshold/salad": "their own words in random order, above a threshold",
+    "threshold/directions": "random directions, above a threshold",
     "softmax/concepts": "concepts, softmax over them",
     "softmax/words": "random words, softmax over them",
     "taught/concepts": "concepts, taught by the linear probe",
@@ -37,9 +39,17 @@ PAIRS = {
     "concepts − random words": ("none/concepts", "none/words"),
     "concepts − their own words in random order": ("none/concepts", "none/salad"),
     "concepts − random directions": ("none/concepts", "none/directions"),
-    "the same two, above a threshold": ("threshold/concepts", "threshold/words"),
-    "the same two, softmax": ("softmax/concepts", "softmax/words"),
-    "the same two, taught by the probe": ("taught/concepts", "taught/words"),
+    "above a threshold: concepts − random words": ("threshold/concepts", "threshold/words"),
+    "above a threshold: concepts − their own words in random order": (
+        "threshold/concepts",
+        "threshold/salad",
+    ),
+    "above a threshold: concepts − random directions": (
+        "threshold/concepts",
+        "threshold/directions",
+    ),
+    "softmax: concepts − random words": ("softmax/concepts", "softmax/words"),
+    "taught by the probe: concepts − random words": ("taught/concepts", "taught/words"),
     "own concepts − the same, names shuffled": ("owned/names", "owned/shuffled"),
     "LaBo, pruned − the same on random words": ("labo/concepts", "labo/words"),
     "LaBo, pruned − the same, names shuffled": ("labo/concepts", "labo/shuffled"),
@@ -48,7 +58,8 @@ DRAWN = {
     "none/concepts": ("concepts", "#0072B2", "-"),
     "none/words": ("random words", "#D55E00", "--"),
     "none/directions": ("random directions", "#777777", ":"),
-    "threshold/concepts": ("concepts, above a threshold", "#009E73", "-."),
+    "threshold/concepts": ("concepts, above a threshold", "#009E73", "-"),
+    "threshold/words": ("random words, above a threshold", "#CC79A7", "--"),
 }
 INTRO = (
     "Do concepts matter? Accuracy at matched sparsity (NEC: concepts that a class reads) beside random words and "
@@ -187,30 +198,18 @@ def page(found: Mapping[str, Any]) -> str:
 def figure(found: Mapping[str, Any], path: Path) -> None:
     """Draw accuracy over the number of effective concepts, one panel for each set."""
     sets: Mapping[str, Draws] = found["texts"]
-    drawing = Figure(figsize=(3.4 * len(sets), 3.2), layout="constrained")
-    for axes, (name, draws) in zip(
-        drawing.subplots(1, len(sets), squeeze=False)[0], sets.items(), strict=True
-    ):
+    drawing = Figure(figsize=(3.4 * len(sets), 3.6), layout="constrained")
+    panels = drawing.subplots(1, len(sets), squeeze=False)[0]
+    for axes, (name, draws) in zip(panels, sets.items(), strict=True):
         for row, (text, colour, line) in DRAWN.items():
-            values = np.array([[100 * at(row, k)(d["found"]) for k in LEVELS] for d in draws])
-            axes.plot(
-                LEVELS, values.mean(axis=0), line, color=colour, label=text, marker="o", ms=3.5
-            )
-            axes.fill_between(LEVELS, values.min(0), values.max(0), color=colour, alpha=0.12, lw=0)
-        dense = mean(draws, at("probe", "all"))
-        axes.axhline(dense, color="black", lw=0.8)
-        axes.annotate(
-            "linear probe",
-            (LEVELS[-1], dense),
-            (0, 3),
-            textcoords="offset points",
-            ha="right",
-            fontsize=8,
-        )
+            values = [mean(draws, at(row, k)) for k in LEVELS]
+            axes.plot(LEVELS, values, line, color=colour, label=text, marker="o", ms=3.5)
+        axes.axhline(mean(draws, at("probe", "all")), color="black", lw=0.8, label="linear probe")
         axes.set_title(TITLES[name], fontsize=10)
         axes.set_xlabel("effective concepts of a class")
         axes.set_xticks(LEVELS)
         axes.spines[["top", "right"]].set_visible(False)
-    drawing.axes[0].set_ylabel("accuracy, %")
-    drawing.axes[-1].legend(fontsize=8, frameon=False, loc="lower right")
+    panels[0].set_ylabel("accuracy, %")
+    lines, texts = panels[0].get_legend_handles_labels()
+    drawing.legend(lines, texts, loc="outside lower center", ncols=2, fontsize=8, frameon=False)
     drawing.savefig(path, dpi=150)

@@ -9,7 +9,8 @@ What is done is written to runs/concepts, one draw a line, and not done again.
 
 import argparse
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,10 @@ def main() -> None:
     command += "" if options.data == list(DRAWS) else f" --data {' '.join(options.data)}"
     found: dict[str, Any] = {"command": command, "machine": machine(), "texts": {}, "annotated": {}}
     for name in options.data:
-        space = getattr(spaces, name)(options.stand_ins)
+        space = cache(partial(getattr(spaces, name), options.stand_ins))
 
-        def one(fold: int, draw: int, space: spaces.Space = space) -> Mapping[str, Any]:
-            return dict(texts.Trial(space, fold, draw).rows())
+        def one(fold: int, draw: int, space: Callable[[], spaces.Space] = space) -> dict[str, Any]:
+            return dict(texts.Trial(space(), fold, draw).rows())
 
         found["texts"][name] = kept(options.runs / f"{name}.jsonl", DRAWS[name], one)
     for name in ANNOTATED:

@@ -80,9 +80,9 @@ class Trial:
         """Yield the accuracy by number of effective concepts of every row."""
         for name, vectors in self.vectors.items():
             yield f"none/{name}", self._matched(vectors, "none")
-        for relevance in ("threshold", "softmax"):
-            for name in ("concepts", "words"):
-                yield f"{relevance}/{name}", self._matched(self.vectors[name], relevance)
+            yield f"threshold/{name}", self._matched(vectors, "threshold")
+        for name in ("concepts", "words"):
+            yield f"softmax/{name}", self._matched(self.vectors[name], "softmax")
         order = torch.randperm(len(self.named), generator=torch.Generator().manual_seed(self.draw))
         owners = self.space.owners
         for name, allowed in (("names", owners), ("shuffled", owners[:, order])):
