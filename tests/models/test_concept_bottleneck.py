@@ -211,6 +211,55 @@ def test_concepts_are_chosen_by_training_samples(tmp_path):
     assert again.names == ours.names
 
 
+@pytest.mark.parametrize(
+    ("relevance", "threshold"), [("contrast", 0.0), ("threshold", 0.0), ("threshold", 0.7)]
+)
+def test_relevance_is_how_far_a_similarity_is_above_its_usual(tmp_path, relevance, threshold):
+    ours, arguments = settled(
+        tmp_path / "few.json", per_class=2, relevance=relevance, threshold=threshold
+    )
+    x, _ = samples()
+    new = x[:4] + waves(4, 8, step=0.3)
+    values = ours(new).features["concepts"]
+    for m, text in enumerate(ours.names):
+        word = Words().embed_texts([text])[0]
+        known = torch.stack([F.cosine_similarity(word, one, dim=0) for one in x]).double()
+        for b, one in enumerate(new):
+            far = (F.cosine_similarity(word, one, dim=0) - known.mean()) / known.std(correction=0)
+            wanted = float(far) if relevance == "contrast" else max(0.0, float(far) - threshold)
+            assert float(values[b, m]) == pytest.approx(wanted, abs=1e-4)
+    # explanations and edits are exact, and a checkpoint builds the same network
+    told = ours.explain(new).streams["text"].contributions
+    assert torch.allclose(told.sum(dim=(1, 2)), ours(new).logits, rtol=1e-4, atol=1e-3)
+    less = remove_concept(ours, ours.names[1])(new).logits
+    assert torch.allclose(less, ours(new).logits - told[:, 0, 1], rtol=1e-4, atol=1e-3)
+    again = ConceptBottleneck(
+        8, CLASSES, Words(), relevance=relevance, threshold=threshold, **arguments
+    )
+    again.load_state_dict(ours.state_dict())
+    assert torch.equal(again(new).logits, ours(new).logits)
+
+
+def test_only_a_threshold_makes_it_more_than_a_linear_probe(tmp_path):
+    x = waves(3, 8, step=0.5)
+    x = x / x.norm(dim=1, keepdim=True)
+    for relevance, linear in (("none", True), ("contrast", True), ("threshold", False)):
+        ours, _ = settled(
+            tmp_path / f"{relevance}.json",
+            per_class=2,
+            relevance=relevance,
+            similarity="inner_product",
+        )
+        a, b, middle = ours.values(torch.stack([x[0], x[1], (x[0] + x[1]) / 2]))
+        assert torch.allclose(middle, (a + b) / 2, atol=1e-4) == linear
+
+
+def test_a_concept_without_a_usual_similarity_is_not_added(tmp_path):
+    ours, _ = settled(tmp_path / "few.json", per_class=2, relevance="threshold")
+    with pytest.raises(UserError, match="relevance is none"):
+        add_concept(ours, "a new one", {"a": 1.0}, torch.ones(8))
+
+
 def test_the_criterion_decides(tmp_path):
     plain, _ = settled(tmp_path / "few.json", per_class=1)
     covering, _ = settled(

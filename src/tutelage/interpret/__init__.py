@@ -28,6 +28,14 @@ from tutelage.interpret.perturbed import (
 )
 from tutelage.interpret.places import attention_map, attribution_map, contribution_map
 from tutelage.interpret.randomisation import Randomisation, likeness, randomisation, randomised
+from tutelage.interpret.sparsity import (
+    SparseLayer,
+    area,
+    at_levels,
+    effective_concepts,
+    matching_layers,
+    sparse_path,
+)
 from tutelage.interpret.stability import Stability, stability
 
 __all__ = [
@@ -35,9 +43,12 @@ __all__ = [
     "Curve",
     "Infidelity",
     "Randomisation",
+    "SparseLayer",
     "Stability",
     "ablate",
     "additivity",
+    "area",
+    "at_levels",
     "attention_map",
     "attribution_map",
     "comparable",
@@ -50,6 +61,7 @@ __all__ = [
     "concept_scores",
     "contribution_map",
     "deletion",
+    "effective_concepts",
     "faithfulness",
     "gallery",
     "heat_maps",
@@ -60,6 +72,7 @@ __all__ = [
     "likeness",
     "mass_inside",
     "max_sensitivity",
+    "matching_layers",
     "mentioned",
     "noise",
     "occlusion",
@@ -69,6 +82,7 @@ __all__ = [
     "randomised",
     "removal",
     "sparseness",
+    "sparse_path",
     "spotlight",
     "stability",
 ]

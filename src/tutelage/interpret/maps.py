@@ -100,4 +100,5 @@ def complexity(maps: Tensor) -> Tensor:
     """
     sizes = maps.flatten(1).abs()
     shares = sizes / sizes.sum(dim=1, keepdim=True)
-    return torch.special.entr(shares).sum(dim=1)
+    entropy: Tensor = torch.special.entr(shares).sum(dim=1)
+    return entropy

@@ -16,8 +16,10 @@ from tutelage.types import ConceptStream, Explanation, Output
 from tutelage.vlm.base import EncoderSource
 
 Softmax = Literal["concepts", "classes", "none"]
+Relevance = Literal["none", "contrast", "threshold"]
 _AXIS = {"concepts": 1, "classes": 0}
 STREAM = "text"
+_FLAT = 1e-6  # a similarity that varies less is the same for all
 
 
 class ConceptBottleneck(Network):
@@ -46,6 +48,11 @@ class ConceptBottleneck(Network):
             or ``none``.
         similarity: ``cosine``; or ``inner_product`` of embeddings as they are, as released.
         scale: of the class scores; 100 is CLIP's.
+        relevance: what a similarity is worth. ``none``: itself. ``contrast``: how far it lies above its mean over
+            the training samples, in their standard deviations. ``threshold``: how far that lies above
+            ``threshold``, else 0: no linear function of the embedding any more, so that the layer is no linear
+            probe whatever the concepts are called.
+        threshold: in standard deviations.
         selected: concept -> the classes that own it. Settled by the data: a checkpoint states it.
 
     Shapes:
@@ -66,6 +73,8 @@ class ConceptBottleneck(Network):
     vectors: Tensor
     owners: Tensor
     weights: nn.Parameter
+    centre: Tensor
+    spread: Tensor
 
     def __init__(
         self,
@@ -83,6 +92,8 @@ class ConceptBottleneck(Network):
         softmax: Softmax = "concepts",
         similarity: Literal["cosine", "inner_product"] = "cosine",
         scale: float = 100.0,
+        relevance: Relevance = "none",
+        threshold: float = 0.0,
         selected: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         super().__init__()
@@ -97,6 +108,7 @@ class ConceptBottleneck(Network):
         self.prior, self.prior_weight = prior, prior_weight
         self.softmax: Softmax = softmax
         self.similarity, self.scale = similarity, scale
+        self.relevance, self.threshold = relevance, threshold
         self.untrained = False
         self.selected: dict[str, tuple[str, ...]] = {}
         if selected is not None:
@@ -138,6 +150,10 @@ class ConceptBottleneck(Network):
         kept = self._chosen(inputs, labels, vectors, candidates)
         chosen = [texts.concepts[i] for i in kept]
         self.own({concept.text: concept.owners for concept in chosen}, vectors[kept])
+        if self.relevance != "none":
+            similarities = self._measured(inputs.float()) @ self.vectors.mT
+            self.centre = similarities.mean(dim=0)
+            self.spread = similarities.std(dim=0, correction=0).clamp_min(_FLAT)
         self._begin()
         return {"selected": self.settled["selected"]}
 
@@ -170,10 +186,22 @@ class ConceptBottleneck(Network):
             for name in owners:
                 if name not in self.class_names:
                     raise unknown("network.selected", "class", name, self.class_names)
+        usual = {text: i for i, text in enumerate(self.selected)}
         self.selected = {text: tuple(names) for text, names in selected.items()}
+        if self.relevance != "none":
+            self._keep([usual.get(text) for text in self.selected], vectors)
         owned = [[name in names for names in selected.values()] for name in self.class_names]
         self.register_buffer("vectors", self._measured(vectors).clone())
         self.register_buffer("owners", torch.tensor(owned, device=vectors.device))
+
+    def _keep(self, places: Sequence[int | None], like: Tensor) -> None:
+        """Keep what is usual of concepts that were there already; of others it is 0 ± 1 until it is fitted."""
+        centre, spread = like.new_zeros(len(places)), like.new_ones(len(places))
+        for new, old in enumerate(places):
+            if old is not None:
+                centre[new], spread[new] = self.centre[old], self.spread[old]
+        self.register_buffer("centre", centre)
+        self.register_buffer("spread", spread)
 
     def _begin(self) -> None:
         """Give the weights their prior."""
@@ -212,12 +240,16 @@ class ConceptBottleneck(Network):
             self.untrained = kept
 
     def values(self, x: Tensor) -> Tensor:
-        """Return the similarity of each input to each concept, [B, M]."""
+        """Return what each input has in common with each concept, [B, M]: similarity, or relevance."""
         if not self.selected:
             raise UserError(
                 "network: ConceptBottleneck has no concepts yet; fit it once on training samples"
             )
-        return self._measured(x) @ self.vectors.mT
+        similarity = self._measured(x) @ self.vectors.mT
+        if self.relevance == "none":
+            return similarity
+        contrast = (similarity - self.centre) / self.spread
+        return contrast if self.relevance == "contrast" else (contrast - self.threshold).relu()
 
     def forward(self, x: Tensor) -> Output:
         """Return logits, the values of the concepts, and the embedding."""
@@ -231,7 +263,7 @@ class ConceptBottleneck(Network):
     def explain(self, x: Tensor, classes: Tensor | None = None) -> Explanation:
         """Take the scores of embeddings apart: one stream, ``text``, with one place.
 
-        Attention is the value of a concept, its similarity to the input; contributions sum up to the logits
+        Attention is the value of a concept, its similarity or relevance; contributions sum up to the logits
         exactly, nothing is left for ``rest``.
         """
         with torch.autocast(x.device.type, enabled=False):

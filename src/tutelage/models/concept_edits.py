@@ -72,10 +72,15 @@ def add_concept(
         vector: the text's embedding, [channels]; that of the bottleneck's encoder unless given.
 
     Raises:
-        UserError: the concept is there already, there is no such class, or neither a vector nor an encoder.
+        UserError: the concept is there already, relevance is not none, there is no such class, or neither a vector
+            nor an encoder.
     """
     if concept in bottleneck.selected:
         raise UserError(f"concept {concept!r} is among the concepts already; reweigh it")
+    if bottleneck.relevance != "none":
+        raise UserError(
+            f"concept {concept!r}: what is usual of it is not known; concepts are added where relevance is none"
+        )
     if vector is None:
         if bottleneck.encoder is None:
             raise UserError(f"concept {concept!r}: a vector is needed where there is no encoder")
