@@ -108,7 +108,7 @@ def infidelity(
         ValueError: the explanation has another shape than what is taken away; no perturbation.
 
     Source:
-        Yeh et al. 2019, On the (In)fidelity and Sensitivity of Explanations, arXiv:1901.09392, definition 2.1;
+        Yeh et al. 2019, On the (In)fidelity and Sensitivity of Explanations, arXiv:1901.09392;
         ``scaled`` is captum's ``infidelity(normalize=True)``.
     """
     return infidelities(
@@ -187,7 +187,7 @@ def max_sensitivity(
         ValueError: no radius, no perturbation.
 
     Source:
-        Yeh et al. 2019, arXiv:1901.09392, definition 3.1, divided by the norm as in captum's ``sensitivity_max``.
+        Yeh et al. 2019, arXiv:1901.09392, divided by the norm as in captum's ``sensitivity_max``.
     """
     _require_positive("radius", radius)
     generator = torch.Generator().manual_seed(seed)
