@@ -13,7 +13,8 @@ def tutelage(*arguments):
 
 
 def test_plan_run_status(tmp_path, monkeypatch):
-    monkeypatch.setattr(costs, "_SECONDS", 0.0)
+    monkeypatch.setattr(costs, "_TOGETHER", 0.0)
+    monkeypatch.setattr(costs, "_LEAST", 0.0)
     path = write(tmp_path)
     common = ("--runs", tmp_path / "runs", "--device", "cpu", "--jobs", 1, "--name", "it")
     code, said = tutelage("study", "plan", path, *common)
@@ -54,7 +55,8 @@ def test_plan_run_status(tmp_path, monkeypatch):
 
 
 def test_an_edited_study_has_a_folder_of_its_own(tmp_path, monkeypatch):
-    monkeypatch.setattr(costs, "_SECONDS", 0.0)
+    monkeypatch.setattr(costs, "_TOGETHER", 0.0)
+    monkeypatch.setattr(costs, "_LEAST", 0.0)
     runs = tmp_path / "runs"
     common = ("--runs", runs, "--device", "cpu", "--jobs", 1, "--way", "processes")
     path = write(tmp_path, title="first")
