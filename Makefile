@@ -3,18 +3,20 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 EDGE ?= $(VENV)-edge
 DOCS ?= $(VENV)-docs
+LOWEST ?= $(VENV)-lowest
 DEMO ?= recipes/hapt/few-labels.yaml
 WORKERS ?= 2
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: help demo ship environment test test-edge quick lint format docs tutorials clean
+.PHONY: help demo ship environment test test-edge test-lowest quick lint format docs tutorials clean
 
 help:
 	@echo "make demo    make the environment, fetch the data, run $(DEMO), write its report, ship its best student as int8"
 	@echo "make test    make the environment and run every check: ruff, mypy, import-linter, pytest"
 	@echo "make quick   the fast tests alone"
 	@echo "make test-edge  the tests of files for devices, with their tools in an environment of its own"
+	@echo "make test-lowest  formulas, statistics and small studies with the lowest versions that pyproject.toml allows, and no extras"
 	@echo "make format  format the code"
 	@echo "make tutorials  run the tutorials of docs/tutorials and write their pages and figures: NAMES=wrist for one"
 	@echo "make docs    build the site from docs/ into site/; a link that leads nowhere is an error"
@@ -87,6 +89,19 @@ docs: $(DOCS)/.tools
 # Below a minute each, on one core. What they print and draw is kept in the repository, so that make docs trains nothing.
 tutorials: $(VENV)/.dev
 	OMP_NUM_THREADS=1 $(BIN)/python docs/tutorials/render.py $(NAMES)
+
+# What a person without extras has, in the oldest versions that are allowed: 3 GB with its own PyTorch, so not in CI.
+test-lowest: $(LOWEST)/.tools
+	OMP_NUM_THREADS=1 $(LOWEST)/bin/python -m pytest -n $(WORKERS) --dist loadfile tests/test_evaluate.py tests/losses tests/terms tests/weighting \
+	    tests/statistics tests/recipe/test_resolve.py tests/training/test_protocols.py tests/report/test_page.py
+
+$(LOWEST)/.tools: pyproject.toml
+	test -x $(LOWEST)/bin/python || $(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip --disable-pip-version-check install --quiet uv
+	$(LOWEST)/bin/uv pip compile --quiet --python $(LOWEST)/bin/python --resolution lowest-direct pyproject.toml --output-file $(LOWEST)/lowest.txt
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python -r $(LOWEST)/lowest.txt pytest pytest-xdist hypothesis
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --no-deps --editable .
+	touch $@
 
 # The site's tools stand beside the first environment, whose package tells the commands and the schemas.
 $(DOCS)/.tools: $(VENV)/.core

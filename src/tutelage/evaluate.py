@@ -53,13 +53,14 @@ def monitor(logits: Tensor, labels: Tensor) -> dict[str, float]:
     from sklearn.metrics import f1_score
 
     predicted = logits.argmax(dim=1)
+    truth, said = labels.numpy(), predicted.numpy()
     return {
         "loss": float(torch.nn.functional.cross_entropy(logits, labels)),
         "accuracy": float((predicted == labels).float().mean()),
         "macro_f1": float(
-            f1_score(labels, predicted, average="macro", labels=np.unique(labels), zero_division=0)
+            f1_score(truth, said, average="macro", labels=np.unique(truth), zero_division=0)
         ),
-        "classes_predicted": float(len(np.unique(predicted.numpy()))),
+        "classes_predicted": float(len(np.unique(said))),
     }
 
 
@@ -99,8 +100,9 @@ def assess(
     classes = len(class_names)
     probabilities = torch.softmax(logits.double(), dim=1)
     predicted = logits.argmax(dim=1)
+    truth, said = labels.numpy(), predicted.numpy()
     precision, recall, f1, support = precision_recall_fscore_support(
-        labels, predicted, labels=range(classes), zero_division=0
+        truth, said, labels=range(classes), zero_division=0
     )
     present = support > 0
     onehot = torch.nn.functional.one_hot(labels, classes)
@@ -123,7 +125,7 @@ def assess(
             for c, name in enumerate(class_names)
         },
         "per_subject": {} if subjects is None else _per_subject(logits, labels, subjects),
-        "confusion": confusion_matrix(labels, predicted, labels=range(classes)).tolist(),
+        "confusion": confusion_matrix(truth, said, labels=range(classes)).tolist(),
     }
 
 
@@ -202,7 +204,10 @@ def assess_open_set(
     seen = logits[:, numbers].double()
     said = numbers[seen.argmax(dim=1)]
     scores = {"probability": seen.softmax(dim=1).amax(dim=1), "logit": seen.amax(dim=1)}
-    told = {f"auroc_{name}": float(roc_auc_score(mine, score)) for name, score in scores.items()}
+    told = {
+        f"auroc_{name}": float(roc_auc_score(mine.numpy(), score.numpy()))
+        for name, score in scores.items()
+    }
     accuracy = float((said == labels)[mine].double().mean())
     counts = {"n_known": int(mine.sum()), "n_unknown": int((~mine).sum())}
     return {"open_set": {"known": list(known), **counts, "accuracy": accuracy, **told}}
