@@ -83,6 +83,9 @@ def test_every_table_comes_in_three_formats(made):
     _, folder = made
     names = {"main", "spreads", "differences", "classes", "subjects", "sizes", "legacy", "splits",
              "holes", "runs", "teachers", "agreement", "rescues-class", "rescues-subject"}  # fmt: skip
+    names |= {
+        f"passed-on-{stage}-{of}" for stage in ("base", "annsp") for of in ("class", "subject")
+    }
     found = {path.name for path in folder.iterdir()}
     assert found == {f"{name}.{suffix}" for name in names for suffix in ("md", "tex", "csv")}
 
