@@ -9,7 +9,6 @@ import argparse
 import tempfile
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -18,15 +17,17 @@ from lightning_fabric import Fabric
 from torch.nn import functional
 
 from benchmarks.common import Run, ratio, rounds, write
+from benchmarks.runs_per_hour.run import alone, together
 from tutelage.batches import Samples
-from tutelage.execution.stacked_training import Member, fit_stacked
+from tutelage.execution.stacked_training import Member
 from tutelage.models import On, WideResNet
 from tutelage.models.layout import channels_last
 from tutelage.objectives import Distiller, Labels, PerTeacher, Weighted
+from tutelage.runs.writer import Unrecorded
 from tutelage.steps import GradientStep
 from tutelage.teachers import CachedTeachers, LiveTeachers, Teachers, cache_teacher
 from tutelage.terms import SoftTargets
-from tutelage.train import Settings, State, Training, fit
+from tutelage.train import Settings, State, Training
 from tutelage.types import Batch, Needs, Output
 
 CLASSES, TEMPERATURE = 10, 4.0
@@ -34,19 +35,7 @@ WORK = {  # name -> shape of a sample, batch, batches of an epoch
     "CIFAR-10, WRN16-3 to WRN16-1": ((3, 32, 32), 128, 40),
     "signal, WRN16-3 to WRN16-1": ((6, 128), 64, 40),
 }
-STACKS = (1, 4, 16)
-
-
-class Nowhere:
-    """A record that keeps nothing."""
-
-    def epoch(self, row: object, seconds: float) -> None: ...
-
-    def traces(self, index: object, traces: object) -> None: ...
-
-    def best(self, *chosen: object) -> None: ...
-
-    def last(self, state: object) -> None: ...
+STACKS = (4, 16)
 
 
 def network(shape: tuple[int, ...], width: int, device: str) -> On:
@@ -73,21 +62,8 @@ def member(
     )
     step = GradientStep(partial(torch.optim.SGD, lr=0.0, momentum=0.9, weight_decay=5e-4), 0.05)
     return Member(
-        training, step, Settings(10**6, batch, seed, stop_constant=False), Nowhere(), State()
+        training, step, Settings(10**6, batch, seed, stop_constant=False), Unrecorded(), State()
     )
-
-
-def product(one: Member, fabric: Fabric) -> None:
-    """Train one more epoch, as a run does, besides evaluation and files."""
-    settings = replace(one.settings, epochs=one.state.epoch + 1)
-    fit(one.training, one.step, settings, fabric, one.record, one.state)
-
-
-def together(members: list[Member], fabric: Fabric) -> None:
-    """Train one more epoch of all students as one network."""
-    later = [replace(m, settings=replace(m.settings, epochs=m.state.epoch + 1)) for m in members]
-    for _, end in fit_stacked(later, fabric):
-        assert isinstance(end, State), end
 
 
 def plain(samples: Samples, shape: tuple[int, ...], batch: int, device: str, *, half: bool) -> Run:
@@ -176,9 +152,9 @@ def ways(
         fabric = Fabric(accelerator=device, devices=1, precision=precision)
         make: Callable[[Teachers], Member] = partial(member, samples, shape, batch, device=device)
         found[f"plain loop, {precision}"] = plain(samples, shape, batch, device, half=half)
-        found[f"live, {precision}"] = partial(product, make(running(teacher, fabric)), fabric)
-        found[f"cached, {precision}"] = partial(product, make(cached()), fabric)
-    for size in STACKS[1:]:
+        found[f"live, {precision}"] = partial(alone, make(running(teacher, fabric)), fabric)
+        found[f"cached, {precision}"] = partial(alone, make(cached()), fabric)
+    for size in STACKS:
         members = [member(samples, shape, batch, cached(), device, seed) for seed in range(size)]
         found[f"stack of {size}, cached, 32-true"] = partial(
             together, members, Fabric(accelerator=device, devices=1)

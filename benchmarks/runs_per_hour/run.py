@@ -25,6 +25,7 @@ from tutelage.batches import Samples
 from tutelage.execution.stacked_training import Member, fit_stacked
 from tutelage.models import On, WideResNet
 from tutelage.objectives import Distiller, Labels, PerTeacher, Weighted
+from tutelage.runs.writer import Unrecorded
 from tutelage.steps import GradientStep
 from tutelage.teachers import CachedTeachers, cache_teacher
 from tutelage.terms import SoftTargets
@@ -36,18 +37,6 @@ RUN_STEPS, WINDOWS = 60 * 390, 25_000
 SHARING = 27  # runs of one fold that share its teachers: 3 methods, 3 coefficients, 3 seeds
 MODALITY = {"sig": "signal", "pi": "pi", "gaf": "gaf"}
 CPU = Fabric(accelerator="cpu", devices=1)
-
-
-class Nowhere:
-    """A record that keeps nothing."""
-
-    def epoch(self, row: object, seconds: float) -> None: ...
-
-    def traces(self, index: object, traces: object) -> None: ...
-
-    def best(self, *chosen: object) -> None: ...
-
-    def last(self, state: object) -> None: ...
 
 
 def make_samples() -> Samples:
@@ -83,21 +72,21 @@ def member(samples: Samples, entries: dict[str, Path], seed: int) -> Member:
     step = GradientStep(
         partial(torch.optim.SGD, lr=0.0, momentum=0.9, nesterov=True, weight_decay=1e-4), 0.05
     )
-    return Member(training, step, Settings(10**6, BATCH, seed), Nowhere(), State())
+    return Member(training, step, Settings(10**6, BATCH, seed), Unrecorded(), State())
 
 
-def alone(one: Member) -> None:
+def alone(one: Member, fabric: Fabric = CPU) -> None:
     """Train one more epoch of a student by itself."""
     settings = replace(one.settings, epochs=one.state.epoch + 1)
-    fit(one.training, one.step, settings, CPU, one.record, one.state)
+    fit(one.training, one.step, settings, fabric, one.record, one.state)
 
 
-def together(members: list[Member]) -> None:
+def together(members: list[Member], fabric: Fabric = CPU) -> None:
     """Train one more epoch of all students as one network."""
     later = [
         replace(one, settings=replace(one.settings, epochs=one.state.epoch + 1)) for one in members
     ]
-    for _, end in fit_stacked(later, CPU):
+    for _, end in fit_stacked(later, fabric):
         assert isinstance(end, State), end
 
 

@@ -14,11 +14,6 @@ _SAID = ("identical to the last bit", "is listed", "stands for", "predicts one c
 """Notes of the ledger that are findings here, with their places."""
 
 
-def is_ledger(place: Path) -> bool:
-    """Whether a place is the folder of a study or of an experiment."""
-    return (place / "study.json").is_file() or (place / "experiment.json").is_file()
-
-
 def audit_study(folder: Path) -> Audit:
     """Look for every known defect in the folder of a study, or of an experiment.
 

@@ -285,8 +285,8 @@ def audit(
     ] = None,
 ) -> None:
     """Look for every known defect of results, say each in a sentence with its place; exit 1 if any is found."""
-    from tutelage.audit.audit import audit_files, audit_study, is_ledger
-    from tutelage.runs.location import location
+    from tutelage.audit.audit import audit_files, audit_study
+    from tutelage.runs.location import is_ledger, location
 
     found = [location(place) for place in places]
     whole = len(found) == 1 and is_ledger(found[0])

@@ -30,9 +30,7 @@ __all__ = ["SlurmWorkers", "exchange", "slurm_engine"]
 
 _POLL = 1.0  # seconds between two looks at what jobs have written
 _LOOK = 15.0  # seconds between two questions to Slurm
-_MOST = (
-    1000  # jobs at once; arrays of Slurm have 1001 places unless its administrator says otherwise
-)
+_MOST = 1000  # jobs at once; an array has 1001 places unless an administrator says otherwise
 _ENDED = {
     "BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
     "REVOKED", "TIMEOUT",

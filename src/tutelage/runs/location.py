@@ -7,7 +7,7 @@ from upath import UPath
 
 from tutelage.errors import UserError
 
-__all__ = ["below", "is_local", "location"]
+__all__ = ["below", "is_ledger", "is_local", "location"]
 
 
 def location(text: str) -> Path:
@@ -44,3 +44,8 @@ def below(folder: Path, relative: str) -> Path:
     """
     path = folder / relative
     return path if is_local(folder) else path.resolve()
+
+
+def is_ledger(place: Path) -> bool:
+    """Whether a place is the folder of a study or of an experiment."""
+    return any((place / name).is_file() for name in ("study.json", "experiment.json"))

@@ -317,7 +317,7 @@ def _over_cells(singles: Sequence[Contrast]) -> list[Contrast]:
                   float(np.mean([single.values[key][1] for single in group])))
             for key in sorted(shared)
         }  # fmt: skip
-        every = sum(one[:3] == (a, b, stage) for one in groups for _ in groups[one])
+        every = sum(len(other) for key, other in groups.items() if key[:3] == (a, b, stage))
         where = f"mean of {len(group)}" + ("" if len(group) == every else f": {_cells(group)}")
         means.append(_contrast((a, b), (where, stage), values, (), group[0].lower))
     return means

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.errors import UserError, unknown
-from tutelage.runs.location import is_local
+from tutelage.runs.location import is_ledger, is_local
 from tutelage.runs.run import Run
 from tutelage.study.ledger import StudyLedger, read_study
 from tutelage.tracking.base import Tracker
@@ -97,10 +97,9 @@ def track_runs(
 
 
 def _ledgers(folder: Path) -> Iterator[StudyLedger]:
-    names = ("study.json", "experiment.json")
     below = sorted(folder.iterdir()) if folder.is_dir() else []
-    inside = [path for path in below if any((path / name).is_file() for name in names)]
-    if inside and not any((folder / name).is_file() for name in names):
+    inside = [path for path in below if is_ledger(path)]
+    if inside and not is_ledger(folder):
         yield from map(read_study, inside)
     else:
         yield read_study(folder)

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tutelage.errors import UserError
+from tutelage.runs.location import is_ledger
 from tutelage.runs.logs import EPOCH, Epoch
 from tutelage.runs.schema import UnreadableError, read_lines
 from tutelage.study.status import CurrentRun, Status, status_of
 
 __all__ = ["Going", "Standing", "folders", "going", "standing"]
-
-MARKERS = ("study.json", "experiment.json")
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,7 @@ class Going:
 def folders(runs: Path) -> Iterator[Path]:
     """Yield the folder of every study and experiment directly below a folder, by name."""
     for folder in sorted(path for path in runs.iterdir() if path.is_dir()):
-        if not folder.name.startswith(".") and any((folder / name).is_file() for name in MARKERS):
+        if not folder.name.startswith(".") and is_ledger(folder):
             yield folder
 
 
