@@ -99,19 +99,38 @@ def compare(
     """
     classes = predicted(network, x) if classes is None else classes
     maps = _Maps(network, torch.Generator().manual_seed(seed), baseline)
-    told, logits = maps.told(x, classes), maps.logits
+    return _curves(maps, x, classes, _orders(maps, x, classes, rankings), steps)
+
+
+def _orders(
+    maps: _Maps, x: Tensor, classes: Tensor, rankings: Sequence[Ranking]
+) -> dict[str, list[Tensor]]:
+    """Return the maps of each ranking: one, or several where they are drawn at random."""
+    told = maps.told(x, classes)
     stream_of(told)  # says so where no stream has places
-    with evaluating(network):  # with gradients, which an attribution needs
-        curves = {}
-        for kind in rankings:
-            count = RANDOM_ORDERS if kind == "random" else 1
-            orders = [maps.of(kind, x, classes, told) for _ in range(count)]
-            curves[str(kind)] = _averaged(
-                [(deletion(logits, x, ranks, classes, baseline=baseline, steps=steps),
-                  insertion(logits, x, ranks, classes, baseline=baseline, steps=steps))
-                 for ranks in orders]
-            )  # fmt: skip
-        return curves
+    with evaluating(maps.network):  # with gradients, which an attribution needs
+        return {
+            str(kind): [
+                maps.of(kind, x, classes, told)
+                for _ in range(RANDOM_ORDERS if kind == "random" else 1)
+            ]
+            for kind in rankings
+        }
+
+
+def _curves(
+    maps: _Maps, x: Tensor, classes: Tensor, orders: Mapping[str, Sequence[Tensor]], steps: int
+) -> dict[str, tuple[Curve, Curve]]:
+    """Return deletion and insertion along each ranking, the mean of its orders."""
+    with evaluating(maps.network):
+        return {
+            kind: _averaged(
+                [(deletion(maps.logits, x, ranks, classes, baseline=maps.baseline, steps=steps),
+                  insertion(maps.logits, x, ranks, classes, baseline=maps.baseline, steps=steps))
+                 for ranks in several]
+            )
+            for kind, several in orders.items()
+        }  # fmt: skip
 
 
 def faithfulness(
@@ -197,10 +216,13 @@ def _measured(
         "turned": turned.gather(1, claimed.argmax(dim=1, keepdim=True))[:, 0],
     }
     if any(stream.attention.shape[1] > 1 for stream in explanation.streams.values()):
-        curves = compare(network, x, classes, rankings=rankings, steps=steps, seed=seed)
-        for name, (falling, rising) in curves.items():
+        maps = _Maps(network, torch.Generator().manual_seed(seed))
+        orders = _orders(maps, x, classes, rankings)
+        for name, (falling, rising) in _curves(maps, x, classes, orders, steps).items():
             found |= {f"deletion.{name}": falling.area, f"insertion.{name}": rising.area}
-        found |= _of_maps(network, x, classes, rankings, seed)
+        found |= _of_maps(
+            maps, x, classes, {kind: several[0] for kind, several in orders.items()}, seed
+        )
     for order in ORDERS:
         generator = torch.Generator().manual_seed(seed)
         falling, rising = _averaged(
@@ -218,25 +240,23 @@ def _measured(
 
 
 def _of_maps(
-    network: Network, x: Tensor, classes: Tensor, rankings: Sequence[Ranking], seed: int
+    maps: _Maps, x: Tensor, classes: Tensor, drawn: Mapping[str, Tensor], seed: int
 ) -> dict[str, Tensor]:
     """Return infidelity and sparseness of the map of each ranking, and the sensitivity of the network's own."""
-    if not rankings:
+    if not drawn:
         return {}
-    maps = _Maps(network, torch.Generator().manual_seed(seed))
 
     def explained(kind: Ranking, inputs: Tensor, own: Tensor) -> Tensor:
         return maps.of(kind, inputs, own, maps.told(inputs, own))
 
-    told = maps.told(x, classes)
-    with evaluating(network):
-        drawn = {str(kind): maps.of(kind, x, classes, told) for kind in rankings}
-        perturb = removal(stream_of(told).space)
+    space = next(iter(drawn.values())).shape[1:]
+    with evaluating(maps.network):
+        perturb = removal(space)
         compared = infidelities(maps.logits, x, drawn, classes, perturb, rows=len(x), seed=seed)
     found = {f"unexplained.{kind}": one.unexplained for kind, one in compared.items()}
     found |= {f"sparseness.{kind}": sparseness(one) for kind, one in drawn.items()}
     for kind in INSTANT:
-        if kind in rankings:
+        if kind in drawn:
             found[f"max_sensitivity.{kind}"] = max_sensitivity(
                 partial(explained, kind), x, classes, rows=len(x), seed=seed
             )
